@@ -1,0 +1,61 @@
+"""Recurrent language models in Keras: every LSTM and GRU variant, trained fast and exported natively.
+
+Importing this package imports no Keras, so that the command line answers at once. Its rooms (`keras_rnnlm.layers`,
+`keras_rnnlm.optimizers`, ...) load when they are first used, and its classes are registered with Keras as soon as both
+are imported, in either order, so that a saved model loads after `import keras_rnnlm` alone.
+"""
+
+import importlib
+import importlib.abc
+import importlib.util
+import pathlib
+import sys
+
+__version__ = "0.1.0"
+
+ROOMS = ("cells", "diagnostics", "export", "layers", "optimizers", "recurrence", "training")
+
+# In a checkout, `training` and `export` stand beside this folder; installed, they are inside of it.
+_checkout = pathlib.Path(__file__).resolve().parent.parent
+if (_checkout / "setup.cfg").is_file():
+    __path__.append(str(_checkout))
+
+
+def __getattr__(name):
+    if name in ROOMS:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}. Its rooms are {', '.join(ROOMS)}.")
+
+
+def __dir__():
+    return [*globals(), *ROOMS]
+
+
+def _register():
+    for room in ("layers", "optimizers"):
+        importlib.import_module(f"{__name__}.{room}")
+
+
+class _AfterKeras(importlib.abc.MetaPathFinder):
+    """Registers our classes when the import of Keras ends."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
+
+            def exec_module(module):
+                run(module)
+                _register()
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+if "keras" in sys.modules:
+    _register()
+else:
+    sys.meta_path.insert(0, _AfterKeras())

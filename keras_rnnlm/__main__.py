@@ -1,0 +1,47 @@
+"""The command line. Each room owns its commands; this is the one place that knows all of them."""
+
+import argparse
+import importlib
+import os
+import sys
+
+# command: what it does, and the module that owns it, with `arguments(parser)` and `run(options)`.
+COMMANDS = {
+    "quickstart": ("train a small peephole LSTM on source code, in about a minute", "keras_rnnlm.training.quickstart"),
+}
+
+
+def main(argv=None):
+    argv = sys.argv[1:] if argv is None else list(argv)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    parser = argparse.ArgumentParser(prog="keras-rnnlm", description="Recurrent language models in Keras.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    asked = next((word for word in argv if not word.startswith("-")), None)
+    for name, (text, module) in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+        if name == asked:  # only the room that is asked for is loaded: the others would cost seconds
+            room = importlib.import_module(module)
+            room.arguments(command)
+            command.set_defaults(run=room.run)
+    options = parser.parse_args(argv)
+    if options.version:
+        from keras_rnnlm import __version__
+
+        print(__version__)
+        return 0
+    if options.command is None:
+        parser.print_help()
+        return 0
+    try:
+        return options.run(options) or 0
+    except (ValueError, OSError) as error:
+        print(f"keras-rnnlm {options.command}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"keras-rnnlm {options.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,32 @@
+"""The one matrix product of a step."""
+
+from keras import ops
+
+
+class Dot:
+    """Multiplies by the kernels, and keeps the products."""
+
+    def __init__(self, kernels, dtype):
+        self.kernels, self.dtype, self.kept, self.notes = kernels, dtype, [], {}
+
+    def __call__(self, operand, name, plus=None):
+        """`operand @ kernel`, `+ plus` where given: what is added here need not be read again by the gradient."""
+        kernel = self.kernels[name]
+        y = cast(ops.matmul(cast(operand, kernel.dtype), kernel), self.dtype)
+        if plus is not None:
+            y = y + plus
+        self.kept.append(cast(y, kernel.dtype))
+        return y
+
+    def note(self, **values):
+        """Names values of the step for a trace of it."""
+        self.notes.update(values)
+
+
+def cast(value, dtype):
+    return value if value.dtype == dtype else ops.cast(value, dtype)
+
+
+def state_dtype(compute_dtype):
+    """The dtype in which states are carried and gradients summed: half precision carries in float32."""
+    return "float32" if compute_dtype in ("float16", "bfloat16") else compute_dtype

@@ -1,0 +1,183 @@
+"""Long short-term memory (Hochreiter and Schmidhuber 1997; Gers et al. 2000, 2002; Greff et al. 2015)."""
+
+import keras
+from keras import ops
+
+from keras_rnnlm.cells.recurrent_cell import RecurrentCell
+from keras_rnnlm.cells.signature import SAME
+
+VARIANTS = {
+    "V": dict(peephole=True),
+    "NIG": dict(peephole=True, open_gates="i"),
+    "NFG": dict(peephole=True, open_gates="f"),
+    "NOG": dict(peephole=True, open_gates="o"),
+    "NIAF": dict(peephole=True, activation=None, output_activation="tanh"),
+    "NOAF": dict(peephole=True, output_activation=None),
+    "CIFG": dict(peephole=True, coupled=True),
+    "NP": dict(peephole=False),
+    "FGR": dict(peephole=True, gate_recurrence=True),
+}
+
+
+def variant_options(name):
+    """The options of a variant of Greff et al. (2015): `V`, its eight changes, and no more."""
+    if name not in VARIANTS:
+        raise ValueError(f"`name` is one of the variants {', '.join(VARIANTS)}. Received: name={name!r}")
+    return VARIANTS[name]
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnlm")
+class LSTMCell(RecurrentCell):
+    """Long short-term memory, with every option that its literature gives the gates.
+
+        i = s(x@Wi + h@Ui + pi*c + bi)
+        f = s(x@Wf + h@Uf + pf*c + bf)
+        g = tanh(x@Wg + h@Ug + bg)
+        c' = f*c + i*g
+        o = s(x@Wo + h@Uo + po*c' + bo)      the output gate sees the new cell
+        h' = o*tanh(c')
+
+    Takes every argument of `keras.layers.LSTMCell`, in its order, and by keyword:
+
+    Args:
+        peephole: which gates look at the cell: False, True (every gate that exists) or letters, `"io"`.
+        peephole_kind: `"diagonal"`, a weight for each unit, or `"full"`, a matrix (c@P in place of p*c).
+        coupled: write what is forgotten, i = 1 - f. Weights are stored for f, g and o alone.
+        open_gates: letters of gates that are held at 1, and have no weights.
+        output_activation: the function in h' = o*tanh(c'). Absent, it is `activation`; None is the identity.
+        gate_recurrence: every gate also reads the previous step's gates (i@R + f@R + o@R, Greff's FGR). The states
+            are then h, c and the gates.
+        peephole_initializer, peephole_regularizer, peephole_constraint: for the peephole weights.
+
+    The weights are `kernel`, `recurrent_kernel`, `bias`, then `peephole_i`, `peephole_f`, `peephole_o`, those that
+    exist, then `gate_recurrent_kernel`. Columns are in the order i, f, g, o.
+
+    >>> cell = LSTMCell(4, peephole="io", open_gates="f")
+    >>> output, (h, c) = cell(np.ones((2, 3)), [np.zeros((2, 4)), np.zeros((2, 4))])
+    >>> cell.kernel.shape, cell.peephole_o.shape
+    ((3, 12), (4,))
+    """
+
+    like = keras.layers.LSTMCell
+    options = {
+        "peephole": False,
+        "peephole_kind": "diagonal",
+        "coupled": False,
+        "open_gates": "",
+        "output_activation": SAME,
+        "gate_recurrence": False,
+        "peephole_initializer": "zeros",
+        "peephole_regularizer": None,
+        "peephole_constraint": None,
+    }
+
+    def step(self, dot, x, states, p):
+        h, c, *before = states
+        z = dict(zip(self.gates, self.by_gate(dot(h, "recurrent_kernel", x))))
+        if self.gate_recurrence:
+            r = self.by_gate(dot(ops.concatenate(before, axis=-1), "gate_recurrent_kernel"))
+            z |= {name: z[name] + y for name, y in zip(self.real_gates, r)}
+
+        def gate(name, c):
+            if name in self.open_gates:
+                return ops.ones_like(c)
+            y = z[name]
+            if name in self.peepholes:
+                y = y + (p[f"peephole_{name}"] * c if self.diagonal else dot(c, f"peephole_{name}"))
+            return self.recurrent_activation(y)
+
+        f = gate("f", c)
+        i = 1 - f if self.coupled else gate("i", c)
+        g = self.activation(z["g"])
+        c = f * c + i * g
+        o = gate("o", c)
+        h = o * self.squash(c)
+        dot.note(i=i, f=f, g=g, o=o, c=c, h=h)
+        return h, c, *[{"i": i, "f": f, "o": o}[name] for name in self.real_gates if self.gate_recurrence]
+
+    def check_options(self):
+        self.open_gates = "".join(self.open_gates or "")
+        if set(self.open_gates) - set("ifo"):
+            raise ValueError(f'`open_gates` takes letters of "ifo". Received: open_gates={self.open_gates!r}')
+        if self.coupled and set(self.open_gates) & set("if"):
+            raise ValueError(
+                "A coupled LSTM computes i = 1 - f, so neither gate can be held open: with f = 1 nothing would ever be "
+                'written. Drop the letters "i" and "f" from `open_gates`, or pass `coupled=False`. '
+                f"Received: coupled=True, open_gates={self.open_gates!r}"
+            )
+        if self.peephole_kind not in ("diagonal", "full"):
+            raise ValueError(f'`peephole_kind` is "diagonal" or "full". Received: peephole_kind={self.peephole_kind!r}')
+        self.diagonal = self.peephole_kind == "diagonal"
+        missing = self.open_gates + ("i" if self.coupled else "")
+        self.gates = "".join(gate for gate in "ifgo" if gate not in missing)
+        self.real_gates = self.gates.replace("g", "")
+        self.peepholes = self._peepholes(missing)
+        self.number_of_states = 2 + len(self.real_gates) * bool(self.gate_recurrence)
+        if self.gate_recurrence and not self.real_gates:
+            raise ValueError("`gate_recurrence` has no gate to read: all are open. Close one, or pass False.")
+        self.squash = self.activation if self.output_activation == SAME else self.output_activation
+
+    def _peepholes(self, missing):
+        """The gates that look at the cell."""
+        if isinstance(self.peephole, bool) or self.peephole is None:
+            return self.real_gates if self.peephole else ""
+        names = "".join(self.peephole) if isinstance(self.peephole, (str, list, tuple)) else None
+        if names is None or set(names) - set("ifo") or len(set(names)) < len(names):
+            raise ValueError(
+                '`peephole` is True (every gate), False, or letters of "ifo", each once. '
+                f"Received: peephole={self.peephole!r}"
+            )
+        for name in names:
+            if name in missing:
+                kind, gate = {"i": "input", "f": "forget", "o": "output"}[name], f'`peephole="{name}"`'
+                if name == "i" and self.coupled:
+                    why = "A coupled LSTM has no input gate of its own (i = 1 - f)"
+                    way = "Drop it or pass `coupled=False`"
+                else:
+                    why = f"The {kind} gate is held open"
+                    way = f'Drop it, or drop "{name}" from `open_gates`'
+                raise ValueError(f"{why}, so {gate} has nothing to read. {way}. Received: peephole={self.peephole!r}")
+        return "".join(gate for gate in "ifo" if gate in names)
+
+    fused_kernel = "lstm"
+
+    def beyond_cudnn(self):
+        options = {name: default for name, default in self.options.items() if not name.startswith("peephole_")}
+        reasons = [name for name, default in options.items() if getattr(self, name) != default]
+        if not self.use_bias:
+            reasons.append("use_bias=False")
+        if self.activation is not keras.activations.tanh:
+            reasons.append("an activation other than tanh")
+        if self.recurrent_activation is not keras.activations.sigmoid:
+            reasons.append("a recurrent_activation other than sigmoid")
+        return reasons
+
+    def traced(self):
+        return ["i", "f", "g", "o", "c", "h"]
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        for name in self.peepholes:
+            shape = (self.units,) if self.diagonal else (self.units, self.units)
+            self.declare(f"peephole_{name}", shape, "peephole")
+        if self.gate_recurrence:
+            width = len(self.real_gates) * self.units
+            self.declare("gate_recurrent_kernel", (width, width), "recurrent")
+
+    def initialize_bias(self, shape, dtype=None):
+        ones = keras.initializers.Ones()
+        parts = [ones if name == "f" and self.unit_forget_bias else self.bias_initializer for name in self.gates]
+        return ops.concatenate([part((self.units,), dtype=dtype) for part in parts])
+
+    def kernels(self, w):
+        names = [f"peephole_{name}" for name in self.peepholes if not self.diagonal]
+        names += ["gate_recurrent_kernel"] * bool(self.gate_recurrence)
+        return super().kernels(w) | {name: w[name] for name in names}
+
+    def parameters(self, w):
+        return {f"peephole_{name}": w[f"peephole_{name}"] for name in self.peepholes if self.diagonal}
+
+    @classmethod
+    def variant(cls, name, units, **kwargs):
+        """One of the networks of Greff et al. (2015): V, NIG, NFG, NOG, NIAF, NOAF, CIFG, NP, FGR."""
+        return cls(units, **{**variant_options(name), **kwargs})

@@ -1,0 +1,252 @@
+"""What every recurrence has in common: arguments, weights, dropout, config, and one step as a Keras cell."""
+
+import inspect
+
+import keras
+from keras import ops
+from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell  # what keras.layers.RNN looks for to draw masks
+
+from keras_rnnlm.cells.dot import Dot, state_dtype
+from keras_rnnlm.cells.signature import deserialize, keyword_only, serialize, with_options
+
+
+class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
+    """A recurrence: which weights it has, and one step of it.
+
+    A subclass gives
+
+    - `gates`: a letter for each block of `units` columns of `kernel`, `recurrent_kernel` and `bias`;
+    - `step(dot, x, states, p)`: its equations;
+    - where it has them, `options` of its own (name: default), `states` beside the output, and further weights.
+
+    Everything else is done here, so that this is a whole cell, with dropout, regularizers, saving, and a fast gradient
+    through time in `keras_rnnlm.layers.Recurrent`:
+
+    ```python
+    class MinimalGatedUnit(RecurrentCell):
+        gates = "fn"
+
+        def step(self, dot, x, states, p):
+            (h,) = states
+            xf, xn = self.by_gate(x)
+            f = ops.sigmoid(dot(h, "f", xf))
+            n = self.activation(dot(f * h, "n", xn))
+            return ((1 - f) * h + f * n,)
+
+        def products(self):
+            return {"f": "f", "n": "n"}
+    ```
+    """
+
+    like = keras.layers.SimpleRNNCell  # the arguments, and their order, are those of this Keras cell
+    options = {}  # our own arguments, by keyword only
+    gates = ""
+    number_of_states = 1
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        inherited = {}
+        for base in reversed(cls.__mro__):
+            inherited |= vars(base).get("options", {})
+        arguments = inspect.signature(cls.like.__init__)
+        cls.__signature__ = with_options(arguments, keyword_only(inherited))
+
+    def __init__(self, *args, **kwargs):
+        kwargs.pop("implementation", None)
+        bound = self.__signature__.bind(*args, **kwargs)
+        bound.apply_defaults()
+        layer_arguments = bound.arguments.pop("kwargs", {})
+        super().__init__(**layer_arguments)
+        self.arguments = list(bound.arguments)
+        for name, value in bound.arguments.items():
+            setattr(self, name, deserialize(name, value))
+        if isinstance(self.units, bool) or not isinstance(self.units, int) or self.units <= 0:
+            raise ValueError(f"`units` is the width of the state: a positive integer. Received: units={self.units!r}")
+        for name in ("dropout", "recurrent_dropout"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"`{name}` is a fraction, from 0 to 1. Received: {name}={getattr(self, name)}")
+        self.seed_generator = keras.random.SeedGenerator(seed=self.seed)
+        self.check_options()
+        if self.recurrent_dropout:
+            self.dropout_mask_count = len(self.gates)  # a mask a gate, as Keras has it
+        self.output_size = self.units
+        self.state_size = self.units if self.number_of_states == 1 else [self.units] * self.number_of_states
+
+    def check_options(self):
+        """Raises a ValueError where the options contradict each other, and works out what follows from them."""
+
+    def step(self, dot, x, states, p):
+        """One step of the recurrence.
+
+        Args:
+            dot: `dot(a, name)` is `a @ kernel`, the only product by a weight in a step; `dot(a, name, x)` adds x to it.
+            x: `inputs @ kernel + bias`, (batch, gates * units).
+            states: tuple of tensors, (batch, units). The first is the output.
+            p: dict of the step's own weights, and of anything else that it reads.
+
+        Returns:
+            The new states.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no `step`: write its equations there.")
+
+    fused_kernel = None  # the name of the backend's own kernel
+
+    def beyond_cudnn(self):
+        """Why cuDNN has no kernel for this cell: a list of reasons."""
+        return [f"cuDNN has no {type(self).__name__}"]
+
+    def traced(self):
+        """The names of what the step notes."""
+        return ["h"]
+
+    # The weights
+
+    def build(self, input_shape):
+        width = len(self.gates) * self.units
+        self.declared = []
+        self.declare("kernel", (input_shape[-1], width), "kernel")
+        self.declare("recurrent_kernel", (self.units, width), "recurrent")
+        if self.use_bias:
+            self.declare("bias", self.bias_shape(), "bias", self.initialize_bias)
+        else:
+            self.bias = None
+        self.built = True
+
+    def bias_shape(self):
+        return (len(self.gates) * self.units,)
+
+    def initialize_bias(self, shape, dtype=None):
+        return self.bias_initializer(shape, dtype=dtype)
+
+    def declare(self, name, shape, kind, initializer=None):
+        """Adds a weight with the initializer, regularizer and constraint of its kind."""
+        initializer = initializer or getattr(self, f"{kind}_initializer")
+
+        def initialize(shape, dtype=None):
+            # Orthogonal matrices come from a QR decomposition, which has no half precision.
+            return ops.cast(initializer(shape, dtype=state_dtype(keras.backend.standardize_dtype(dtype))), dtype)
+
+        variable = self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=initialize,
+            regularizer=getattr(self, f"{kind}_regularizer"),
+            constraint=getattr(self, f"{kind}_constraint"),
+        )
+        setattr(self, name, variable)
+        self.declared.append(name)
+
+    def read_weights(self):
+        """The weights as tensors, by name, in the dtype of the computation."""
+        return {name: ops.cast(getattr(self, name), self.compute_dtype) for name in self.declared}
+
+    def products(self):
+        """Which gates' columns of the recurrent kernel each product of the step reads."""
+        return {"recurrent_kernel": self.gates}
+
+    def kernels(self, w):
+        """The matrices that `dot` reads, from the weights `w`."""
+        return {name: self.columns(w["recurrent_kernel"], gates) for name, gates in self.products().items()}
+
+    def parameters(self, w):
+        """The vectors that the step itself reads, from the weights `w`."""
+        return {}
+
+    def input_bias(self, w):
+        return w.get("bias")
+
+    def columns(self, matrix, gates):
+        """The columns of neighbouring gates."""
+        if gates == self.gates:
+            return matrix
+        start = self.gates.index(gates)
+        return matrix[..., start * self.units : (start + len(gates)) * self.units]
+
+    def by_gate(self, z):
+        """Splits (..., gates * units) into a tensor a gate."""
+        return ops.split(z, z.shape[-1] // self.units, axis=-1)
+
+    # What the weights are multiplied by
+
+    def project(self, inputs, w, mask=None):
+        """`inputs @ kernel + bias`, for one step or for all; `mask` drops inputs, one mask or one for each gate."""
+        inputs = ops.cast(inputs, w["kernel"].dtype)
+        if isinstance(mask, (list, tuple)):
+            blocks = [self.columns(w["kernel"], gate) for gate in self.gates]
+            x = ops.concatenate([ops.matmul(inputs * m, block) for m, block in zip(mask, blocks)], axis=-1)
+        else:
+            x = ops.matmul(inputs if mask is None else inputs * mask, w["kernel"])
+        bias = self.input_bias(w)
+        return x if bias is None else x + bias
+
+    def recurrence(self, w, recurrent_mask=None):
+        """What `recurrence.run` needs: the step, and the kernels, parameters and constants that it reads."""
+        kernels, parameters = self.kernels(w), self.parameters(w)
+        if recurrent_mask is None:
+            return self.step, kernels, parameters, {}
+        masks = {f"mask_{gate}": mask for gate, mask in zip(self.gates, recurrent_mask)}
+        products = self.products()
+        for name, gates in products.items():
+            kernel = kernels.pop(name)
+            for k, gate in enumerate(gates):
+                kernels[f"{name}_{gate}"] = kernel[:, k * self.units : (k + 1) * self.units]
+
+        def step(dot, x, states, p):
+            return self.step(DroppedDot(dot, products, p), x, states, p)
+
+        return step, kernels, parameters, masks
+
+    def call(self, inputs, states, training=False):
+        """One step: `(inputs, states) -> (output, new states)`, as keras.layers.RNN asks of a cell."""
+        alone = not isinstance(states, (list, tuple))
+        states = [states] if alone else list(states)
+        dtype = state_dtype(self.compute_dtype)
+        mask = self.get_dropout_mask(inputs) if training and self.dropout else None
+        recurrent_mask = self.get_recurrent_dropout_mask(states[0]) if training and self.recurrent_dropout else None
+        w = self.read_weights()
+        step, kernels, parameters, constants = self.recurrence(w, recurrent_mask)
+        p = {name: ops.cast(value, dtype) for name, value in (parameters | constants).items()}
+        x = ops.cast(self.project(inputs, w, mask), dtype)
+        new = step(Dot(kernels, dtype), x, tuple(ops.cast(state, dtype) for state in states), p)
+        output = ops.cast(new[0], self.compute_dtype)
+        new = [ops.cast(n, state.dtype) for n, state in zip(new, states)]
+        return output, new[0] if alone else new
+
+    def get_initial_state(self, batch_size=None):
+        zeros = [ops.zeros((batch_size, self.units), dtype=self.compute_dtype) for _ in range(self.number_of_states)]
+        return zeros[0] if self.number_of_states == 1 else zeros
+
+    def set_weights(self, weights):
+        check_layout(self, weights)
+        super().set_weights(weights)
+
+    def get_config(self):
+        config = {name: serialize(name, getattr(self, name)) for name in self.arguments}
+        return {**super().get_config(), **config}
+
+
+class DroppedDot:
+    """A `dot` whose recurrent products see a masked operand, with a mask of its own for each gate."""
+
+    def __init__(self, dot, products, masks):
+        self.dot, self.products, self.masks, self.note = dot, products, masks, dot.note
+
+    def __call__(self, operand, name, plus=None):
+        if name not in self.products:
+            return self.dot(operand, name, plus)
+        gates = self.products[name]
+        y = [self.dot(operand * self.masks[f"mask_{gate}"], f"{name}_{gate}") for gate in gates]
+        y = ops.concatenate(y, axis=-1)
+        return y if plus is None else y + plus
+
+
+def check_layout(layer, weights):
+    """Says which weight does not fit, and what would, before Keras says that something does not."""
+    expected = [(variable.name, tuple(variable.shape)) for variable in layer.weights]
+    received = [tuple(getattr(weight, "shape", ())) for weight in weights]
+    if received != [shape for _, shape in expected]:
+        wanted = ", ".join(f"{name} {shape}" for name, shape in expected)
+        raise ValueError(
+            f"`weights` does not have the layout of {layer.name!r}, which takes {wanted or 'nothing before it is built'}. "
+            f"Received shapes: {received}. For weights of PyTorch or TensorFlow Addons see keras_rnnlm.layers.convert."
+        )

@@ -1,0 +1,47 @@
+"""The backend's own fused kernels (cuDNN), for the recurrences that have one."""
+
+import keras
+
+from keras_rnnlm.recurrence import NAME, backend
+
+
+def obstacles(layer, mask=None):
+    """Why cuDNN cannot run the layer: a list of reasons, empty where it can."""
+    cell = layer.cell
+    reasons = [] if backend.has_gpu() else ["there is no GPU"]
+    reasons += cell.beyond_cudnn()
+    if layer.use_cudnn is False:
+        reasons.append("use_cudnn=False")
+    if layer.unroll:
+        reasons.append("unroll=True")
+    if layer.return_trace:
+        reasons.append("return_trace=True")
+    if cell.recurrent_dropout:
+        reasons.append("recurrent_dropout")
+    if mask is not None:
+        reasons.append("a mask: cuDNN takes right padding only")
+    if NAME == "tensorflow" and layer.compute_dtype == "bfloat16":
+        reasons.append("bfloat16")
+    return reasons
+
+
+def run(layer, sequences, states, training):
+    """`(output, states, trace)` by the fused kernel, or None where the backend refuses after all."""
+    from keras.src import backend as kernels  # the only door to Keras's cuDNN kernels
+
+    cell = layer.cell
+    kernel = getattr(kernels, cell.fused_kernel)
+    if training and cell.dropout:
+        sequences = sequences * cell._create_dropout_mask(sequences[:, 0, :], cell.dropout)[:, None]
+    given = dict(kernel=cell.kernel, recurrent_kernel=cell.recurrent_kernel, bias=cell.bias)
+    given |= dict(activation=cell.activation, recurrent_activation=cell.recurrent_activation)
+    given |= dict(return_sequences=layer.return_sequences, go_backwards=False, unroll=False)
+    if cell.fused_kernel == "gru":
+        given["reset_after"] = cell.reset_after
+    compute = [keras.ops.cast(state, layer.compute_dtype) for state in states]
+    try:
+        last, outputs, after = kernel(sequences, *compute, None, **given)
+    except NotImplementedError:
+        return None
+    after = [keras.ops.cast(a, state.dtype) for a, state in zip(after, states)]
+    return outputs if layer.return_sequences else last, after, {}

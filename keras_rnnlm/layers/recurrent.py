@@ -1,0 +1,308 @@
+"""A cell over time: masks, states, directions, and the fast loop."""
+
+import inspect
+
+import keras
+from keras import ops
+from keras.src.utils.tracking import no_automatic_dependency_tracking
+
+from keras_rnnlm import recurrence
+from keras_rnnlm.cells import RecurrentCell
+from keras_rnnlm.cells.dot import state_dtype
+from keras_rnnlm.cells.recurrent_cell import check_layout
+from keras_rnnlm.cells.signature import keyword_only, serialize, with_options
+from keras_rnnlm.layers import fused
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnlm")
+class Recurrent(keras.layers.RNN):
+    """Runs a `RecurrentCell` over a sequence, with one gradient through time for every cell.
+
+    Args:
+        cell: a `RecurrentCell`.
+        return_sequences: return the output of every step, not only of the last.
+        return_state: return the final states, too.
+        go_backwards: go from the last step to the first; outputs come in the order in which they were computed.
+        stateful: start each batch from the states in which the one before it ended.
+        unroll: write the loop out.
+        zero_output_for_mask: the output of a masked step is zero; by default it repeats the one before it.
+        return_trace: return a dict of everything the step computes, its gates and cells, each (batch, time, units).
+
+    Call arguments:
+        sequences: (batch, time, features).
+        initial_state: list of tensors, (batch, units); zeros by default.
+        mask: booleans, (batch, time). A masked step holds the states.
+        training: whether to drop out.
+
+    Returns the output, (batch, units), or (batch, time, units) with `return_sequences`; then the states, then the trace,
+    where they are asked for. Under a half-precision policy states are in float32, so that what is carried from batch to
+    batch loses nothing.
+
+    A subclass with a `cell_class` takes the arguments of its cell in place of the cell:
+
+    ```python
+    class MinimalGatedUnitLayer(Recurrent):
+        cell_class = MinimalGatedUnit
+    ```
+
+    >>> layer = Recurrent(keras_rnnlm.cells.LSTMCell(4, peephole=True), return_sequences=True, return_trace=True)
+    >>> output, trace = layer(np.ones((2, 5, 3)))
+    >>> output.shape, sorted(trace)
+    ((2, 5, 4), ['c', 'f', 'g', 'h', 'i', 'o'])
+    """
+
+    cell_class = None  # the cell whose arguments this layer takes
+    like = keras.layers.SimpleRNN  # and the Keras layer whose arguments, in their order, it takes
+    options = {"return_trace": False}
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if cls.cell_class is not None:
+            arguments = inspect.signature(cls.like.__init__)
+            named = set(arguments.parameters)
+            of_cell = [p for p in cls.cell_class.__signature__.parameters.values() if p.name not in named]
+            cls.__signature__ = with_options(arguments, [*of_cell, *keyword_only(cls.options)])
+            for name in cls.cell_class.__signature__.parameters:
+                if name not in ("kwargs", "seed"):
+                    setattr(cls, name, property(lambda self, name=name: getattr(self.cell, name)))
+
+    def __init__(self, *args, **kwargs):
+        if self.cell_class is None:
+            return_trace, use_cudnn = kwargs.pop("return_trace", False), "auto"
+            super().__init__(*args, **kwargs)
+            if not isinstance(self.cell, RecurrentCell):
+                raise ValueError(
+                    "`cell` is a RecurrentCell of keras_rnnlm; keras.layers.RNN runs any other. "
+                    f"Received: cell={self.cell!r}"
+                )
+        else:
+            kwargs.pop("implementation", None)
+            bound = self.__signature__.bind(*args, **kwargs)
+            bound.apply_defaults()
+            arguments = {**bound.arguments.pop("kwargs"), **bound.arguments}
+            return_trace, use_cudnn = arguments.pop("return_trace"), arguments.pop("use_cudnn", "auto")
+            of_cell = [name for name in self.cell_class.__signature__.parameters if name in arguments]
+            of_cell = {name: arguments.pop(name) for name in of_cell}
+            shared = {name: arguments[name] for name in ("dtype", "trainable") if name in arguments}
+            name = f"{self.cell_class.__name__.removesuffix('Cell').lower()}_cell"
+            super().__init__(self.cell_class(**of_cell, **shared, name=name), **arguments)
+        self.return_trace, self.use_cudnn = return_trace, use_cudnn
+        self.supports_masking = True
+        self.input_spec = keras.layers.InputSpec(ndim=3)
+        self._programs = Programs()
+        if use_cudnn not in ("auto", True, False):
+            raise ValueError(f'`use_cudnn` is True, False or "auto". Received: use_cudnn={use_cudnn!r}')
+        if recurrence.NAME == "tensorflow" and not fused.obstacles(self):
+            self.supports_jit = False  # TensorFlow's cuDNN operators do not compile under XLA
+
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+        self._check(sequences, initial_state, mask)
+        states = self._starting_states(sequences, initial_state)
+        if self.go_backwards:
+            sequences = ops.flip(sequences, axis=1)
+        if mask is not None:
+            mask = ops.reshape(ops.cast(mask, "bool"), ops.shape(sequences)[:2] + (1,))
+            mask = ops.flip(mask, axis=1) if self.go_backwards else mask
+
+        result = None if fused.obstacles(self, mask) else fused.run(self, sequences, states, training)
+        if result is None:
+            if self.use_cudnn is True:
+                reasons = "; ".join(fused.obstacles(self, mask)) or "the backend refused"
+                raise ValueError(f'use_cudnn=True, but cuDNN cannot run {self.name!r}: {reasons}. Pass "auto".')
+            result = self._run(sequences, states, mask, training)
+        output, states, trace = result
+
+        if mask is not None:
+            output = self._mask_output(output, mask)
+        output = ops.cast(output, self.compute_dtype)
+        if self.stateful:
+            for variable, state in zip(self.states, states):
+                variable.assign(state)
+        results = [output] + list(states) * bool(self.return_state) + [trace] * bool(self.return_trace)
+        return results[0] if len(results) == 1 else tuple(results)
+
+    def _run(self, sequences, states, mask, training):
+        """The layer's own loop: `(output, states, trace)`."""
+        cell = self.cell
+        tensors = {"sequences": sequences, "states": states, "weights": cell.read_weights()}
+        if training and cell.dropout:
+            tensors["dropout"] = cell._create_dropout_mask(sequences[:, 0, :], cell.dropout)
+        if training and cell.recurrent_dropout:
+            like = ops.cast(states[0], self.compute_dtype)
+            tensors["recurrent_dropout"] = cell._create_dropout_mask(like, cell.recurrent_dropout)
+        if mask is not None:
+            tensors["mask"] = mask
+        time = ops.shape(sequences)[1]
+        settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.plain_autodiff.get())
+        program = self._programs.get(settings, lambda: self._program(*settings))
+        # XLA cannot hand the lists of TensorFlow's own loop gradient from one compiled region to another.
+        if not (self.unroll or self.return_trace or recurrence.plain_autodiff.get()):
+            tensors |= recurrence.backend.padding(sequences, mask)
+            program = self._programs.get((*settings, "compiled"), lambda: recurrence.backend.compiled(program))
+        output, states, trace = program(tensors)
+        if "length" in tensors:
+            output = output[:, :time] if self.return_sequences else output
+            trace = {name: value[:, :time] for name, value in trace.items()}
+        return output, states, trace
+
+    def _program(self, return_sequences, unroll, return_trace, plain):
+        """The loop as a function of tensors alone."""
+        cell = self.cell
+
+        def program(tensors):
+            w, mask = tensors["weights"], tensors.get("mask")
+            x = cell.project(time_major(tensors["sequences"]), w, tensors.get("dropout"))
+            step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"))
+            sequences, states, notes = recurrence.run(
+                step,
+                x,
+                tensors["states"],
+                kernels,
+                parameters,
+                constants,
+                mask=None if mask is None else time_major(mask),
+                length=tensors.get("length"),
+                emit=(0,) if return_sequences else (),
+                unroll=unroll,
+                plain=plain,
+                trace=return_trace,
+            )
+            notes = {name: time_major(value) for name, value in notes.items()}
+            return time_major(sequences[0]) if return_sequences else states[0], states, notes
+
+        return program
+
+    def _mask_output(self, output, mask):
+        """A masked step repeats the last output, zeros before the first one; or it is zeros."""
+        if self.zero_output_for_mask:
+            shown = mask if self.return_sequences else mask[:, -1]
+        elif self.return_sequences:
+            shown = ops.cumsum(ops.cast(mask, "int32"), axis=1) > 0
+        else:
+            shown = ops.any(mask, axis=1)
+        return ops.where(shown, output, ops.zeros_like(output))
+
+    # States
+
+    def _starting_states(self, sequences, initial_state):
+        if initial_state is None:
+            initial_state = self.states if self.stateful else self.get_initial_state(ops.shape(sequences)[0])
+        elif not isinstance(initial_state, (list, tuple)):
+            initial_state = [initial_state]
+        return [ops.cast(state, state_dtype(self.compute_dtype)) for state in initial_state]
+
+    def get_initial_state(self, batch_size):
+        """Zeros, in the dtype in which states are carried."""
+        dtype = state_dtype(self.compute_dtype)
+        return [ops.zeros((batch_size, self.cell.units), dtype=dtype) for _ in range(self.cell.number_of_states)]
+
+    @no_automatic_dependency_tracking
+    def _create_state_variables(self, batch_size):
+        zeros = self.get_initial_state(batch_size)
+        self.states = [keras.Variable(zero, trainable=False, dtype=zero.dtype, name="rnn_state") for zero in zeros]
+
+    # Shapes
+
+    def _check(self, sequences, initial_state, mask):
+        batch, time = sequences.shape[:2]
+        if time == 0:
+            raise ValueError(f"`sequences` has no time step. Received: sequences.shape={tuple(sequences.shape)}")
+        if self.unroll and time is None:
+            raise ValueError(
+                "`unroll=True` writes out one step after another, so their number must be known: give the input a "
+                f"shape with a time dimension, or drop `unroll`. Received: sequences.shape={tuple(sequences.shape)}"
+            )
+        if self.stateful and None not in (batch, self._expected_batch_size) and batch != self._expected_batch_size:
+            raise ValueError(
+                f"A stateful layer keeps a state for each row of its batch, here {self._expected_batch_size} rows. "
+                f"Received: sequences.shape={tuple(sequences.shape)}"
+            )
+        if initial_state is not None:
+            received = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
+            shapes = [tuple(state.shape) for state in received]
+            number, wanted = self.cell.number_of_states, (batch, self.cell.units)
+            if len(shapes) != number or not all(fits(shape, wanted) for shape in shapes):
+                raise ValueError(
+                    f"`initial_state` is a list of {number} tensors of shape (batch, units) = {wanted}. "
+                    f"Received shapes: {shapes}"
+                )
+        if mask is not None and not any(fits(tuple(mask.shape), s) for s in [(batch, time), (batch, time, 1)]):
+            raise ValueError(
+                f"`mask` has a boolean for each step: shape (batch, time) = {(batch, time)}. "
+                f"Received: mask.shape={tuple(mask.shape)}"
+            )
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+        batch, time = sequences_shape[:2]
+        steps, last = (batch, time, self.cell.units), (batch, self.cell.units)
+        shapes = [steps if self.return_sequences else last]
+        shapes += [last] * self.cell.number_of_states * bool(self.return_state)
+        if self.return_trace:
+            shapes.append({name: steps for name in self.cell.traced()})
+        return shapes[0] if len(shapes) == 1 else tuple(shapes)
+
+    def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False):
+        self._check(sequences, initial_state, mask[0] if isinstance(mask, (list, tuple)) else mask)
+        shapes = self.compute_output_shape(sequences.shape)
+        if not (self.return_state or self.return_trace):
+            return keras.KerasTensor(shapes, dtype=self.compute_dtype)
+
+        def spec(k, shape):
+            if isinstance(shape, dict):
+                return {name: keras.KerasTensor(s, dtype=self.compute_dtype) for name, s in shape.items()}
+            return keras.KerasTensor(shape, dtype=state_dtype(self.compute_dtype) if k else self.compute_dtype)
+
+        return tuple(spec(k, shape) for k, shape in enumerate(shapes))
+
+    def compute_mask(self, _, mask):
+        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+        output_mask = mask if self.return_sequences else None
+        extra = self.cell.number_of_states * bool(self.return_state) + len(self.cell.traced()) * bool(self.return_trace)
+        return [output_mask] + [None] * extra if extra else output_mask
+
+    # Weights and configuration
+
+    def set_weights(self, weights):
+        check_layout(self, weights)
+        super().set_weights(weights)
+
+    def get_config(self):
+        config = super().get_config()
+        if self.cell_class is not None:
+            del config["cell"]
+            config |= {name: serialize(name, getattr(self.cell, name)) for name in self.cell.arguments}
+            config["activity_regularizer"] = serialize("regularizer", self.activity_regularizer)
+        return {**config, "return_trace": self.return_trace}
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        return super().from_config(config, custom_objects) if cls.cell_class is None else cls(**config)
+
+
+class Programs:
+    """The compiled functions of a layer, kept out of Keras's sight: they are neither weights nor configuration."""
+
+    def __init__(self):
+        self.made = {}
+
+    def get(self, settings, make):
+        if settings not in self.made:
+            self.made[settings] = make()
+        return self.made[settings]
+
+    def __deepcopy__(self, memo):
+        return Programs()
+
+    def __reduce__(self):
+        return (Programs, ())
+
+
+def time_major(tensor):
+    """(batch, time, ...) from (time, batch, ...), and back."""
+    return ops.transpose(tensor, (1, 0, 2))
+
+
+def fits(shape, wanted):
+    """Whether two shapes can be the same, unknown dimensions being anything."""
+    return len(shape) == len(wanted) and all(None in (a, b) or a == b for a, b in zip(shape, wanted))

@@ -1,0 +1,16 @@
+"""Time: one scan per backend, one gradient through time for every cell."""
+
+import contextvars
+import importlib
+
+import keras
+
+NAME = keras.backend.backend()
+backend = importlib.import_module(f"keras_rnnlm.recurrence.{NAME}_backend")
+
+from keras_rnnlm.recurrence.through_time import run  # noqa: E402
+
+# While it is True, layers leave their loop to the backend's own autodiff: the reference for the engine's gradient.
+plain_autodiff = contextvars.ContextVar("plain_autodiff", default=False)
+
+__all__ = ["NAME", "backend", "plain_autodiff", "run"]

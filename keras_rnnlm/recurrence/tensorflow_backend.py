@@ -1,0 +1,117 @@
+"""TensorFlow: scan, vector-Jacobian products, a custom gradient and a compiled region."""
+
+import tensorflow as tf
+from keras import tree
+
+
+def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
+    """`body(carry, x) -> (carry, y)` over the first axis of `xs`; what lies beyond `length` comes out as zeros.
+
+    The slices for the next step are carried through the loop. XLA for CPUs would otherwise read them by an index inside
+    the kernels that use them, and then writes those kernels one number at a time instead of eight.
+    """
+    leaves = tree.flatten(xs)
+    total = leaves[0].shape[0] if leaves[0].shape[0] is not None else tf.shape(leaves[0])[0]
+    if unroll:
+        return _unrolled(body, carry, xs, total, reverse)
+    size = total if length is None else length
+    arrays = [tf.TensorArray(x.dtype, total, clear_after_read=False, element_shape=x.shape[1:]) for x in leaves]
+    arrays = [array.unstack(leaf) for array, leaf in zip(arrays, leaves)]
+
+    def read(t):
+        t = size - 1 - t if reverse else t
+        t = tf.clip_by_value(t, 0, total - 1)
+        return [array.read(t) for array in arrays]
+
+    specs, structure = _outputs(body, carry, xs, leaves)
+    stacks = [tf.TensorArray(spec.dtype, total, element_shape=spec.shape) for spec in specs]
+
+    def loop(t, carry, inputs, stacks):
+        new, y = body(carry, tree.pack_sequence_as(xs, inputs))
+        new = tree.map_structure(lambda a, b: tf.ensure_shape(a, b.shape), new, carry)
+        at = size - 1 - t if reverse else t
+        stacks = [stack.write(at, value) for stack, value in zip(stacks, tree.flatten(y))]
+        return t + 1, new, read(t + 1), stacks
+
+    start = (tf.constant(0), carry, read(tf.constant(0)), stacks)
+    _, carry, _, stacks = tf.while_loop(lambda t, *_: t < size, loop, start, maximum_iterations=total)
+    return carry, tree.pack_sequence_as(structure, [stack.stack() for stack in stacks])
+
+
+def _outputs(body, carry, xs, leaves):
+    """The shapes, dtypes and structure of what `body` returns beside the carry."""
+    structure = []
+    state = tree.flatten(carry)
+
+    def trace(*flat):
+        _, y = body(tree.pack_sequence_as(carry, flat[: len(state)]), tree.pack_sequence_as(xs, flat[len(state) :]))
+        structure.append(tree.map_structure(lambda _: 0, y))
+        return tree.flatten(y)
+
+    specs = [tf.TensorSpec(c.shape, c.dtype) for c in state] + [tf.TensorSpec(x.shape[1:], x.dtype) for x in leaves]
+    outputs = tf.function(trace, autograph=False).get_concrete_function(*specs).outputs
+    return outputs, structure[-1]
+
+
+def _unrolled(body, carry, xs, total, reverse):
+    rows = [tf.unstack(leaf, total) for leaf in tree.flatten(xs)]
+    ys = [None] * total
+    for t in reversed(range(total)) if reverse else range(total):
+        carry, ys[t] = body(carry, tree.pack_sequence_as(xs, [row[t] for row in rows]))
+    return carry, tree.map_structure(lambda *y: tf.stack(y), *ys)
+
+
+def vjp(f, args):
+    """`f(*args)`, a list, and `pull(cotangents)`: gradients in the structure of `args`, None where there is none."""
+    args = tree.map_structure(tf.identity, args)
+    with tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape:
+        tape.watch(tree.flatten(args))
+        outputs = f(*args)
+
+    def pull(cotangents):
+        pairs = [(o, c) for o, c in zip(outputs, cotangents) if c is not None]
+        targets, cotangents = [o for o, _ in pairs], [c for _, c in pairs]
+        gradients = tape.gradient(targets, tree.flatten(args), output_gradients=cotangents)
+        return tree.pack_sequence_as(args, gradients)
+
+    return outputs, pull
+
+
+def custom_gradient(forward, backward):
+    """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, both of flat lists."""
+
+    @tf.custom_gradient
+    def call(*args):
+        results, saved = forward(args, keep=True)
+        return tuple(results), lambda *cotangents: backward(saved, cotangents)
+
+    return call
+
+
+def compiled(f):
+    """A region that XLA compiles by itself, inside a graph that it need not compile."""
+    return tf.function(f, jit_compile=True, autograph=False)
+
+
+def padding(sequences, mask):
+    """Sequences of many lengths, as few of them: `{}`, or padded `sequences` (and `mask`) and their `length`.
+
+    XLA compiles a region once for each shape. Where the length is not known when the graph is built, and outside of a
+    graph, where it may be another at every call, it is rounded up to one of eight an octave, and the loop stops at the
+    true length.
+    """
+    time = sequences.shape[1]
+    if time is not None and not tf.executing_eagerly():
+        return {}
+    time = tf.shape(sequences)[1]
+    octave = tf.cast(tf.math.log(tf.cast(time, "float64") + 0.5) / tf.math.log(tf.constant(2.0, "float64")), "int32")
+    step = tf.bitwise.left_shift(1, tf.maximum(octave - 3, 0))
+    more = -time % step
+    padded = {"sequences": tf.pad(sequences, [(0, 0), (0, more), (0, 0)]), "length": time}
+    if mask is not None:
+        padded["mask"] = tf.pad(mask, [(0, 0), (0, more), (0, 0)])
+    return padded
+
+
+def has_gpu():
+    return bool(tf.config.list_logical_devices("GPU"))

@@ -1,0 +1,220 @@
+"""One gradient through time for every cell written as `step(dot, x, states, p)`.
+
+`dot(a, name)` is the only matrix product by a weight that a step may contain. Forward, `dot` multiplies and its
+products are kept. Backward, the same step runs once more with the kept products handed back to it, so that nothing is
+multiplied twice, and the backend's own autodiff differentiates what remains. The only product in the backward loop is
+`dy @ U.T`, one for each `dot`; the gradient of a kernel is then ONE product over all time steps, where plain autodiff
+would add a small product into it at every step.
+"""
+
+import dataclasses
+
+from keras import ops, tree
+
+from keras_rnnlm.cells.dot import Dot, cast
+from keras_rnnlm.recurrence import backend
+
+
+def run(
+    step,
+    x,
+    states,
+    kernels,
+    params,
+    constants=None,
+    *,
+    mask=None,
+    length=None,
+    emit=(0,),
+    unroll=False,
+    plain=False,
+    trace=False,
+):
+    """Runs `step` over time.
+
+    Args:
+        step: `step(dot, x, states, p)`, which returns the new states. `p` holds `params` and `constants`.
+        x: inputs, (time, batch, features).
+        states: tensors of shape (batch, units), in the dtype that is carried.
+        kernels: dict of the matrices that only `dot` reads.
+        params: dict of the step's other weights, each of shape (features,).
+        constants: dict of tensors that take no gradient, such as dropout masks.
+        mask: booleans, (time, batch, 1). Where False, the states are held.
+        length: scalar, how many time steps to run. What lies beyond is padding, and comes out as zeros.
+        emit: which of the states to return as sequences.
+        unroll: write the loop out.
+        plain: leave the whole scan to the backend's autodiff, the reference that the engine is tested against.
+        trace: return what the step notes, too: its gates and cells. Implies `plain`.
+
+    Returns:
+        The sequences of the emitted states, (time, batch, units), the final states, and the dict of notes, sequences
+        too; empty without `trace`.
+    """
+    args = {"x": x, "states": list(states), "kernels": kernels, "params": params}
+    fixed = {"constants": constants, "mask": mask, "length": length}
+    fixed = {name: value for name, value in fixed.items() if value is not None}
+    if plain or trace:
+        final, out = _forward(step, args, fixed, emit, unroll, trace=trace)
+        return out["emitted"], final, out.get("notes", {})
+
+    structure = (args, fixed)
+
+    def forward(flat, keep):
+        args, fixed = tree.pack_sequence_as(structure, list(flat))
+        final, out = _forward(step, args, fixed, emit, unroll, keep=keep)
+        return [*out.pop("emitted"), *final], (list(flat), out)
+
+    def backward(saved, cotangents):
+        flat, out = saved
+        args, fixed = tree.pack_sequence_as(structure, flat)
+        gradients = _backward(step, args, fixed, out, cotangents, emit, unroll)
+        return tree.flatten(gradients) + [None] * len(tree.flatten(fixed))
+
+    results = list(backend.custom_gradient(forward, backward)(*tree.flatten(structure)))
+    return results[: len(emit)], results[len(emit) :], {}
+
+
+class Given:
+    """Hands back the products that `Dot` kept, and notes what they were made of."""
+
+    def __init__(self, kept, dtype):
+        self.kept, self.dtype, self.calls = kept, dtype, []
+
+    def __call__(self, operand, name, plus=None):
+        y = cast(self.kept[len(self.calls)], self.dtype)
+        self.calls.append((operand, name, plus))
+        return y
+
+    def note(self, **values):
+        pass
+
+
+@dataclasses.dataclass
+class Call:
+    """One `dot` of a step, as the gradient needs to know it."""
+
+    name: str
+    state: int | None = None  # its operand is this state, or else
+    operand: int | None = None  # this output of the step
+    plus: int | str | None = None  # what it adds: this output of the step, or "x" itself
+
+
+def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
+    dtype = args["states"][0].dtype
+    constants = {name: cast(value, dtype) for name, value in fixed.get("constants", {}).items()}
+    p = {name: cast(value, dtype) for name, value in args["params"].items()} | constants
+
+    def body(states, inputs):
+        dot = Dot(args["kernels"], dtype)
+        new = [cast(state, dtype) for state in step(dot, cast(inputs["x"], dtype), states, p)]
+        if "mask" in inputs:
+            new = [ops.where(inputs["mask"], n, s) for n, s in zip(new, states)]
+        out = {"emitted": [cast(new[i], inputs["x"].dtype) for i in emit]}
+        if keep:
+            out |= {"before": list(states), "kept": dot.kept}
+        if trace:
+            out["notes"] = {name: cast(value, inputs["x"].dtype) for name, value in dot.notes.items()}
+        return new, out
+
+    inputs = {"x": args["x"]} | {name: fixed[name] for name in ("mask",) if name in fixed}
+    return backend.scan(body, args["states"], inputs, length=fixed.get("length"), unroll=unroll)
+
+
+def _backward(step, args, fixed, out, cotangents, emit, unroll):
+    """The gradients of `args`. `out` holds the states before each step and the products kept in it."""
+    states, kernels, params = args["states"], args["kernels"], args["params"]
+    dtype, batch = states[0].dtype, ops.shape(states[0])[0]
+    transposed = {name: ops.transpose(kernel) for name, kernel in kernels.items()}
+    # The step's own weights are differentiated example by example: the loop then adds tensors of one shape, and the
+    # sum over the batch is taken once, after it.
+    own = {name: ops.broadcast_to(cast(value, dtype), (batch, *value.shape)) for name, value in params.items()}
+    arriving = {i: c for i, c in enumerate(cotangents[: len(emit)]) if c is not None}
+    final = [ops.zeros_like(s) if c is None else cast(c, dtype) for s, c in zip(states, cotangents[len(emit) :])]
+    constants = {name: cast(value, dtype) for name, value in fixed.get("constants", {}).items()}
+    calls = []  # the same at every step, so known once one was traced
+
+    def outputs_of(x, states, kept, own):
+        """The step as a function without products: its new states, and what its dots are made of."""
+        x, dot = cast(x, dtype), Given(kept, dtype)
+        outputs = list(step(dot, x, states, own | constants))
+        calls.clear()
+        for operand, name, plus in dot.calls:
+            call = Call(name, state=next((i for i, state in enumerate(states) if state is operand), None))
+            if call.state is None:
+                call.operand = len(outputs)
+                outputs.append(operand)
+            if plus is x:
+                call.plus = "x"
+            elif plus is not None:
+                call.plus = len(outputs)
+                outputs.append(plus)
+            calls.append(call)
+        return outputs
+
+    def body(carry, inputs):
+        d, sums = carry
+        for i, cotangent in inputs["arriving"].items():
+            i = emit[int(i)]
+            d = [a + cast(cotangent, dtype) if j == i else a for j, a in enumerate(d)]
+        held = None
+        if "mask" in inputs:
+            held = [ops.where(inputs["mask"], ops.zeros_like(a), a) for a in d]
+            d = [ops.where(inputs["mask"], a, ops.zeros_like(a)) for a in d]
+
+        outputs, pull = backend.vjp(outputs_of, (inputs["x"], inputs["before"], inputs["kept"], own))
+        d = d + [None] * (len(outputs) - len(d))
+        into = [None] * len(states)
+        dx, dstates, dkept, down = pull(d)
+        stale = False
+        dy = [None] * len(calls)
+        for k, call in reversed(list(enumerate(calls))):
+            if stale:
+                dx, dstates, dkept, down = pull(d)
+                stale = False
+            dy[k] = ops.zeros_like(inputs["kept"][k]) if dkept[k] is None else dkept[k]
+            da = cast(ops.matmul(dy[k], transposed[call.name]), dtype)
+            if call.state is not None:
+                into[call.state] = _add(into[call.state], da)
+            else:
+                d[call.operand] = _add(d[call.operand], da)
+                stale = True
+            if isinstance(call.plus, int):
+                d[call.plus] = _add(d[call.plus], cast(dy[k], dtype))
+                stale = True
+        if stale:
+            dx, dstates, dkept, down = pull(d)
+
+        into = [_add(a, b) for a, b in zip(into, dstates)]
+        into = [ops.zeros_like(s) if a is None else a for s, a in zip(states, into)]
+        if held is not None:
+            into = [a + h for a, h in zip(into, held)]
+        sums = {name: s if down[name] is None else s + down[name] for name, s in sums.items()}
+        made = [outputs[call.operand] for call in calls if call.operand is not None]
+        out = {"dy": dy, "made": [cast(a, kernels[calls[0].name].dtype) for a in made]}
+        if dx is not None:
+            out["dx"] = dx
+        return (into, sums), out
+
+    inputs = {"x": args["x"], **out, "arriving": {str(i): c for i, c in arriving.items()}}
+    inputs |= {name: fixed[name] for name in ("mask",) if name in fixed}
+    start = (final, {name: ops.zeros_like(value) for name, value in own.items()})
+    carry, steps = backend.scan(body, start, inputs, length=fixed.get("length"), reverse=True, unroll=unroll)
+
+    (into, sums), made, dkernels, dx = carry, iter(steps["made"]), {}, steps.get("dx")
+    for call, dy in zip(calls, steps["dy"]):
+        operand = next(made) if call.state is None else out["before"][call.state]
+        operand = ops.reshape(cast(operand, dy.dtype), (-1, operand.shape[-1]))
+        product = ops.matmul(ops.transpose(operand), ops.reshape(dy, (-1, dy.shape[-1])))
+        dkernels[call.name] = _add(dkernels.get(call.name), product)
+        if call.plus == "x":
+            dx = _add(dx, cast(dy, args["x"].dtype))
+    return {
+        "x": ops.zeros_like(args["x"]) if dx is None else dx,
+        "states": into,
+        "kernels": {name: dkernels.get(name, ops.zeros_like(kernel)) for name, kernel in kernels.items()},
+        "params": {name: cast(ops.sum(sums[name], axis=0), value.dtype) for name, value in params.items()},
+    }
+
+
+def _add(a, b):
+    return b if a is None else a if b is None else a + b

@@ -1,0 +1,72 @@
+"""PyTorch: scan, vector-Jacobian products and a custom gradient."""
+
+import torch
+from keras import tree
+
+
+def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
+    """`body(carry, x) -> (carry, y)` over the first axis of `xs`. Python's own loop: always unrolled."""
+    leaves = tree.flatten(xs)
+    rows = [leaf.unbind(0) for leaf in leaves]
+    ys = [None] * leaves[0].shape[0]
+    for t in reversed(range(len(ys))) if reverse else range(len(ys)):
+        carry, ys[t] = body(carry, tree.pack_sequence_as(xs, [row[t] for row in rows]))
+    columns = zip(*[tree.flatten(y) for y in ys])
+    return carry, tree.pack_sequence_as(ys[0], [torch.stack(column) for column in columns])
+
+
+def vjp(f, args):
+    """`f(*args)`, a list, and `pull(cotangents)`, which gives gradients in the structure of `args`; None is no gradient."""
+    with torch.enable_grad():
+        args = tree.map_structure(lambda a: a.detach().requires_grad_(), args)
+        outputs = f(*args)
+
+    def pull(cotangents):
+        pairs = [(o, c) for o, c in zip(outputs, cotangents) if c is not None and o.requires_grad]
+        targets, cotangents = [o for o, _ in pairs], [c for _, c in pairs]
+        sources = tree.flatten(args)
+        gradients = torch.autograd.grad(targets, sources, cotangents, retain_graph=True, allow_unused=True)
+        return tree.pack_sequence_as(args, list(gradients))
+
+    return [o.detach() for o in outputs], pull
+
+
+class _Function(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, forward, backward, *args):
+        results, saved = forward(args, keep=True)
+        ctx.set_materialize_grads(False)
+        # An output kept as an attribute of ctx would be a reference cycle that only the garbage collector frees.
+        ctx.save_for_backward(*tree.flatten(saved))
+        ctx.structure, ctx.gradient = tree.map_structure(lambda _: 0, saved), backward
+        return tuple(results)
+
+    @staticmethod
+    def backward(ctx, *cotangents):
+        saved = tree.pack_sequence_as(ctx.structure, list(ctx.saved_tensors))
+        return (None, None, *ctx.gradient(saved, list(cotangents)))
+
+
+def custom_gradient(forward, backward):
+    """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, both of flat lists."""
+
+    def call(*args):
+        if not torch.is_grad_enabled():
+            return forward(args, keep=False)[0]
+        return _Function.apply(forward, backward, *args)
+
+    return call
+
+
+def compiled(f):
+    """PyTorch runs the function as it is."""
+    return f
+
+
+def padding(sequences, mask):
+    """Nothing: shapes are known here."""
+    return {}
+
+
+def has_gpu():
+    return torch.cuda.is_available()

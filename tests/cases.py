@@ -1,0 +1,129 @@
+"""Every recurrence and every option of it, once. The shared tests run over all of them: a new cell is one line here."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from keras_rnnlm import layers
+from tests import reference
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    layer: type
+    options: dict
+    equations: Callable  # (x, w, states, **how) -> {"output": ..., "states": [...], "trace": {...}}
+
+    def __str__(self):
+        return self.name
+
+
+def lstm(name, **options):
+    kwargs = {key: value for key, value in options.items() if key in ("coupled", "open_gates", "gate_recurrence")}
+    missing = options.get("open_gates", "") + ("i" if options.get("coupled") else "")
+    peephole = options.get("peephole", False)
+    kwargs["peephole"] = "".join(g for g in "ifo" if g not in missing) if peephole is True else peephole or ""
+    kwargs["peephole_kind"] = options.get("peephole_kind", "diagonal")
+    for key in ("activation", "recurrent_activation", "output_activation"):
+        if key in options:
+            kwargs[key] = FUNCTIONS[options[key]]
+
+    def equations(x, w, states, **how):
+        h, c, *gates = states
+        if options.get("gate_recurrence"):
+            how["gates0"] = gates
+        result = reference.lstm(x, w, h, c, **kwargs, **how)
+        trace = {gate: result[gate] for gate in "ifgo"} | {"c": result["cs"]}
+        return {
+            "output": result["output"],
+            "states": [result["h"], result["c"], *result.get("gates", [])],
+            "trace": trace,
+        }
+
+    return Case(name, layers.LSTM, options, equations)
+
+
+def gru(name, **options):
+    kwargs = {"reset_after": options.get("reset_after", True)}
+
+    def equations(x, w, states, **how):
+        result = reference.gru(x, w, states[0], **kwargs, **how)
+        return {
+            "output": result["output"],
+            "states": [result["h"]],
+            "trace": {gate: result[gate] for gate in "zrn"},
+        }
+
+    return Case(name, layers.GRU, options, equations)
+
+
+def simple_rnn(name, **options):
+    def equations(x, w, states, **how):
+        result = reference.simple_rnn(x, w, states[0], **how)
+        return {"output": result["output"], "states": [result["h"]], "trace": {}}
+
+    return Case(name, layers.SimpleRNN, options, equations)
+
+
+FUNCTIONS = {
+    "tanh": np.tanh,
+    "relu": lambda x: np.maximum(x, 0),
+    "softsign": lambda x: x / (1 + np.abs(x)),
+    None: reference.linear,
+}
+
+CASES = [
+    lstm("lstm"),
+    *[lstm(f"lstm-peephole-{gates}", peephole=gates) for gates in ("i", "f", "o", "if", "io", "fo", "ifo")],
+    *[lstm(f"lstm-full-peephole-{g}", peephole=g, peephole_kind="full") for g in ("i", "o", "ifo")],
+    lstm("lstm-coupled", coupled=True),
+    *[lstm(f"lstm-coupled-peephole-{gates}", coupled=True, peephole=gates) for gates in ("f", "o", "fo")],
+    lstm("lstm-coupled-full-peephole", coupled=True, peephole=True, peephole_kind="full"),
+    lstm("lstm-coupled-open-o", coupled=True, open_gates="o"),
+    lstm("lstm-no-gates", open_gates="ifo", activation="softsign"),
+    lstm("lstm-functions", activation="softsign", recurrent_activation="softsign", peephole=True),
+    lstm("lstm-no-bias", use_bias=False, peephole=True),
+    *[lstm(f"lstm-{name}", **options) for name, options in {
+        "nig": dict(peephole=True, open_gates="i"),
+        "nfg": dict(peephole=True, open_gates="f"),
+        "nog": dict(peephole=True, open_gates="o"),
+        "niaf": dict(peephole=True, activation=None, output_activation="tanh"),
+        "noaf": dict(peephole=True, output_activation=None),
+        "fgr": dict(peephole=True, gate_recurrence=True),
+        "fgr-coupled": dict(coupled=True, gate_recurrence=True),
+    }.items()],
+    gru("gru"),
+    gru("gru-before", reset_after=False),
+    gru("gru-no-bias", use_bias=False),
+    gru("gru-before-no-bias", reset_after=False, use_bias=False),
+    simple_rnn("simple-rnn"),
+]  # fmt: skip
+
+# One of each mechanism, for what does not depend on the equations.
+FEW = [case for case in CASES if case.name in (
+    "lstm", "lstm-peephole-ifo", "lstm-full-peephole-ifo", "lstm-coupled-peephole-fo", "lstm-fgr", "gru", "gru-before",
+    "simple-rnn",
+)]  # fmt: skip
+
+BATCH, TIME, FEATURES, UNITS = 6, 5, 3, 4
+# Rows: nothing masked, right padding twice, left padding, steps within, everything.
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 1, 1], [0, 1, 0, 1, 0], [0] * 5], "bool")
+
+
+def build(case, dtype="float32", seed=0, **more):
+    """A layer with random weights, not one of them like another, and its weights by name."""
+    layer = case.layer(UNITS, dtype=dtype, **{**case.options, **more})
+    layer.build((None, None, FEATURES))
+    rng = np.random.default_rng(seed)
+    weights = {variable.name: rng.normal(size=variable.shape) * 0.5 for variable in layer.weights}
+    layer.set_weights(list(weights.values()))
+    return layer, weights
+
+
+def data(layer, seed=1, batch=BATCH, time=TIME):
+    """Random inputs and initial states."""
+    rng = np.random.default_rng(seed)
+    states = [rng.normal(size=(batch, UNITS)) * 0.5 for _ in range(layer.cell.number_of_states)]
+    return rng.normal(size=(batch, time, FEATURES)), states

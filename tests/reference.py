@@ -1,0 +1,261 @@
+"""Recurrent cells in float64 numpy, typed from the published equations: the oracle for the layers' tests.
+
+x is (batch, time, features), states are (batch, units), masks are (batch, time) booleans, and weights come in a dict
+with Keras's names and layouts; a missing "bias" is zero. Row vectors: `@` is a matrix product, `*` is elementwise.
+
+A masked step holds every state and every trace; its output repeats the last output (zeros before the first unmasked
+step), or is zeros with zero_output_for_mask. With reverse, the sequence and its mask are read from the last step to
+the first, and outputs and traces are in the order in which the steps were processed.
+"""
+
+import numpy as np
+
+
+def sigmoid(x):
+    return np.exp(-np.logaddexp(0.0, -x))
+
+
+def linear(x):
+    return x
+
+
+def lstm(
+    x,
+    w,
+    h0,
+    c0,
+    *,
+    peephole="",
+    peephole_kind="diagonal",
+    coupled=False,
+    open_gates="",
+    gate_recurrence=False,
+    activation=np.tanh,
+    recurrent_activation=sigmoid,
+    output_activation=None,
+    gates0=None,
+    mask=None,
+    zero_output_for_mask=False,
+    reverse=False,
+):
+    """Gates are stored in the order i, f, g, o, without those that coupling or open_gates remove.
+
+    gates0, and "gates" in the result, are lists of (batch, units) arrays: the gates of gate_recurrence in the order
+    i, f, o, those that exist. Gate traces are zeros before the first unmasked step; "cs" is c0 there.
+    A peephole of a gate that does not exist is ignored.
+    """
+    x, w, mask = prepare(x, w, mask, reverse)
+    h, c = np.array(h0, "float64"), np.array(c0, "float64")
+    units = h.shape[1]
+    stored = lstm_gates(coupled, open_gates)
+    states = [gate for gate in stored if gate != "g"]
+    W = split(w["kernel"], stored, units)
+    U = split(w["recurrent_kernel"], stored, units)
+    b = split(w.get("bias", np.zeros(len(stored) * units)), stored, units)
+    act, s = activation, recurrent_activation
+    out = activation if output_activation is None else output_activation
+    one = np.ones_like(h)
+    last = {gate: np.zeros_like(h) for gate in states}
+    if gates0 is not None:
+        last = {gate: np.array(value, "float64") for gate, value in zip(states, gates0, strict=True)}
+    R = {}
+    if gate_recurrence:
+        assert w["gate_recurrent_kernel"].shape[0] == len(states) * units
+        for k, gate in enumerate(states):
+            R[gate] = split(w["gate_recurrent_kernel"][k * units : (k + 1) * units], states, units)
+
+    def peep(gate, cell):
+        if gate not in peephole:
+            return 0.0
+        p = w["peephole_" + gate]
+        if peephole_kind == "full":
+            assert p.shape == (units, units)
+            return cell @ p
+        assert p.shape == (units,) and peephole_kind == "diagonal"
+        return p * cell
+
+    def recur(gate):
+        return sum(last[source] @ R[source][gate] for source in R)
+
+    trace = Trace(["output", "i", "f", "g", "o"], h, cs=c)
+    for t in range(x.shape[1]):
+        x_t = x[:, t]
+        f = one if "f" in open_gates else s(x_t @ W["f"] + h @ U["f"] + peep("f", c) + recur("f") + b["f"])
+        if coupled:
+            i = 1.0 - f
+        else:
+            i = one if "i" in open_gates else s(x_t @ W["i"] + h @ U["i"] + peep("i", c) + recur("i") + b["i"])
+        g = act(x_t @ W["g"] + h @ U["g"] + b["g"])
+        c_new = f * c + i * g
+        o = one if "o" in open_gates else s(x_t @ W["o"] + h @ U["o"] + peep("o", c_new) + recur("o") + b["o"])
+        h_new = o * out(c_new)
+
+        m = mask[:, t, None]
+        h = np.where(m, h_new, h)
+        c = np.where(m, c_new, c)
+        now = {"i": i, "f": f, "o": o}
+        last = {gate: np.where(m, now[gate], last[gate]) for gate in states}
+        trace.add(m, output=h_new, i=i, f=f, g=g, o=o, cs=c_new)
+    result = trace.result(mask, zero_output_for_mask) | {"h": h, "c": c}
+    if gate_recurrence:
+        result["gates"] = [last[gate] for gate in states]
+    return result
+
+
+def gru(
+    x,
+    w,
+    h0,
+    *,
+    reset_after=True,
+    activation=np.tanh,
+    recurrent_activation=sigmoid,
+    mask=None,
+    zero_output_for_mask=False,
+    reverse=False,
+):
+    """Gates are stored in the order z, r, n; bias is (2, 3 units), input then recurrent, if reset_after."""
+    x, w, mask = prepare(x, w, mask, reverse)
+    h = np.array(h0, "float64")
+    units = h.shape[1]
+    W = split(w["kernel"], "zrn", units)
+    U = split(w["recurrent_kernel"], "zrn", units)
+    bias = w.get("bias", np.zeros((2, 3 * units) if reset_after else 3 * units))
+    assert bias.ndim == (2 if reset_after else 1)
+    b = split(bias[0] if reset_after else bias, "zrn", units)
+    bu = split(bias[1] if reset_after else np.zeros(3 * units), "zrn", units)
+    act, s = activation, recurrent_activation
+
+    trace = Trace(["output", "z", "r", "n"], h)
+    for t in range(x.shape[1]):
+        x_t = x[:, t]
+        z = s(x_t @ W["z"] + b["z"] + h @ U["z"] + bu["z"])
+        r = s(x_t @ W["r"] + b["r"] + h @ U["r"] + bu["r"])
+        if reset_after:
+            n = act(x_t @ W["n"] + b["n"] + r * (h @ U["n"] + bu["n"]))
+        else:
+            n = act(x_t @ W["n"] + b["n"] + (r * h) @ U["n"])
+        h_new = z * h + (1.0 - z) * n
+
+        m = mask[:, t, None]
+        h = np.where(m, h_new, h)
+        trace.add(m, output=h_new, z=z, r=r, n=n)
+    return trace.result(mask, zero_output_for_mask) | {"h": h}
+
+
+def simple_rnn(x, w, h0, *, activation=np.tanh, mask=None, zero_output_for_mask=False, reverse=False):
+    x, w, mask = prepare(x, w, mask, reverse)
+    h = np.array(h0, "float64")
+    W, U, b = w["kernel"], w["recurrent_kernel"], w.get("bias", np.zeros(h.shape[1]))
+
+    trace = Trace(["output"], h)
+    for t in range(x.shape[1]):
+        h_new = activation(x[:, t] @ W + h @ U + b)
+
+        m = mask[:, t, None]
+        h = np.where(m, h_new, h)
+        trace.add(m, output=h_new)
+    return trace.result(mask, zero_output_for_mask) | {"h": h}
+
+
+def finite_differences(f, arrays, eps=1e-6):
+    """Central differences of the scalar f(arrays) with respect to every entry of each array of the list."""
+    arrays = [np.array(array, "float64") for array in arrays]
+    gradients = [np.zeros_like(array) for array in arrays]
+    for array, gradient in zip(arrays, gradients, strict=True):
+        for index in np.ndindex(array.shape):
+            value = array[index]
+            array[index] = value + eps
+            above = float(f(arrays))
+            array[index] = value - eps
+            below = float(f(arrays))
+            array[index] = value
+            gradient[index] = (above - below) / (2.0 * eps)
+    return gradients
+
+
+def random_lstm_weights(
+    rng,
+    features,
+    units,
+    *,
+    peephole="",
+    peephole_kind="diagonal",
+    coupled=False,
+    open_gates="",
+    gate_recurrence=False,
+    use_bias=True,
+    scale=0.5,
+    **others,
+):
+    """Takes the options of lstm; those that change no shape (the activations) are ignored."""
+    stored = lstm_gates(coupled, open_gates)
+    width = len(stored) * units
+    shapes = {"kernel": (features, width), "recurrent_kernel": (units, width)}
+    if use_bias:
+        shapes["bias"] = (width,)
+    for gate in "ifo":
+        if gate in peephole and gate in stored:
+            shapes["peephole_" + gate] = (units, units) if peephole_kind == "full" else (units,)
+    if gate_recurrence:
+        shapes["gate_recurrent_kernel"] = (width - units, width - units)
+    return random_weights(rng, shapes, scale)
+
+
+def random_gru_weights(rng, features, units, *, reset_after=True, use_bias=True, scale=0.5):
+    shapes = {"kernel": (features, 3 * units), "recurrent_kernel": (units, 3 * units)}
+    if use_bias:
+        shapes["bias"] = (2, 3 * units) if reset_after else (3 * units,)
+    return random_weights(rng, shapes, scale)
+
+
+def random_simple_rnn_weights(rng, features, units, *, use_bias=True, scale=0.5):
+    shapes = {"kernel": (features, units), "recurrent_kernel": (units, units)}
+    if use_bias:
+        shapes["bias"] = (units,)
+    return random_weights(rng, shapes, scale)
+
+
+def random_weights(rng, shapes, scale):
+    return {name: scale * rng.standard_normal(shape) for name, shape in shapes.items()}
+
+
+def lstm_gates(coupled=False, open_gates=""):
+    """The stored gates of an LSTM, in their order."""
+    assert set(open_gates) <= set("ifo")
+    assert not (coupled and set(open_gates) & set("if")), "a coupled gate cannot be open"
+    return [gate for gate in "ifgo" if gate not in open_gates and not (coupled and gate == "i")]
+
+
+def prepare(x, w, mask, reverse):
+    x = np.array(x, "float64")
+    w = {name: np.array(value, "float64") for name, value in w.items() if value is not None}
+    mask = np.ones(x.shape[:2], bool) if mask is None else np.array(mask, bool)
+    if reverse:
+        x, mask = x[:, ::-1], mask[:, ::-1]
+    return x, w, mask
+
+
+def split(array, gates, units):
+    """The block of columns of each gate."""
+    assert array.shape[-1] == len(gates) * units
+    return {gate: array[..., k * units : (k + 1) * units] for k, gate in enumerate(gates)}
+
+
+class Trace:
+    """What each step gave: at a masked step, what the last step gave; before the first, zeros or the start given."""
+
+    def __init__(self, names, like, **starts):
+        self.last = {name: np.zeros_like(like) for name in names} | starts
+        self.steps = {name: [] for name in self.last}
+
+    def add(self, m, **values):
+        for name, value in values.items():
+            self.last[name] = np.where(m, value, self.last[name])
+            self.steps[name].append(self.last[name])
+
+    def result(self, mask, zero_output_for_mask):
+        result = {name: np.stack(steps, axis=1) for name, steps in self.steps.items()}
+        if zero_output_for_mask:
+            result["output"] = np.where(mask[:, :, None], result["output"], 0.0)
+        return result
