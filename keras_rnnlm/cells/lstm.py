@@ -54,8 +54,8 @@ class LSTMCell(RecurrentCell):
 
     >>> cell = LSTMCell(4, peephole="io", open_gates="f")
     >>> output, (h, c) = cell(np.ones((2, 3)), [np.zeros((2, 4)), np.zeros((2, 4))])
-    >>> cell.kernel.shape, cell.peephole_o.shape
-    ((3, 12), (4,))
+    >>> [weight.name for weight in cell.weights]
+    ['kernel', 'recurrent_kernel', 'bias', 'peephole_i', 'peephole_o']
     """
 
     like = keras.layers.LSTMCell

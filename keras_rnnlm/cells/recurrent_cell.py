@@ -245,8 +245,8 @@ def check_layout(layer, weights):
     expected = [(variable.name, tuple(variable.shape)) for variable in layer.weights]
     received = [tuple(getattr(weight, "shape", ())) for weight in weights]
     if received != [shape for _, shape in expected]:
-        wanted = ", ".join(f"{name} {shape}" for name, shape in expected)
+        wanted = ", ".join(f"{name} {shape}" for name, shape in expected) or "nothing before it is built"
         raise ValueError(
-            f"`weights` does not have the layout of {layer.name!r}, which takes {wanted or 'nothing before it is built'}. "
+            f"`weights` does not have the layout of {layer.name!r}, which takes {wanted}. "
             f"Received shapes: {received}. For weights of PyTorch or TensorFlow Addons see keras_rnnlm.layers.convert."
         )

@@ -1,8 +1,8 @@
 """Cells run over time."""
 
-from keras_rnnlm.layers.recurrent import Recurrent
 from keras_rnnlm.layers.gru import GRU
 from keras_rnnlm.layers.lstm import LSTM
+from keras_rnnlm.layers.recurrent import Recurrent
 from keras_rnnlm.layers.simple_rnn import SimpleRNN
 
 __all__ = ["GRU", "LSTM", "Recurrent", "SimpleRNN"]

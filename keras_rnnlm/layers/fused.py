@@ -20,6 +20,8 @@ def obstacles(layer, mask=None):
         reasons.append("recurrent_dropout")
     if mask is not None:
         reasons.append("a mask: cuDNN takes right padding only")
+    if NAME == "jax" and cell.fused_kernel == "gru":
+        reasons.append("Keras has no cuDNN GRU on JAX")
     if NAME == "tensorflow" and layer.compute_dtype == "bfloat16":
         reasons.append("bfloat16")
     return reasons

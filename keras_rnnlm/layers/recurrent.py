@@ -34,9 +34,9 @@ class Recurrent(keras.layers.RNN):
         mask: booleans, (batch, time). A masked step holds the states.
         training: whether to drop out.
 
-    Returns the output, (batch, units), or (batch, time, units) with `return_sequences`; then the states, then the trace,
-    where they are asked for. Under a half-precision policy states are in float32, so that what is carried from batch to
-    batch loses nothing.
+    Returns the output, (batch, units), or (batch, time, units) with `return_sequences`; then the states and the trace,
+    where they are asked for. Under a half-precision policy states are in float32, so that what is carried from batch
+    to batch loses nothing.
 
     A subclass with a `cell_class` takes the arguments of its cell in place of the cell:
 

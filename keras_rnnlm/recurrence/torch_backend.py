@@ -16,7 +16,7 @@ def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
 
 
 def vjp(f, args):
-    """`f(*args)`, a list, and `pull(cotangents)`, which gives gradients in the structure of `args`; None is no gradient."""
+    """`f(*args)`, a list, and `pull(cotangents)`: gradients in the structure of `args`, None where there is none."""
     with torch.enable_grad():
         args = tree.map_structure(lambda a: a.detach().requires_grad_(), args)
         outputs = f(*args)

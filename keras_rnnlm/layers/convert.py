@@ -1,0 +1,88 @@
+"""Weights of other libraries, in the order and layout of ours.
+
+Weights of `keras.layers.LSTM`, `GRU` and `SimpleRNN` need no conversion: `set_weights` and `get_weights` move them.
+
+>>> rng = np.random.default_rng(0)
+>>> shapes = {"weight_ih_l0": (16, 3), "weight_hh_l0": (16, 4), "bias_ih_l0": (16,), "bias_hh_l0": (16,)}
+>>> layer = keras_rnnlm.layers.LSTM(4)
+>>> layer.build((None, None, 3))
+>>> layer.set_weights(from_torch({name: rng.normal(size=shape) for name, shape in shapes.items()}))
+"""
+
+import numpy as np
+
+# PyTorch's rows of gates, and where each goes in our columns.
+TORCH_GATES = {"lstm": ("ifgo", "ifgo"), "gru": ("rzn", "zrn"), "rnn": ("h", "h")}
+
+
+def from_torch(state_dict, kind=None, layer=0, reverse=False):
+    """The weights of one layer and direction of a `torch.nn.LSTM`, `GRU` or `RNN`, for `set_weights`.
+
+    Args:
+        state_dict: the module's `state_dict()`, tensors or arrays by name.
+        kind: `"lstm"`, `"gru"` or `"rnn"`. None tells it by the shape.
+        layer: which layer of the stack.
+        reverse: take the backward direction of a bidirectional module.
+
+    PyTorch has two biases. Where ours has one, it is their sum; a GRU with `reset_after=True` has both.
+    """
+    suffix = f"_l{layer}" + ("_reverse" if reverse else "")
+    names = [f"{name}{suffix}" for name in ("weight_ih", "weight_hh")]
+    missing = [name for name in names if name not in state_dict]
+    if missing:
+        raise ValueError(
+            f"`state_dict` has no {' and no '.join(missing)}: pass that of a torch.nn.LSTM, GRU or RNN, and a "
+            f"`layer` and `reverse` that it has. Received the names: {sorted(state_dict)}"
+        )
+    kernel, recurrent = (_array(state_dict[name]) for name in names)
+    units = recurrent.shape[1]
+    number = recurrent.shape[0] // units
+    if kind is None:
+        kind = {4: "lstm", 3: "gru", 1: "rnn"}.get(number)
+    if kind not in TORCH_GATES or len(TORCH_GATES[kind][0]) != number or recurrent.shape[0] % units:
+        raise ValueError(
+            f'`kind` is "lstm" (4 gates), "gru" (3) or "rnn" (1), and {names[1]} has units rows for each gate. '
+            f"Received: kind={kind!r}, {names[1]} of shape {recurrent.shape}"
+        )
+    if f"weight_hr{suffix}" in state_dict:
+        raise ValueError(
+            "`state_dict` is of an LSTM with `proj_size`, a projected state, which our LSTM does not have."
+        )
+    theirs, ours = TORCH_GATES[kind]
+
+    def columns(rows):
+        """(gates * units, ...) by rows in their order, to columns in ours."""
+        blocks = dict(zip(theirs, np.split(rows, number)))
+        return np.concatenate([blocks[gate] for gate in ours]).T
+
+    weights = [columns(kernel), columns(recurrent)]
+    if f"bias_ih{suffix}" in state_dict:
+        biases = [columns(_array(state_dict[f"{name}{suffix}"])) for name in ("bias_ih", "bias_hh")]
+        weights.append(np.stack(biases) if kind == "gru" else sum(biases))
+    return weights
+
+
+def from_addons(weights):
+    """The weights of TensorFlow Addons' `PeepholeLSTMCell`, for an `LSTM(units, peephole=True)`.
+
+    Args:
+        weights: the cell's `get_weights()`: kernel, recurrent kernel, bias (if it has one), then the peepholes of the
+            input, forget and output gates.
+    """
+    weights = [_array(weight) for weight in weights]
+    shapes = [weight.shape for weight in weights]
+    units = shapes[-1][0] if shapes and len(shapes[-1]) == 1 else 0
+    wanted = [(4 * units,)] * (len(weights) == 6) + [(units,)] * 3
+    if len(weights) not in (5, 6) or shapes[1] != (units, 4 * units) or shapes[2:] != wanted:
+        raise ValueError(
+            "`weights` are those of a PeepholeLSTMCell: (features, 4 units), (units, 4 units), (4 units,) where it has "
+            f"a bias, and three times (units,). Received shapes: {shapes}"
+        )
+    return weights
+
+
+def _array(tensor):
+    """A numpy array from an array or a tensor of any library."""
+    if hasattr(tensor, "detach"):
+        tensor = tensor.detach().cpu()
+    return np.asarray(tensor)

@@ -1,0 +1,53 @@
+"""Which code runs a layer."""
+
+import keras
+import numpy as np
+import pytest
+
+from keras_rnnlm import layers
+from keras_rnnlm.diagnostics import explain_kernel
+from keras_rnnlm.layers import fused
+from keras_rnnlm.recurrence import backend
+from tests.support import BACKEND, numpy
+
+
+def test_the_reasons_name_every_obstacle():
+    layer = layers.LSTM(4, peephole="io", coupled=False, recurrent_dropout=0.1, activation="relu", use_cudnn=False)
+    kernel = explain_kernel(layer, mask=True)
+    assert kernel.path == "loop"
+    for words in ("no GPU", "peephole", "recurrent_dropout", "other than tanh", "use_cudnn=False", "mask"):
+        assert words in str(kernel)
+
+
+def test_a_plain_layer_goes_to_cudnn_where_there_is_a_gpu(monkeypatch):
+    monkeypatch.setattr(backend, "has_gpu", lambda: True)
+    for layer in (layers.LSTM(4), keras.layers.Bidirectional(layers.LSTM(4))):
+        assert explain_kernel(layer).path == "cudnn"
+    assert explain_kernel(layers.GRU(4)).path == ("loop" if BACKEND == "jax" else "cudnn")
+    for layer in (layers.LSTM(4, coupled=True), layers.GRU(4, reset_after=False), layers.SimpleRNN(4)):
+        assert explain_kernel(layer).path == "loop"
+
+
+def test_the_other_paths_have_names():
+    assert explain_kernel(layers.LSTM(4, unroll=True)).path == "unrolled"
+    assert explain_kernel(layers.LSTM(4, return_trace=True)).path == "autodiff"
+    assert explain_kernel(keras.layers.LSTM(4)).path == "keras"
+    with pytest.raises(ValueError, match="recurrent layer"):
+        explain_kernel(keras.layers.Dense(4))
+
+
+@pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU])
+@pytest.mark.parametrize("how", [dict(return_sequences=True), dict(go_backwards=True), dict(dropout=0.5)])
+def test_the_fused_path_gives_what_the_loop_gives(monkeypatch, layer, how):
+    """Without a GPU the fused kernel is PyTorch's own for CPUs; the other backends refuse, and the loop takes over."""
+    loop = layer(4, return_state=True, **how)
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    wanted = loop(x)
+    monkeypatch.setattr(backend, "has_gpu", lambda: True)
+    taken = []
+    run = fused.run
+    monkeypatch.setattr(fused, "run", lambda *args: taken.append(run(*args)) or taken[-1])
+    for got, want in zip(loop(x), wanted, strict=True):
+        np.testing.assert_allclose(numpy(got), numpy(want), atol=1e-5)
+    has_kernel = not (BACKEND == "jax" and layer is layers.GRU)
+    assert [result is not None for result in taken] == [BACKEND == "torch"] * has_kernel

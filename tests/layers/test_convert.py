@@ -1,0 +1,95 @@
+"""Weights from PyTorch and TensorFlow Addons."""
+
+import numpy as np
+import pytest
+
+from keras_rnnlm import layers
+from keras_rnnlm.layers.convert import from_addons, from_torch
+from tests import reference
+from tests.support import numpy
+
+
+def random_state_dict(gates, features=3, units=4, suffix="_l0", seed=0):
+    rng = np.random.default_rng(seed)
+    shapes = {"weight_ih": (gates * units, features), "weight_hh": (gates * units, units)}
+    shapes |= {"bias_ih": (gates * units,), "bias_hh": (gates * units,)}
+    return {name + suffix: rng.normal(size=shape) * 0.5 for name, shape in shapes.items()}
+
+
+def torch_lstm(x, w, suffix="_l0"):
+    """torch.nn.LSTM by its documentation: rows of i, f, g, o."""
+    h = c = np.zeros((len(x), w["weight_hh" + suffix].shape[1]))
+    for t in range(x.shape[1]):
+        z = x[:, t] @ w["weight_ih" + suffix].T + w["bias_ih" + suffix]
+        z = z + h @ w["weight_hh" + suffix].T + w["bias_hh" + suffix]
+        i, f, g, o = np.split(z, 4, axis=1)
+        c = reference.sigmoid(f) * c + reference.sigmoid(i) * np.tanh(g)
+        h = reference.sigmoid(o) * np.tanh(c)
+    return h
+
+
+def torch_gru(x, w, suffix="_l0"):
+    """torch.nn.GRU by its documentation: rows of r, z, n, and h' = (1-z)*n + z*h."""
+    h = np.zeros((len(x), w["weight_hh" + suffix].shape[1]))
+    for t in range(x.shape[1]):
+        a = np.split(x[:, t] @ w["weight_ih" + suffix].T + w["bias_ih" + suffix], 3, axis=1)
+        b = np.split(h @ w["weight_hh" + suffix].T + w["bias_hh" + suffix], 3, axis=1)
+        r, z = reference.sigmoid(a[0] + b[0]), reference.sigmoid(a[1] + b[1])
+        h = (1 - z) * np.tanh(a[2] + r * b[2]) + z * h
+    return h
+
+
+@pytest.mark.parametrize(
+    "layer, gates, equations", [(layers.LSTM, 4, torch_lstm), (layers.GRU, 3, torch_gru)], ids=["lstm", "gru"]
+)
+def test_weights_from_torch_give_its_outputs(layer, gates, equations):
+    x = np.random.default_rng(1).normal(size=(2, 5, 3))
+    for suffix, how in (("_l0", {}), ("_l1_reverse", dict(layer=1, reverse=True))):
+        state_dict = random_state_dict(gates, suffix=suffix)
+        ours = layer(4)
+        ours.build(x.shape)
+        ours.set_weights(from_torch(state_dict, **how))
+        np.testing.assert_allclose(numpy(ours(x.astype("float32"))), equations(x, state_dict, suffix), atol=1e-5)
+
+
+@pytest.mark.parametrize("module, layer", [("LSTM", layers.LSTM), ("GRU", layers.GRU), ("RNN", layers.SimpleRNN)])
+def test_weights_from_a_torch_module_give_its_outputs(module, layer):
+    torch = pytest.importorskip("torch")
+    theirs = getattr(torch.nn, module)(3, 4, num_layers=2, batch_first=True)
+    x = np.random.default_rng(1).normal(size=(2, 5, 3)).astype("float32")
+    y = x
+    for k in range(2):
+        ours = layer(4, return_sequences=True)
+        ours.build(y.shape)
+        ours.set_weights(from_torch(theirs.state_dict(), layer=k))
+        y = ours(y)
+    np.testing.assert_allclose(numpy(y), theirs(torch.tensor(x))[0].detach().numpy(), atol=1e-5)
+
+
+def test_a_torch_module_without_biases_has_two_weights():
+    state_dict = {name: w for name, w in random_state_dict(4).items() if "weight" in name}
+    ours = layers.LSTM(4, use_bias=False)
+    ours.build((None, None, 3))
+    ours.set_weights(from_torch(state_dict))
+
+
+def test_what_is_not_a_torch_layer_is_named():
+    with pytest.raises(ValueError, match="no weight_ih_l1 and no weight_hh_l1.*weight_hh_l0"):
+        from_torch(random_state_dict(4), layer=1)
+    with pytest.raises(ValueError, match=r"`kind`.*'gru'.*\(16, 4\)"):
+        from_torch(random_state_dict(4), kind="gru")
+
+
+def test_weights_from_addons_give_its_outputs():
+    rng = np.random.default_rng(0)
+    w = reference.random_lstm_weights(rng, 3, 4, peephole="ifo")
+    names = ["kernel", "recurrent_kernel", "bias", "peephole_i", "peephole_f", "peephole_o"]
+    layer = layers.LSTM(4, peephole=True)
+    layer.build((None, None, 3))
+    layer.set_weights(from_addons([w[name] for name in names]))
+    x = rng.normal(size=(2, 5, 3))
+    zeros = np.zeros((2, 4))
+    wanted = reference.lstm(x, w, zeros, zeros, peephole="ifo")["output"][:, -1]
+    np.testing.assert_allclose(numpy(layer(x.astype("float32"))), wanted, atol=1e-5)
+    with pytest.raises(ValueError, match=r"PeepholeLSTMCell.*\(3, 16\)"):
+        from_addons([w["kernel"], w["recurrent_kernel"], w["bias"]])

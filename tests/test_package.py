@@ -1,0 +1,65 @@
+"""The package as a whole: imports, registration, command line."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def python(code, *arguments):
+    """Runs a new interpreter and returns what it prints."""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, env=ENVIRONMENT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "keras_rnnlm", *arguments], capture_output=True, text=True, env=ENVIRONMENT
+    )
+
+
+def test_importing_the_package_imports_no_keras():
+    assert python("import sys, keras_rnnlm; print('keras' in sys.modules)") == "False"
+
+
+@pytest.mark.parametrize("order", ["import keras_rnnlm, keras", "import keras, keras_rnnlm"])
+def test_classes_are_registered_in_either_order(order):
+    name = "keras_rnnlm>LSTM"
+    assert python(f"{order}\nprint(keras.saving.get_registered_object({name!r}).__name__)") == "LSTM"
+
+
+def test_the_rooms_beside_the_package_are_its_rooms():
+    import keras_rnnlm
+
+    assert keras_rnnlm.training.__name__ == "keras_rnnlm.training"
+    assert keras_rnnlm.export.__name__ == "keras_rnnlm.export"
+    with pytest.raises(AttributeError, match="layers, optimizers"):
+        _ = keras_rnnlm.kitchen
+
+
+def test_layers_import_at_most_0_3_seconds_after_keras():
+    code = "import time, keras; t = time.time(); import keras_rnnlm.layers; print(time.time() - t)"
+    assert min(float(python(code)) for _ in range(3)) < 0.3
+
+
+def test_help_answers_within_half_a_second():
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        assert "quickstart" in command("--help").stdout
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+
+
+def test_a_mistake_on_the_command_line_ends_in_one_line():
+    done = command("quickstart", "--units", "0")
+    assert (done.returncode, done.stderr.strip()) == (
+        2,
+        "keras-rnnlm quickstart: --units is a positive number. Received: 0",
+    )
+    assert command("quikstart").returncode == 2
