@@ -59,6 +59,7 @@ class LSTMCell(RecurrentCell):
     """
 
     like = keras.layers.LSTMCell
+    only_adds_x = True
     options = {
         "peephole": False,
         "peephole_kind": "diagonal",

@@ -42,6 +42,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     options = {}  # our own arguments, by keyword only
     gates = ""
     number_of_states = 1
+    only_adds_x = False  # a step that only adds x, whole, to one product, `dot(h, name, x)`, may say so: it is faster
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

@@ -20,6 +20,7 @@ class SimpleRNNCell(RecurrentCell):
     """
 
     gates = "h"
+    only_adds_x = True
 
     def step(self, dot, x, states, p):
         (h,) = states

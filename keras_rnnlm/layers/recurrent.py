@@ -152,7 +152,15 @@ class Recurrent(keras.layers.RNN):
 
         def program(tensors):
             w, mask = tensors["weights"], tensors.get("mask")
-            x = cell.project(time_major(tensors["sequences"]), w, tensors.get("dropout"))
+            x, projection = time_major(tensors["sequences"]), None
+            if (
+                cell.only_adds_x
+                and "dropout" not in tensors
+                and recurrence.backend.projects_in_the_loop(x, w["kernel"])
+            ):
+                projection = {name: w[name] for name in ("kernel", "bias") if name in w}
+            else:
+                x = cell.project(x, w, tensors.get("dropout"))
             step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"))
             sequences, states, notes = recurrence.run(
                 step,
@@ -161,6 +169,7 @@ class Recurrent(keras.layers.RNN):
                 kernels,
                 parameters,
                 constants,
+                projection=projection,
                 mask=None if mask is None else time_major(mask),
                 length=tensors.get("length"),
                 emit=(0,) if return_sequences else (),

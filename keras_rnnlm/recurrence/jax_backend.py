@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from keras import tree
 
 
 def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
@@ -11,14 +12,26 @@ def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
 
 
 def vjp(f, args):
-    """`f(*args)`, a list, and `pull(cotangents)`, which gives gradients in the structure of `args`."""
+    """`f(*args)`, a list, and `pull(cotangents)`: gradients in the structure of `args`, None where there is none."""
     outputs, transpose = jax.vjp(f, *args)
+    used = _used(f, args)
 
     def pull(cotangents):
         cotangents = [jnp.zeros_like(o) if c is None else c for o, c in zip(outputs, cotangents)]
-        return transpose(cotangents)
+        gradients = tree.flatten(transpose(cotangents))
+        return tree.pack_sequence_as(args, [g if u else None for g, u in zip(gradients, used)])
 
     return outputs, pull
+
+
+def _used(f, args):
+    """Which of the arguments `f` depends on: JAX would give the others a gradient of zeros, to be stored and added."""
+    jaxpr = jax.make_jaxpr(f)(*args).jaxpr
+    live = {id(variable) for variable in jaxpr.outvars}
+    for equation in reversed(jaxpr.eqns):
+        if any(id(variable) in live for variable in equation.outvars):
+            live |= {id(variable) for variable in equation.invars}
+    return [id(variable) in live for variable in jaxpr.invars]
 
 
 def custom_gradient(forward, backward):
@@ -44,6 +57,11 @@ def compiled(f):
 def padding(sequences, mask):
     """Nothing: shapes are known here."""
     return {}
+
+
+def projects_in_the_loop(inputs, kernel):
+    """One product for all time steps is faster here."""
+    return False
 
 
 def has_gpu():

@@ -113,5 +113,15 @@ def padding(sequences, mask):
     return padded
 
 
+def projects_in_the_loop(inputs, kernel):
+    """Whether to multiply the inputs by their kernel step by step, not all at once.
+
+    On a processor a product of some millions of multiply-adds is as fast alone as within a larger one, and its result
+    is used while it is still in the cache.
+    """
+    batch = inputs.shape[1]
+    return batch is not None and not has_gpu() and batch * kernel.shape[0] * kernel.shape[1] >= 2**22
+
+
 def has_gpu():
     return bool(tf.config.list_logical_devices("GPU"))

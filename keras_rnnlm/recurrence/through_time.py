@@ -23,6 +23,7 @@ def run(
     params,
     constants=None,
     *,
+    projection=None,
     mask=None,
     length=None,
     emit=(0,),
@@ -39,6 +40,8 @@ def run(
         kernels: dict of the matrices that only `dot` reads.
         params: dict of the step's other weights, each of shape (features,).
         constants: dict of tensors that take no gradient, such as dropout masks.
+        projection: dict of `kernel` and, where there is one, `bias`. Then `x` holds the raw inputs, and the step, which
+            may only add its x to a product, sees `inputs @ kernel + bias`, computed one step at a time.
         mask: booleans, (time, batch, 1). Where False, the states are held.
         length: scalar, how many time steps to run. What lies beyond is padding, and comes out as zeros.
         emit: which of the states to return as sequences.
@@ -51,6 +54,7 @@ def run(
         too; empty without `trace`.
     """
     args = {"x": x, "states": list(states), "kernels": kernels, "params": params}
+    args |= {} if projection is None else {"projection": projection}
     fixed = {"constants": constants, "mask": mask, "length": length}
     fixed = {name: value for name, value in fixed.items() if value is not None}
     if plain or trace:
@@ -105,8 +109,11 @@ def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
     p = {name: cast(value, dtype) for name, value in args["params"].items()} | constants
 
     def body(states, inputs):
-        dot = Dot(args["kernels"], dtype)
-        new = [cast(state, dtype) for state in step(dot, cast(inputs["x"], dtype), states, p)]
+        dot, x = Dot(args["kernels"], dtype), cast(inputs["x"], dtype)
+        if "projection" in args:
+            x = Dot(args["projection"], dtype)(inputs["x"], "kernel")
+            x = x + cast(args["projection"]["bias"], dtype) if "bias" in args["projection"] else x
+        new = [cast(state, dtype) for state in step(dot, x, states, p)]
         if "mask" in inputs:
             new = [ops.where(inputs["mask"], n, s) for n, s in zip(new, states)]
         out = {"emitted": [cast(new[i], inputs["x"].dtype) for i in emit]}
@@ -191,11 +198,15 @@ def _backward(step, args, fixed, out, cotangents, emit, unroll):
         sums = {name: s if down[name] is None else s + down[name] for name, s in sums.items()}
         made = [outputs[call.operand] for call in calls if call.operand is not None]
         out = {"dy": dy, "made": [cast(a, kernels[calls[0].name].dtype) for a in made]}
+        if dx is not None and "projection" in args:
+            raise ValueError("A step whose x is projected in the loop may only add it to a product: `dot(h, name, x)`.")
         if dx is not None:
             out["dx"] = dx
         return (into, sums), out
 
-    inputs = {"x": args["x"], **out, "arriving": {str(i): c for i, c in arriving.items()}}
+    # An x that was projected in the loop was only added to a product, and any tensor of its shape can stand for it.
+    x = out["kept"][0] if "projection" in args else args["x"]
+    inputs = {"x": x, **out, "arriving": {str(i): c for i, c in arriving.items()}}
     inputs |= {name: fixed[name] for name in ("mask",) if name in fixed}
     start = (final, {name: ops.zeros_like(value) for name, value in own.items()})
     carry, steps = backend.scan(body, start, inputs, length=fixed.get("length"), reverse=True, unroll=unroll)
@@ -203,17 +214,27 @@ def _backward(step, args, fixed, out, cotangents, emit, unroll):
     (into, sums), made, dkernels, dx = carry, iter(steps["made"]), {}, steps.get("dx")
     for call, dy in zip(calls, steps["dy"]):
         operand = next(made) if call.state is None else out["before"][call.state]
-        operand = ops.reshape(cast(operand, dy.dtype), (-1, operand.shape[-1]))
-        product = ops.matmul(ops.transpose(operand), ops.reshape(dy, (-1, dy.shape[-1])))
-        dkernels[call.name] = _add(dkernels.get(call.name), product)
+        dkernels[call.name] = _add(dkernels.get(call.name), _product_over_time(operand, dy))
         if call.plus == "x":
             dx = _add(dx, cast(dy, args["x"].dtype))
-    return {
-        "x": ops.zeros_like(args["x"]) if dx is None else dx,
+    gradients = {
         "states": into,
         "kernels": {name: dkernels.get(name, ops.zeros_like(kernel)) for name, kernel in kernels.items()},
         "params": {name: cast(ops.sum(sums[name], axis=0), value.dtype) for name, value in params.items()},
     }
+    if "projection" not in args:
+        return {"x": ops.zeros_like(args["x"]) if dx is None else dx, **gradients}
+    kernel = args["projection"]["kernel"]
+    projection = {"kernel": _product_over_time(args["x"], dx)}
+    if "bias" in args["projection"]:
+        projection["bias"] = cast(ops.sum(cast(dx, dtype), axis=(0, 1)), kernel.dtype)
+    return {"x": ops.matmul(dx, ops.transpose(kernel)), "projection": projection, **gradients}
+
+
+def _product_over_time(operand, dy):
+    """The gradient of a kernel from its operands and the adjoints of its products at all steps: one product."""
+    operand = ops.reshape(cast(operand, dy.dtype), (-1, operand.shape[-1]))
+    return ops.matmul(ops.transpose(operand), ops.reshape(dy, (-1, dy.shape[-1])))
 
 
 def _add(a, b):

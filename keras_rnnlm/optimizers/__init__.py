@@ -1,0 +1,6 @@
+"""Optimizers for recurrent networks."""
+
+from keras_rnnlm.optimizers.clipped_optimizer import ClippedOptimizer
+from keras_rnnlm.optimizers.clipping_report import ClippingReport
+
+__all__ = ["ClippedOptimizer", "ClippingReport"]

@@ -1,0 +1,864 @@
+import os
+import subprocess
+import sys
+from copy import deepcopy
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport
+
+BACKEND = keras.backend.backend()
+only_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="tf.IndexedSlices and tf.function")
+only_jax = pytest.mark.skipif(BACKEND != "jax", reason="jax.jit and donated state")
+
+# Norms 5, 12 and 0: together 13.
+GRADS = [np.array([3.0, -4.0]), np.array([[12.0]]), np.array([0.0])]
+NAMES = ["recurrent_kernel", "kernel", "bias"]
+
+
+def new_variables(grads=GRADS, dtype="float32"):
+    return [keras.Variable(np.ones(g.shape), dtype=dtype, name=name) for g, name in zip(grads, NAMES)]
+
+
+def apply(optimizer, grads, variables, dtype="float32"):
+    grads = [None if g is None else ops.convert_to_tensor(g, dtype) for g in grads]
+    if BACKEND == "jax" and isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        # Keras's own LossScaleOptimizer has no `apply` that works on JAX.
+        optimizer.built or optimizer.build(variables)
+        values = [v.value for v in optimizer.variables], grads, [v.value for v in variables]
+        weights, own = optimizer.stateless_apply(*values)
+        for variable, value in zip([*variables, *optimizer.variables], [*weights, *own]):
+            variable.assign(value)
+    else:
+        optimizer.apply(grads, variables)
+
+
+def changes(optimizer, grads=GRADS, dtype="float32"):
+    """What one step of gradient descent with rate 1 takes off the variables: the clipped gradients."""
+    variables = new_variables(grads, dtype)
+    apply(optimizer, grads, variables, dtype)
+    return [1.0 - ops.convert_to_numpy(ops.cast(v, "float32")) for v in variables]
+
+
+def sgd(**options):
+    return keras.optimizers.SGD(1.0, **options)
+
+
+def state(optimizer, variables=()):
+    return [np.array(ops.convert_to_numpy(v)) for v in [*variables, *optimizer.variables]]
+
+
+def counts(optimizer):
+    return int(optimizer.steps), int(optimizer.clipped_steps), int(optimizer.skipped_steps)
+
+
+def some_grads(seed, steps=1):
+    rng = np.random.default_rng(seed)
+    return [[rng.normal(size=g.shape) for g in GRADS] for _ in range(steps)]
+
+
+def with_a_bad_number(grads, bad):
+    grads = [g.copy() for g in grads]
+    grads[1][0, 0] = bad
+    return grads
+
+
+def assert_close(got, expected, tolerance=1e-6):
+    assert len(got) == len(expected)
+    for a, b in zip(got, expected):
+        np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+# What is clipped, against the arithmetic in numpy.
+
+
+@pytest.mark.parametrize(
+    ("options", "factors"),
+    [
+        ({"max_norm": np.float32(6.5)}, (1 / 2, 1 / 2, 1)),
+        ({"max_norm": 13.0}, (1, 1, 1)),
+        ({"max_norm": 6.0, "by": "variable"}, (1, 1 / 2, 1)),
+        ({"max_norm": {"recurrent": 1.0}}, (1 / 5, 1, 1)),
+        ({"max_norm": {"recurrent": None, "kernel": 3.0}}, (1, 1 / 4, 1)),
+        ({"max_norm": {"^kernel": 3.0, "": 1.0}}, (1 / 5, 1 / 4, 1)),
+        ({"max_norm": {"kernel": 1.3}}, (1 / 10, 1 / 10, 1)),
+        ({"max_norm": {"kernel": 3.0}, "by": "variable"}, (3 / 5, 1 / 4, 1)),
+        ({"max_norm": None}, (1, 1, 1)),
+        ({"max_norm": None, "by": "value"}, (1, 1, 1)),
+    ],
+)
+def test_a_norm_above_its_limit_is_scaled_down_to_it(options, factors):
+    optimizer = ClippedOptimizer(sgd(), **options)
+    expected = [g * f for g, f in zip(GRADS, factors)]
+    assert_close(changes(optimizer), expected)
+    np.testing.assert_allclose(float(optimizer.gradient_norm), 13.0, rtol=1e-6)
+    clipped_norm = np.sqrt(sum(np.sum(g**2) for g in expected))
+    np.testing.assert_allclose(float(optimizer.clipped_norm), clipped_norm, rtol=1e-6)
+    assert counts(optimizer) == (1, int(factors != (1, 1, 1)), 0)
+
+
+@pytest.mark.parametrize(
+    ("max_norm", "limits"), [(3.5, (3.5, 3.5, 3.5)), (20.0, (20, 20, 20)), ({"^recurrent": 1.0}, (1.0, 99.0, 99.0))]
+)
+def test_values_are_cut_at_the_limit(max_norm, limits):
+    optimizer = ClippedOptimizer(sgd(), max_norm, by="value")
+    expected = [np.clip(g, -m, m) for g, m in zip(GRADS, limits)]
+    assert_close(changes(optimizer), expected)
+    np.testing.assert_allclose(float(optimizer.clipped_norm), np.sqrt(sum(np.sum(g**2) for g in expected)), rtol=1e-6)
+    assert counts(optimizer) == (1, int(max_norm != 20.0), 0)
+
+
+@pytest.mark.parametrize("max_norm", [0.9, None])
+def test_the_limit_follows_a_percentile_of_the_recent_norms(max_norm):
+    window, rng = 4, np.random.default_rng(1)
+    norms = rng.uniform(0.1, 1.5, size=12)
+    norms[window] = 2.0  # the first one that the percentile may stop
+    optimizer = ClippedOptimizer(sgd(), max_norm, percentile=70, window=window)
+    variable = keras.Variable([0.0, 0.0])
+    highest = np.inf if max_norm is None else max_norm
+    clipped = 0
+    for step, norm in enumerate(norms):
+        optimizer.apply([ops.convert_to_tensor([0.6 * norm, 0.8 * norm], "float32")], [variable])
+        limit = np.percentile(norms[step - window : step], 70) if step >= window else np.inf
+        limit = min(limit, highest)
+        clipped += norm > limit
+        np.testing.assert_allclose(float(optimizer.clipped_norm), min(norm, limit), rtol=1e-5)
+    assert 0 < clipped < len(norms)
+    assert counts(optimizer) == (len(norms), clipped, 0)
+
+
+def test_a_step_that_is_not_clipped_is_the_inner_optimizers_own_step():
+    plain, wrapped = keras.optimizers.AdamW(0.01), ClippedOptimizer(keras.optimizers.AdamW(0.01), 1e3)
+    ours, theirs = new_variables(), new_variables()
+    for grads in some_grads(2, steps=3):
+        apply(plain, grads, theirs)
+        apply(wrapped, grads, ours)
+    for a, b in zip(state(wrapped.inner_optimizer, ours), state(plain, theirs)):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_weight_decay_is_not_clipped():
+    optimizer = ClippedOptimizer(keras.optimizers.AdamW(0.1, weight_decay=0.5), 1e-3)
+    variables = new_variables()
+    apply(optimizer, [np.zeros_like(g) for g in GRADS], variables)
+    assert_close([v.numpy() for v in variables], [np.full(g.shape, 1 - 0.1 * 0.5) for g in GRADS])
+
+
+def test_a_variable_without_a_gradient_has_no_part_in_the_norm():
+    optimizer = ClippedOptimizer(sgd(), 2.5)
+    with pytest.warns(UserWarning, match="Gradients do not exist"):
+        optimizer.build(variables := new_variables())
+        apply(optimizer, [GRADS[0], None, GRADS[2]], variables)
+    np.testing.assert_allclose(float(optimizer.gradient_norm), 5.0, rtol=1e-6)
+    assert_close([1 - v.numpy() for v in variables], [GRADS[0] / 2, np.zeros((1, 1)), GRADS[2]])
+
+
+def test_some_of_the_variables_can_be_updated_alone():
+    optimizer = ClippedOptimizer(sgd(), 6.0)
+    optimizer.build(variables := new_variables())
+    with np.testing.suppress_warnings() as quiet:
+        quiet.filter(UserWarning)
+        apply(optimizer, GRADS[1:2], variables[1:2])
+    assert_close([1 - v.numpy() for v in variables], [np.zeros(2), GRADS[1] / 2, np.zeros(1)])
+
+
+def test_a_variable_overwritten_by_its_gradient_is_not_clipped():
+    variables = new_variables()
+    variables[1].overwrite_with_gradient = True
+    optimizer = ClippedOptimizer(sgd(), 2.5)
+    apply(optimizer, GRADS, variables)
+    assert_close([v.numpy() for v in variables], [1 - GRADS[0] / 2, GRADS[1], np.ones(1)])
+    np.testing.assert_allclose(float(optimizer.gradient_norm), 5.0, rtol=1e-6)
+
+
+# Numbers that float32 or half precision has no room for.
+
+
+@pytest.mark.parametrize("by", ["global", "variable", "value"])
+def test_an_exploding_gradient_is_clipped_and_not_skipped(by):
+    optimizer = ClippedOptimizer(sgd(), 1.0, by=by)
+    grads = [g * 1e25 for g in GRADS]
+    expected = {
+        "global": [g / 13 for g in GRADS],
+        "variable": [GRADS[0] / 5, GRADS[1] / 12, GRADS[2]],
+        "value": [np.sign(g) for g in GRADS],
+    }
+    assert_close(changes(optimizer, grads), expected[by])
+    np.testing.assert_allclose(float(optimizer.gradient_norm), 13e25, rtol=1e-6)
+    assert counts(optimizer) == (1, 1, 0)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float16", 1e-3), ("bfloat16", 1e-2)])
+@pytest.mark.parametrize("by", ["global", "variable", "value"])
+def test_the_norm_of_many_half_precision_numbers_does_not_overflow(dtype, tolerance, by):
+    values = np.full((500, 200), 1e4)  # squares beyond float16, and factors below it
+    variable = keras.Variable(np.zeros(values.shape), dtype=dtype)
+    optimizer = ClippedOptimizer(sgd(), 5.0, by=by)
+    apply(optimizer, [values], [variable], dtype)
+    values = ops.convert_to_numpy(ops.cast(ops.convert_to_tensor(values, dtype), "float32"))
+    norm = np.linalg.norm(values)
+    np.testing.assert_allclose(float(optimizer.gradient_norm), norm, rtol=1e-5)
+    expected = np.clip(values, -5, 5) if by == "value" else values * 5 / norm
+    np.testing.assert_allclose(-ops.convert_to_numpy(ops.cast(variable, "float32")), expected, rtol=tolerance)
+    assert counts(optimizer) == (1, 1, 0)
+
+
+# Steps that are skipped.
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("by", ["global", "value"])
+@pytest.mark.parametrize("options", [{"use_ema": True}, {"gradient_accumulation_steps": 2}])
+def test_a_step_with_a_bad_gradient_changes_nothing(bad, by, options):
+    inner = keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.9), weight_decay=0.1, **options)
+    optimizer = ClippedOptimizer(inner, 0.5, by=by)
+    variables = new_variables()
+    steps = some_grads(3, steps=4)
+    for grads in steps[:3]:
+        apply(optimizer, grads, variables)
+    before, seen = state(inner, variables), counts(optimizer)
+    norms = float(optimizer.gradient_norm), float(optimizer.clipped_norm)
+    apply(optimizer, with_a_bad_number(steps[3], bad), variables)
+    for a, b in zip(state(inner, variables), before):
+        np.testing.assert_array_equal(a, b)
+    assert counts(optimizer) == (seen[0], seen[1], 1)
+    assert (float(optimizer.gradient_norm), float(optimizer.clipped_norm)) == norms
+
+
+def test_training_goes_on_after_a_skipped_step_as_if_it_had_not_been():
+    results = []
+    for bad_step in (False, True):
+        optimizer = ClippedOptimizer(keras.optimizers.Adam(0.1), 0.5, percentile=60, window=2)
+        variables = new_variables()
+        for number, grads in enumerate(some_grads(4, steps=6)):
+            if bad_step and number == 4:
+                apply(optimizer, with_a_bad_number(grads, np.nan), variables)
+            apply(optimizer, grads, variables)
+        assert int(optimizer.skipped_steps) == bad_step
+        optimizer.skipped_steps.assign(0)
+        results.append(state(optimizer, variables))
+    for a, b in zip(*results):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_without_a_limit_bad_steps_are_still_skipped():
+    optimizer = ClippedOptimizer(sgd(), None)
+    assert_close(changes(optimizer, with_a_bad_number(GRADS, np.nan)), [np.zeros_like(g) for g in GRADS])
+    assert counts(optimizer) == (0, 0, 1)
+
+
+# Gradient accumulation.
+
+
+@pytest.mark.parametrize("by", ["global", "variable", "value"])
+def test_the_accumulated_gradient_is_clipped_once_like_that_of_the_large_batch(by):
+    small = ClippedOptimizer(keras.optimizers.Adam(0.1, gradient_accumulation_steps=3), 0.2, by=by)
+    large = ClippedOptimizer(keras.optimizers.Adam(0.1), 0.2, by=by)
+    ours, theirs = new_variables(), new_variables()
+    micro = some_grads(5, steps=6)
+    for number, grads in enumerate(micro):
+        held = state(small, ours)[: len(ours)]
+        apply(small, grads, ours)
+        if number % 3 != 2:
+            for a, b in zip(ours, held):
+                np.testing.assert_array_equal(a.numpy(), b)
+        else:
+            apply(large, [np.mean(g, axis=0) for g in zip(*micro[number - 2 : number + 1])], theirs)
+            assert_close([v.numpy() for v in ours], [v.numpy() for v in theirs])
+            np.testing.assert_allclose(float(small.gradient_norm), float(large.gradient_norm), rtol=1e-5)
+            np.testing.assert_allclose(float(small.clipped_norm), float(large.clipped_norm), rtol=1e-5)
+    assert counts(small) == counts(large) == (2, 2, 0)
+    assert int(small.iterations) == 2
+
+
+def test_a_bad_batch_is_left_out_of_the_accumulated_gradient():
+    optimizer = ClippedOptimizer(sgd(gradient_accumulation_steps=2), 6.5)
+    variables = new_variables()
+    for grads in (GRADS, with_a_bad_number(GRADS, np.inf), GRADS):
+        apply(optimizer, grads, variables)
+    assert_close([1 - v.numpy() for v in variables], [g / 2 for g in GRADS])
+    assert counts(optimizer) == (1, 1, 1)
+
+
+def test_accumulation_inside_a_loss_scale_is_clipped_after_unscaling():
+    scaler = keras.optimizers.LossScaleOptimizer(sgd(gradient_accumulation_steps=2), initial_scale=64.0)
+    optimizer = ClippedOptimizer(scaler, 6.5)
+    variables = new_variables()
+    for grads in (GRADS, with_a_bad_number(GRADS, np.nan)):
+        apply(optimizer, [g * 64 for g in grads], variables)
+    assert float(scaler.dynamic_scale) == 32.0
+    apply(optimizer, [g * 32 for g in GRADS], variables)
+    assert_close([1 - v.numpy() for v in variables], [g / 2 for g in GRADS])
+    assert counts(optimizer) == (1, 1, 1)
+
+
+# Loss scaling.
+
+
+@pytest.mark.parametrize("by", ["global", "value"])
+def test_a_loss_scale_inside_is_divided_out_before_clipping(by):
+    scaler = keras.optimizers.LossScaleOptimizer(sgd(), initial_scale=1024.0)
+    optimizer = ClippedOptimizer(scaler, 6.5, by=by)
+    expected = [g / 2 for g in GRADS] if by == "global" else [np.clip(g, -6.5, 6.5) for g in GRADS]
+    variables = new_variables()
+    optimizer.build(variables)
+    assert float(ops.convert_to_numpy(optimizer.scale_loss(ops.convert_to_tensor(2.0)))) == 2048.0
+    apply(optimizer, [g * 1024 for g in GRADS], variables)
+    assert_close([1 - v.numpy() for v in variables], expected)
+    np.testing.assert_allclose(float(optimizer.gradient_norm), 13.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("options", [{"by": "global"}, {"by": "value"}, {"max_norm": None}])
+def test_a_bad_step_lowers_the_loss_scale_inside_and_changes_nothing_else(bad, options):
+    scaler = keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(0.1, use_ema=True), initial_scale=8.0)
+    optimizer = ClippedOptimizer(scaler, **options)
+    variables = new_variables()
+    apply(optimizer, GRADS, variables)
+    before = state(scaler.inner_optimizer, variables)
+    apply(optimizer, with_a_bad_number(GRADS, bad), variables)
+    for a, b in zip(state(scaler.inner_optimizer, variables), before):
+        np.testing.assert_array_equal(a, b)
+    assert float(scaler.dynamic_scale) == 4.0
+    assert int(optimizer.skipped_steps) == 1
+
+
+def test_a_loss_scale_outside_hands_on_unscaled_gradients_and_keeps_bad_ones():
+    clipped = ClippedOptimizer(sgd(), 6.5)
+    optimizer = keras.optimizers.LossScaleOptimizer(clipped, initial_scale=1024.0)
+    variables = new_variables()
+    apply(optimizer, with_a_bad_number(GRADS, np.nan), variables)
+    assert float(optimizer.dynamic_scale) == 512.0
+    apply(optimizer, [g * 512 for g in GRADS], variables)
+    assert_close([1 - v.numpy() for v in variables], [g / 2 for g in GRADS])
+    assert counts(clipped) == (1, 1, 0)
+
+
+def test_a_fixed_loss_scale_is_divided_out_before_clipping():
+    optimizer = ClippedOptimizer(sgd(loss_scale_factor=16.0), 6.5)
+    assert_close(changes(optimizer, [g * 16 for g in GRADS]), [g / 2 for g in GRADS])
+    keras.optimizers.LossScaleOptimizer(optimizer)
+    assert optimizer.inner_optimizer.loss_scale_factor is None
+
+
+def test_the_loss_is_not_scaled_twice():
+    optimizer = ClippedOptimizer(keras.optimizers.LossScaleOptimizer(sgd()))
+    with pytest.raises(ValueError, match="auto_scale_loss=False"):
+        keras.optimizers.LossScaleOptimizer(optimizer)
+
+
+# The rest of the inner optimizer.
+
+
+def test_the_schedule_advances_with_the_inner_optimizer():
+    inner = keras.optimizers.SGD(keras.optimizers.schedules.ExponentialDecay(1.0, 1, 0.5))
+    optimizer = ClippedOptimizer(inner, 6.5)
+    variables = new_variables()
+    for _ in range(2):
+        apply(optimizer, GRADS, variables)
+    assert int(optimizer.iterations) == 2
+    np.testing.assert_allclose(float(ops.convert_to_numpy(optimizer.learning_rate)), 0.25)
+    assert_close([1 - v.numpy() for v in variables], [g / 2 * 1.5 for g in GRADS])
+
+
+def test_the_moving_average_is_that_of_the_inner_optimizer():
+    def averaged(wrap, grads):
+        optimizer = wrap(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=3))
+        variables = new_variables()
+        for g in grads:
+            apply(optimizer, g, variables)
+        optimizer.finalize_variable_values(variables)
+        return [v.numpy() for v in variables]
+
+    grads = some_grads(6, steps=4)
+    norms = [np.sqrt(sum(np.sum(g**2) for g in step)) for step in grads]
+    by_hand = [[g * min(1, 0.5 / n) for g in step] for step, n in zip(grads, norms)]
+    ours = averaged(lambda optimizer: ClippedOptimizer(optimizer, 0.5), grads)
+    assert_close(ours, averaged(lambda optimizer: optimizer, by_hand), 1e-5)
+
+
+def test_several_inner_optimizers_share_one_norm():
+    by_name = {"recurrent_kernel": sgd(), "kernel": keras.optimizers.SGD(0.5)}
+    inner = keras.optimizers.MultiOptimizer(lambda variable: by_name.get(variable.path, by_name["kernel"]))
+    assert_close(changes(ClippedOptimizer(inner, 6.5)), [GRADS[0] / 2, GRADS[1] / 4, GRADS[2]])
+
+
+def test_all_weights_can_be_set():
+    variables = new_variables()
+    first, second = (ClippedOptimizer(keras.optimizers.Adam(0.1), 0.5) for _ in range(2))
+    apply(first, GRADS, variables)
+    second.build(variables)
+    second.set_weights(state(first))
+    for a, b in zip(state(second), state(first)):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="a weight for each"):
+        second.set_weights(state(first)[:2])
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        ClippedOptimizer("sgd"),
+        ClippedOptimizer(keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(0.1, 9)), None, percentile=95.0),
+        ClippedOptimizer("sgd", {"recurrent": 0.5, "": None}, by="value"),
+        ClippedOptimizer(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam(use_ema=True)), 2, by="variable"),
+        keras.optimizers.LossScaleOptimizer(ClippedOptimizer("adamw", 0.25)),
+    ],
+)
+def test_the_config_makes_the_same_optimizer(optimizer):
+    config = keras.optimizers.serialize(optimizer)
+    # Keras changes the config that it reads.
+    copy = keras.optimizers.deserialize(deepcopy(config))
+    assert type(copy) is type(optimizer)
+    assert keras.optimizers.serialize(copy) == config
+
+
+# In `fit`.
+
+
+def new_model(optimizer, embedding=True, **options):
+    keras.utils.set_random_seed(7)
+    inputs = [keras.Input((4,), dtype="int32"), keras.layers.Embedding(6, 3)] if embedding else [keras.Input((4, 1))]
+    model = keras.Sequential([*inputs, keras.layers.Flatten(), keras.layers.Dense(1)])
+    model.compile(optimizer, "mse", **options)
+    return model
+
+
+def data(batches=4, embedding=True):
+    rng = np.random.default_rng(8)
+    # Few tokens, so that every batch repeats some.
+    x = rng.integers(0, 3, size=(8 * batches, 4)) if embedding else rng.normal(size=(8 * batches, 4, 1))
+    return x, rng.normal(size=(8 * batches, 1))
+
+
+def fit(model, epochs=1, callbacks=(), **options):
+    x, y = options.pop("data", data())
+    return model.fit(
+        x, y, batch_size=8, shuffle=False, verbose=0, epochs=epochs, callbacks=list(callbacks), **options
+    ).history
+
+
+class BatchLogs(keras.callbacks.Callback):
+    def on_train_begin(self, logs=None):
+        self.logs = []
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.logs.append(dict(logs))
+
+
+def test_fit_logs_what_was_clipped():
+    optimizer = ClippedOptimizer("adam", 0.5, percentile=50, window=2)
+    batches = BatchLogs()
+    history = fit(new_model(optimizer), 2, [ClippingReport(), batches], validation_data=data(1))
+    assert set(batches.logs[0]) == {"loss", "gradient_norm", "clipped_norm", "clip_rate", "skipped_steps"}
+    norms = np.array([logs["gradient_norm"] for logs in batches.logs])
+    clipped = np.array([logs["clipped_norm"] for logs in batches.logs])
+    limits = [0.5, 0.5] + [min(0.5, norms[i - 2 : i].mean()) for i in range(2, 8)]
+    np.testing.assert_allclose(clipped, np.minimum(norms, limits), rtol=1e-5)
+    for epoch, part in enumerate((slice(0, 4), slice(4, 8))):
+        np.testing.assert_allclose(history["gradient_norm"][epoch], norms[part].mean(), rtol=1e-5)
+        np.testing.assert_allclose(history["clipped_norm"][epoch], clipped[part].mean(), rtol=1e-5)
+        rates = np.cumsum(norms[part] > limits[part]) / np.arange(1, 5)
+        np.testing.assert_allclose([logs["clip_rate"] for logs in batches.logs[part]], rates)
+        assert history["clip_rate"][epoch] == rates[-1]
+    assert history["skipped_steps"] == [0, 0]
+    assert counts(optimizer)[0] == 8
+
+
+def test_reading_once_an_epoch_reports_the_same_epochs():
+    batches = BatchLogs()
+    seen, unseen = (
+        fit(new_model(ClippedOptimizer("adam", 0.5)), 2, callbacks)
+        for callbacks in ([ClippingReport()], [ClippingReport(every_batch=False), batches])
+    )
+    for name in ("gradient_norm", "clipped_norm", "clip_rate", "skipped_steps"):
+        np.testing.assert_allclose(seen[name], unseen[name], rtol=1e-5)
+    assert set(batches.logs[0]) == {"loss"}
+
+
+def test_fit_skips_bad_batches_and_reports_them():
+    x, y = data(embedding=False)
+    results = []
+    for bad in (False, True):
+        model = new_model(ClippedOptimizer("adam", 0.1), embedding=False)
+        parts = [(x[8 * i : 8 * i + 8], y[8 * i : 8 * i + 8]) for i in range(4)]
+        if bad:
+            parts.insert(2, (np.full_like(parts[0][0], np.nan), parts[0][1]))
+        together = np.concatenate([p[0] for p in parts]), np.concatenate([p[1] for p in parts])
+        history = fit(model, 1, [ClippingReport()], data=together)
+        assert history["skipped_steps"] == [int(bad)]
+        assert np.isfinite(history["gradient_norm"]).all()
+        results.append(model.get_weights())
+    assert_close(*results)
+
+
+def test_an_epoch_of_skipped_steps_has_no_norm():
+    x, y = data(1, embedding=False)
+    history = fit(
+        new_model(ClippedOptimizer("adam"), embedding=False), 1, [ClippingReport()], data=(np.full_like(x, np.nan), y)
+    )
+    assert history["skipped_steps"] == [1]
+    assert np.isnan([history["gradient_norm"][0], history["clipped_norm"][0], history["clip_rate"][0]]).all()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_the_report_finds_the_optimizer_beside_a_loss_scale(inside):
+    scaler = keras.optimizers.LossScaleOptimizer
+    optimizer = (
+        ClippedOptimizer(scaler(sgd()), 1e-3, name="clipped") if inside else scaler(ClippedOptimizer(sgd(), 1e-3))
+    )
+    history = fit(new_model(optimizer), 1, [ClippingReport()])
+    plain = fit(new_model(ClippedOptimizer(sgd(), 1e-3)), 1, [ClippingReport()])
+    for name in ("loss", "gradient_norm", "clipped_norm", "clip_rate"):
+        np.testing.assert_allclose(history[name], plain[name], rtol=1e-4)
+
+
+def test_the_report_needs_a_clipped_optimizer():
+    with pytest.raises(ValueError, match="reports what a ClippedOptimizer did"):
+        fit(new_model("adam"), 1, [ClippingReport()])
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_trains(policy):
+    before = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_dtype_policy(policy)
+    try:
+        model = new_model(ClippedOptimizer(keras.optimizers.SGD(0.0), 0.1))
+    finally:
+        keras.mixed_precision.set_dtype_policy(before)
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
+    # The first float16 gradients may overflow and be dropped. With a learning rate of 0 the others are all the same.
+    history = fit(model, 4, [ClippingReport()], data=data(1))
+    exact = fit(new_model(ClippedOptimizer(keras.optimizers.SGD(0.0), 0.1)), 1, [ClippingReport()], data=data(1))
+    np.testing.assert_allclose(history["gradient_norm"][-1], exact["gradient_norm"][0], rtol=0.02)
+    np.testing.assert_allclose(history["clipped_norm"][-1], 0.1, rtol=1e-5)
+
+
+def test_the_callbacks_that_set_the_learning_rate_work():
+    model = new_model(ClippedOptimizer(sgd(), 0.5))
+    schedule = keras.callbacks.LearningRateScheduler(lambda epoch, rate: rate * 0.5)
+    plateau = keras.callbacks.ReduceLROnPlateau(
+        monitor="gradient_norm", mode="max", min_delta=1e9, patience=1, factor=0.1
+    )
+    fit(model, 2, [ClippingReport(), schedule, plateau])
+    np.testing.assert_allclose(float(model.optimizer.learning_rate), 0.025, rtol=1e-6)
+    assert model.optimizer.learning_rate is model.optimizer.inner_optimizer.learning_rate
+
+
+@pytest.mark.parametrize("kind", ["plain", "inside", "outside", "accumulating"])
+def test_a_loaded_model_continues_as_the_saved_one(kind, tmp_path):
+    def adam(**options):
+        # On JAX, Keras cannot call `fit` twice with a moving average: weights and averages then share their memory.
+        options["use_ema"] = BACKEND != "jax"
+        return keras.optimizers.Adam(keras.optimizers.schedules.ExponentialDecay(0.05, 2, 0.9), **options)
+
+    def clipped(inner):
+        return ClippedOptimizer(inner, 0.5, percentile=60, window=3)
+
+    optimizer = {
+        "plain": lambda: clipped(adam()),
+        "inside": lambda: clipped(keras.optimizers.LossScaleOptimizer(adam(), dynamic_growth_steps=3)),
+        "outside": lambda: keras.optimizers.LossScaleOptimizer(clipped(adam()), dynamic_growth_steps=3),
+        # Three into four batches: the file is written with a half-filled accumulator.
+        "accumulating": lambda: clipped(adam(gradient_accumulation_steps=3)),
+    }[kind]()
+    model = new_model(optimizer)
+    fit(model)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    for a, b in zip(state(loaded.optimizer), state(model.optimizer)):
+        np.testing.assert_array_equal(a, b)
+    going_on, resumed = fit(model, 2, [ClippingReport()]), fit(loaded, 2, [ClippingReport()])
+    assert going_on == resumed
+    for a, b in zip(state(loaded.optimizer, loaded.weights), state(model.optimizer, model.weights)):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_file_holds_the_inner_optimizers_state_once(tmp_path):
+    import h5py
+
+    model = new_model(ClippedOptimizer("adam"))
+    fit(model)
+    model.save_weights(tmp_path / "model.weights.h5")
+    sizes = []
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        file["optimizer"].visititems(lambda _, item: sizes.append(item.size) if hasattr(item, "size") else None)
+    assert sum(sizes) == sum(np.size(value) for value in state(model.optimizer))
+
+
+def test_a_state_that_does_not_fit_is_refused(tmp_path):
+    model = new_model(ClippedOptimizer("adam"))
+    fit(model)
+    with pytest.raises(ValueError, match="not that of a ClippedOptimizer with these arguments"):
+        ClippedOptimizer("adam", percentile=50).load_own_variables({v.name: 0 for v in model.optimizer.variables})
+
+
+# Sparse gradients, on TensorFlow.
+
+
+class Recorder(keras.optimizers.SGD):
+    """Gradient descent that shows what gradients it was given."""
+
+    def apply(self, grads, trainable_variables=None):
+        self.received = list(grads)
+        super().apply(grads, trainable_variables)
+
+
+def sparse(rows=(4, 1, 4, 0, 4)):
+    import tensorflow as tf
+
+    values = np.random.default_rng(9).normal(size=(len(rows), 3)).astype("float32")
+    full = np.zeros((6, 3), "float32")
+    np.add.at(full, list(rows), values)
+    return tf.IndexedSlices(tf.constant(values), tf.constant(rows), tf.constant([6, 3])), full
+
+
+@only_tensorflow
+@pytest.mark.parametrize("compiled", [None, False, True])
+@pytest.mark.parametrize("by", ["global", "variable", "value"])
+def test_a_sparse_gradient_is_clipped_by_the_norm_of_its_summed_rows(by, compiled):
+    import tensorflow as tf
+
+    gradient, full = sparse()
+    unsummed = np.linalg.norm(gradient.values.numpy())
+    assert not np.isclose(np.linalg.norm(full), unsummed)
+    optimizer = ClippedOptimizer(sgd(), 0.25, by=by)
+    variables = [
+        keras.Variable(np.ones((6, 3)), dtype="float32", name="embeddings"),
+        keras.Variable([1.0], name="bias"),
+    ]
+    optimizer.build(variables)
+
+    def step(values, indices):
+        slices = tf.IndexedSlices(values, indices, tf.constant([6, 3]))
+        optimizer.apply([slices, tf.constant([2.0])], variables)
+
+    if compiled is not None:
+        step = tf.function(step, jit_compile=compiled)
+    step(gradient.values, gradient.indices)
+    norm = np.sqrt(np.sum(full**2) + 4)
+    expected = {
+        "global": [full * 0.25 / norm, [2 * 0.25 / norm]],
+        "variable": [full * 0.25 / np.linalg.norm(full), [0.25]],
+        "value": [np.clip(full, -0.25, 0.25), [0.25]],
+    }[by]
+    np.testing.assert_allclose(float(optimizer.gradient_norm), norm, rtol=1e-5)
+    assert_close([1 - v.numpy() for v in variables], expected)
+
+
+@only_tensorflow
+@pytest.mark.parametrize("by", ["global", "value"])
+def test_a_sparse_gradient_reaches_the_inner_optimizer_sparse(by):
+    import tensorflow as tf
+
+    gradient, full = sparse()
+    inner = Recorder(1.0)
+    ClippedOptimizer(inner, 0.25, by=by).apply([gradient], [keras.Variable(np.ones((6, 3)), dtype="float32")])
+    (received,) = inner.received
+    assert isinstance(received, tf.IndexedSlices)
+    np.testing.assert_array_equal(received.indices, gradient.indices)
+    assert received.values.shape == gradient.values.shape
+    if by == "global":
+        np.testing.assert_allclose(received.values, gradient.values * 0.25 / np.linalg.norm(full), rtol=1e-5)
+
+
+@only_tensorflow
+@pytest.mark.parametrize("wrap", [lambda inner: inner, keras.optimizers.LossScaleOptimizer])
+def test_a_sparse_gradient_with_a_bad_number_is_skipped(wrap):
+    import tensorflow as tf
+
+    gradient, _ = sparse()
+    bad = tf.IndexedSlices(gradient.values * [[1.0], [1.0], [np.nan], [1.0], [1.0]], gradient.indices, [6, 3])
+    variable = keras.Variable(np.ones((6, 3)), dtype="float32")
+    optimizer = ClippedOptimizer(wrap(sgd()), 0.25)
+    optimizer.apply([bad], [variable])
+    np.testing.assert_array_equal(variable.numpy(), np.ones((6, 3)))
+    assert counts(optimizer) == (0, 0, 1)
+
+
+@only_tensorflow
+def test_accumulated_sparse_gradients_are_clipped_as_their_sum():
+    gradient, full = sparse()
+    variable = keras.Variable(np.ones((6, 3)), dtype="float32")
+    optimizer = ClippedOptimizer(sgd(gradient_accumulation_steps=2), 0.25)
+    for _ in range(2):
+        optimizer.apply([gradient], [variable])
+    np.testing.assert_allclose(1 - variable.numpy(), full * 0.25 / np.linalg.norm(full), rtol=1e-4, atol=1e-6)
+
+
+@only_tensorflow
+@pytest.mark.parametrize("compiled", [False, True])
+def test_an_embedding_trains_with_the_norm_of_its_dense_gradient(compiled):
+    import tensorflow as tf
+
+    model = new_model(ClippedOptimizer(sgd(), 0.01), jit_compile=compiled)
+    x, y = data(1)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean((model(x) - y) ** 2)
+    grads = tape.gradient(loss, [v.value for v in model.trainable_variables])
+    assert isinstance(grads[0], tf.IndexedSlices)
+    norm = np.sqrt(sum(np.sum(tf.convert_to_tensor(g).numpy() ** 2) for g in grads))
+    history = fit(model, 1, [ClippingReport()], data=(x, y))
+    np.testing.assert_allclose(history["gradient_norm"][0], norm, rtol=1e-4)
+
+
+# How each backend calls an optimizer.
+
+
+@only_tensorflow
+@pytest.mark.parametrize("accumulate", [None, 2])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_function_can_build_and_call_the_optimizer(compiled, accumulate):
+    import tensorflow as tf
+
+    eager, traced = (
+        ClippedOptimizer(keras.optimizers.Adam(0.1, gradient_accumulation_steps=accumulate), 0.5) for _ in range(2)
+    )
+    ours, theirs = new_variables(), new_variables()
+    traced.build(theirs) if compiled else None
+
+    @tf.function(jit_compile=compiled)
+    def step(grads):
+        traced.apply_gradients(zip(grads, theirs))
+
+    steps = some_grads(10, steps=4)
+    for grads in [steps[0], with_a_bad_number(steps[1], np.nan), *steps[2:]]:
+        apply(eager, grads, ours)
+        step([tf.constant(g, "float32") for g in grads])
+    assert_close(state(traced, theirs), state(eager, ours))
+    assert int(traced.skipped_steps) == 1
+
+
+@only_jax
+@pytest.mark.parametrize("wrap", [lambda inner: inner, keras.optimizers.LossScaleOptimizer])
+@pytest.mark.parametrize("accumulate", [None, 2])
+def test_the_stateless_step_compiles_and_equals_the_eager_one(accumulate, wrap):
+    import jax
+
+    eager, traced = (
+        ClippedOptimizer(wrap(keras.optimizers.Adam(0.1, gradient_accumulation_steps=accumulate)), 0.5)
+        for _ in range(2)
+    )
+    variables = new_variables()
+    traced.build(variables)
+    weights, own = [v.value for v in variables], [v.value for v in traced.variables]
+    step = jax.jit(traced.stateless_apply)
+    steps = some_grads(11, steps=4)
+    for grads in [steps[0], with_a_bad_number(steps[1], np.inf), *steps[2:]]:
+        apply(eager, grads, variables)
+        weights, own = step(own, [jax.numpy.asarray(g, "float32") for g in grads], weights)
+    assert_close([np.asarray(value) for value in [*weights, *own]], state(eager, variables))
+    assert int(eager.skipped_steps) == 1
+
+
+MIRRORED = """
+import keras, numpy as np, tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport
+
+def train(strategy, wrap, by):
+    with strategy.scope():
+        keras.utils.set_random_seed(1)
+        layers = [keras.Input((4, 1)), keras.layers.SimpleRNN(3), keras.layers.Dense(1)]
+        model = keras.Sequential(layers)
+        model.compile(wrap(keras.optimizers.SGD(0.5, momentum=0.5), by), "mse", jit_compile=False)
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=(24, 4, 1)), rng.normal(size=(24, 1))
+    x[8:12] = np.nan  # one replica's half of the second batch
+    history = model.fit(x, y, batch_size=8, shuffle=False, verbose=0, callbacks=[ClippingReport()]).history
+    return model.get_weights(), history
+
+def clipped(inner, by):
+    return ClippedOptimizer(inner, 0.05, by=by)
+
+def scaled(inner, by):
+    return ClippedOptimizer(keras.optimizers.LossScaleOptimizer(inner, initial_scale=16.0), 0.05, by=by)
+
+for wrap, by in (clipped, "global"), (scaled, "global"), (scaled, "value"):
+    one, one_history = train(tf.distribute.get_strategy(), wrap, by)
+    two, two_history = train(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]), wrap, by)
+    for a, b in zip(one, two):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+    for name in ("gradient_norm", "clipped_norm", "clip_rate", "skipped_steps"):
+        np.testing.assert_allclose(one_history[name], two_history[name], rtol=1e-4)
+    assert two_history["skipped_steps"] == [1], two_history
+print("agreed")
+"""
+
+
+@only_tensorflow
+def test_two_replicas_clip_the_gradient_of_the_whole_batch():
+    environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), CUDA_VISIBLE_DEVICES="")
+    # A process of its own: TensorFlow splits a processor into two devices before its first use only.
+    run = subprocess.run([sys.executable, "-c", MIRRORED], env=environment, capture_output=True, text=True)
+    assert run.stdout.strip().endswith("agreed"), run.stderr[-3000:]
+
+
+# Mistakes.
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"max_norm": 0.0}, "finite number above 0"),
+        ({"max_norm": -1}, "finite number above 0"),
+        ({"max_norm": float("nan")}, "finite number above 0"),
+        ({"max_norm": float("inf")}, "finite number above 0"),
+        ({"max_norm": "1"}, "finite number above 0"),
+        ({"max_norm": True}, "finite number above 0"),
+        ({"max_norm": {"kernel": 0}}, "finite number above 0"),
+        ({"max_norm": {}}, "a dict without patterns"),
+        ({"max_norm": {"(": 1.0}}, "regular expressions"),
+        ({"by": "norm"}, '"global", "variable" or "value"'),
+        ({"percentile": 0}, "at most 100"),
+        ({"percentile": 101}, "at most 100"),
+        ({"percentile": 50, "window": 1}, "at least 2"),
+        ({"percentile": 50, "by": "variable"}, "follows the global norm"),
+        ({"percentile": 50, "max_norm": {"kernel": 1.0}}, "follows the global norm"),
+    ],
+)
+def test_impossible_arguments_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        ClippedOptimizer("sgd", **options)
+
+
+@pytest.mark.parametrize("name", ["clipnorm", "clipvalue", "global_clipnorm"])
+def test_an_inner_optimizer_that_clips_too_is_refused(name):
+    with pytest.raises(ValueError, match=f"Choose one.*{name}"):
+        ClippedOptimizer(keras.optimizers.LossScaleOptimizer(sgd(**{name: 1.0})))
+
+
+@pytest.mark.parametrize("option", [{"clipnorm": 1.0}, {"gradient_accumulation_steps": 2}])
+def test_the_parts_of_a_multi_optimizer_are_checked_once_they_are_known(option):
+    part = sgd(**option)
+    optimizer = ClippedOptimizer(keras.optimizers.MultiOptimizer(lambda variable: part))
+    with pytest.raises(ValueError, match="clipnorm|cannot accumulate"):
+        optimizer.build(new_variables())
+
+
+@pytest.mark.parametrize(
+    ("max_norm", "message"),
+    [
+        ({"kernel": 1.0, "peephole": 1.0}, "'peephole'.*matches no variable"),
+        ({"": 1.0, "bias": 2.0}, "'bias'.*earlier"),
+    ],
+)
+def test_a_pattern_that_limits_nothing_is_refused(max_norm, message):
+    with pytest.raises(ValueError, match=message):
+        ClippedOptimizer("sgd", max_norm).build(new_variables())
+
+
+def test_gradients_and_variables_have_to_match():
+    optimizer = ClippedOptimizer(sgd())
+    gradients = [ops.convert_to_tensor(g, "float32") for g in GRADS]
+    with pytest.raises(ValueError, match="does not know any yet"):
+        optimizer.apply(gradients)
+    with pytest.raises(ValueError, match="2 gradients for 3 variables"):
+        optimizer.apply(gradients[:2], new_variables())
+    optimizer.build(new_variables())
+    with pytest.raises(ValueError, match="Unknown variable"):
+        optimizer.apply(gradients, new_variables())
