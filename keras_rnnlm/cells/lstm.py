@@ -26,6 +26,14 @@ def variant_options(name):
     return VARIANTS[name]
 
 
+def letters(argument, value, others=""):
+    """The gates that an argument names, in our order."""
+    names = "".join(value) if isinstance(value, (str, list, tuple)) else None
+    if names is None or set(names) - set("ifo") or len(set(names)) < len(names):
+        raise ValueError(f'`{argument}` is {others}letters of "ifo", each once. Received: {argument}={value!r}')
+    return "".join(gate for gate in "ifo" if gate in names)
+
+
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
 class LSTMCell(RecurrentCell):
     """Long short-term memory, with every option that its literature gives the gates.
@@ -97,9 +105,7 @@ class LSTMCell(RecurrentCell):
         return h, c, *[{"i": i, "f": f, "o": o}[name] for name in self.real_gates if self.gate_recurrence]
 
     def check_options(self):
-        self.open_gates = "".join(self.open_gates or "")
-        if set(self.open_gates) - set("ifo"):
-            raise ValueError(f'`open_gates` takes letters of "ifo". Received: open_gates={self.open_gates!r}')
+        self.open_gates = letters("open_gates", self.open_gates or "")
         if self.coupled and set(self.open_gates) & set("if"):
             raise ValueError(
                 "A coupled LSTM computes i = 1 - f, so neither gate can be held open: with f = 1 nothing would ever be "
@@ -115,19 +121,17 @@ class LSTMCell(RecurrentCell):
         self.peepholes = self._peepholes(missing)
         self.number_of_states = 2 + len(self.real_gates) * bool(self.gate_recurrence)
         if self.gate_recurrence and not self.real_gates:
-            raise ValueError("`gate_recurrence` has no gate to read: all are open. Close one, or pass False.")
+            raise ValueError(
+                "`gate_recurrence` has no gate to read, since all are open: pass False, or drop one from `open_gates`. "
+                f"Received: gate_recurrence={self.gate_recurrence!r}, open_gates={self.open_gates!r}"
+            )
         self.squash = self.activation if self.output_activation == SAME else self.output_activation
 
     def _peepholes(self, missing):
         """The gates that look at the cell."""
         if isinstance(self.peephole, bool) or self.peephole is None:
             return self.real_gates if self.peephole else ""
-        names = "".join(self.peephole) if isinstance(self.peephole, (str, list, tuple)) else None
-        if names is None or set(names) - set("ifo") or len(set(names)) < len(names):
-            raise ValueError(
-                '`peephole` is True (every gate), False, or letters of "ifo", each once. '
-                f"Received: peephole={self.peephole!r}"
-            )
+        names = letters("peephole", self.peephole, "True (every gate), False, or ")
         for name in names:
             if name in missing:
                 kind, gate = {"i": "input", "f": "forget", "o": "output"}[name], f'`peephole="{name}"`'
@@ -138,13 +142,15 @@ class LSTMCell(RecurrentCell):
                     why = f"The {kind} gate is held open"
                     way = f'Drop it, or drop "{name}" from `open_gates`'
                 raise ValueError(f"{why}, so {gate} has nothing to read. {way}. Received: peephole={self.peephole!r}")
-        return "".join(gate for gate in "ifo" if gate in names)
+        return names
 
     fused_kernel = "lstm"
 
     def beyond_cudnn(self):
-        options = {name: default for name, default in self.options.items() if not name.startswith("peephole_")}
-        reasons = [name for name, default in options.items() if getattr(self, name) != default]
+        names = ("coupled", "open_gates", "gate_recurrence")
+        reasons = ["peephole"] * bool(self.peepholes) + [name for name in names if getattr(self, name)]
+        if self.squash is not self.activation:
+            reasons.append("an output_activation of its own")
         if not self.use_bias:
             reasons.append("use_bias=False")
         if self.activation is not keras.activations.tanh:
@@ -166,9 +172,12 @@ class LSTMCell(RecurrentCell):
             self.declare("gate_recurrent_kernel", (width, width), "recurrent")
 
     def initialize_bias(self, shape, dtype=None):
-        ones = keras.initializers.Ones()
-        parts = [ones if name == "f" and self.unit_forget_bias else self.bias_initializer for name in self.gates]
-        return ops.concatenate([part((self.units,), dtype=dtype) for part in parts])
+        if "f" not in self.gates or not self.unit_forget_bias:
+            return self.bias_initializer(shape, dtype=dtype)
+        before = self.units * self.gates.index("f")  # drawn in two parts, as Keras draws them
+        parts = [(before,), (self.units,), (shape[0] - before - self.units,)]
+        draw = [self.bias_initializer, keras.initializers.Ones(), self.bias_initializer]
+        return ops.concatenate([f(part, dtype=dtype) for f, part in zip(draw, parts) if part != (0,)])
 
     def kernels(self, w):
         names = [f"peephole_{name}" for name in self.peepholes if not self.diagonal]

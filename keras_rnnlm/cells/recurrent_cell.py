@@ -1,6 +1,7 @@
 """What every recurrence has in common: arguments, weights, dropout, config, and one step as a Keras cell."""
 
 import inspect
+import numbers
 
 import keras
 from keras import ops
@@ -61,11 +62,14 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         self.arguments = list(bound.arguments)
         for name, value in bound.arguments.items():
             setattr(self, name, deserialize(name, value))
-        if isinstance(self.units, bool) or not isinstance(self.units, int) or self.units <= 0:
+        if isinstance(self.units, numbers.Integral) and not isinstance(self.units, bool):
+            self.units = int(self.units)  # a numpy integer has no place in a saved configuration
+        if type(self.units) is not int or self.units <= 0:
             raise ValueError(f"`units` is the width of the state: a positive integer. Received: units={self.units!r}")
         for name in ("dropout", "recurrent_dropout"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"`{name}` is a fraction, from 0 to 1. Received: {name}={getattr(self, name)}")
+            rate = getattr(self, name)
+            if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+                raise ValueError(f"`{name}` is a fraction, from 0 to 1. Received: {name}={rate!r}")
         self.seed_generator = keras.random.SeedGenerator(seed=self.seed)
         self.check_options()
         if self.recurrent_dropout:
@@ -201,6 +205,11 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         """One step: `(inputs, states) -> (output, new states)`, as keras.layers.RNN asks of a cell."""
         alone = not isinstance(states, (list, tuple))
         states = [states] if alone else list(states)
+        if len(states) != self.number_of_states:
+            raise ValueError(
+                f"`states` of {self.name!r} are {self.number_of_states} tensors of shape (batch, units). "
+                f"Received shapes: {[tuple(state.shape) for state in states]}"
+            )
         dtype = state_dtype(self.compute_dtype)
         mask = self.get_dropout_mask(inputs) if training and self.dropout else None
         recurrent_mask = self.get_recurrent_dropout_mask(states[0]) if training and self.recurrent_dropout else None

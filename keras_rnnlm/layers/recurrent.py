@@ -69,12 +69,13 @@ class Recurrent(keras.layers.RNN):
     def __init__(self, *args, **kwargs):
         if self.cell_class is None:
             return_trace, use_cudnn = kwargs.pop("return_trace", False), "auto"
-            super().__init__(*args, **kwargs)
-            if not isinstance(self.cell, RecurrentCell):
+            cell = args[0] if args else kwargs.get("cell")
+            if not isinstance(cell, RecurrentCell):
                 raise ValueError(
                     "`cell` is a RecurrentCell of keras_rnnlm; keras.layers.RNN runs any other. "
-                    f"Received: cell={self.cell!r}"
+                    f"Received: cell={cell!r}"
                 )
+            super().__init__(*args, **kwargs)
         else:
             kwargs.pop("implementation", None)
             bound = self.__signature__.bind(*args, **kwargs)
@@ -88,6 +89,7 @@ class Recurrent(keras.layers.RNN):
             super().__init__(self.cell_class(**of_cell, **shared, name=name), **arguments)
         self.return_trace, self.use_cudnn = return_trace, use_cudnn
         self.supports_masking = True
+        self.autocast = False  # `call` casts by itself: Keras would round the states that are handed in
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self._programs = Programs()
         if use_cudnn not in ("auto", True, False):
@@ -97,7 +99,10 @@ class Recurrent(keras.layers.RNN):
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+        if mask is None:  # Keras passes the mask of its input on to a layer that has one input only, and no states
+            mask = getattr(sequences, "_keras_mask", None)
         self._check(sequences, initial_state, mask)
+        sequences = ops.cast(sequences, self.compute_dtype)
         states = self._starting_states(sequences, initial_state)
         if self.go_backwards:
             sequences = ops.flip(sequences, axis=1)
@@ -107,9 +112,6 @@ class Recurrent(keras.layers.RNN):
 
         result = None if fused.obstacles(self, mask) else fused.run(self, sequences, states, training)
         if result is None:
-            if self.use_cudnn is True:
-                reasons = "; ".join(fused.obstacles(self, mask)) or "the backend refused"
-                raise ValueError(f'use_cudnn=True, but cuDNN cannot run {self.name!r}: {reasons}. Pass "auto".')
             result = self._run(sequences, states, mask, training)
         output, states, trace = result
 
@@ -136,8 +138,10 @@ class Recurrent(keras.layers.RNN):
         time = ops.shape(sequences)[1]
         settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.plain_autodiff.get())
         program = self._programs.get(settings, lambda: self._program(*settings))
-        # XLA cannot hand the lists of TensorFlow's own loop gradient from one compiled region to another.
-        if not (self.unroll or self.return_trace or recurrence.plain_autodiff.get()):
+        # XLA cannot hand the lists of TensorFlow's own loop gradient from one compiled region to another, and what is
+        # compiled as a whole needs no region.
+        plain = self.unroll or self.return_trace or recurrence.plain_autodiff.get()
+        if not plain and not recurrence.backend.is_compiled():
             tensors |= recurrence.backend.padding(sequences, mask)
             program = self._programs.get((*settings, "compiled"), lambda: recurrence.backend.compiled(program))
         output, states, trace = program(tensors)
@@ -199,7 +203,9 @@ class Recurrent(keras.layers.RNN):
             initial_state = self.states if self.stateful else self.get_initial_state(ops.shape(sequences)[0])
         elif not isinstance(initial_state, (list, tuple)):
             initial_state = [initial_state]
-        return [ops.cast(state, state_dtype(self.compute_dtype)) for state in initial_state]
+        states = [ops.cast(state, state_dtype(self.compute_dtype)) for state in initial_state]
+        # PyTorch would overwrite, in place, the states that the gradient still needs.
+        return [ops.copy(state) for state in states] if self.stateful else states
 
     def get_initial_state(self, batch_size):
         """Zeros, in the dtype in which states are carried."""
@@ -209,12 +215,21 @@ class Recurrent(keras.layers.RNN):
     @no_automatic_dependency_tracking
     def _create_state_variables(self, batch_size):
         zeros = self.get_initial_state(batch_size)
-        self.states = [keras.Variable(zero, trainable=False, dtype=zero.dtype, name="rnn_state") for zero in zeros]
+        self.states = [
+            keras.Variable(zero, trainable=False, autocast=False, dtype=zero.dtype, name="rnn_state") for zero in zeros
+        ]
 
     # Shapes
 
+    def build(self, sequences_shape, initial_state_shape=None):
+        super().build(sequences_shape)
+        self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
+
     def _check(self, sequences, initial_state, mask):
         batch, time = sequences.shape[:2]
+        if self.use_cudnn is True and fused.obstacles(self, mask):
+            reasons = "; ".join(fused.obstacles(self, mask))
+            raise ValueError(f'use_cudnn=True, but cuDNN cannot run {self.name!r}: {reasons}. Pass "auto".')
         if time == 0:
             raise ValueError(f"`sequences` has no time step. Received: sequences.shape={tuple(sequences.shape)}")
         if self.unroll and time is None:
@@ -229,18 +244,20 @@ class Recurrent(keras.layers.RNN):
             )
         if initial_state is not None:
             received = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
-            shapes = [tuple(state.shape) for state in received]
+            shapes = [tuple(getattr(state, "shape", ())) for state in received]
             number, wanted = self.cell.number_of_states, (batch, self.cell.units)
             if len(shapes) != number or not all(fits(shape, wanted) for shape in shapes):
                 raise ValueError(
                     f"`initial_state` is a list of {number} tensors of shape (batch, units) = {wanted}. "
                     f"Received shapes: {shapes}"
                 )
-        if mask is not None and not any(fits(tuple(mask.shape), s) for s in [(batch, time), (batch, time, 1)]):
-            raise ValueError(
-                f"`mask` has a boolean for each step: shape (batch, time) = {(batch, time)}. "
-                f"Received: mask.shape={tuple(mask.shape)}"
-            )
+        if mask is not None:
+            shape = tuple(getattr(mask, "shape", ()))
+            if not fits(shape, (batch, time)) and not fits(shape, (batch, time, 1)):
+                raise ValueError(
+                    f"`mask` is an array with a boolean for each step: shape (batch, time) = {(batch, time)}. "
+                    f"Received: a mask of shape {shape}"
+                )
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         batch, time = sequences_shape[:2]

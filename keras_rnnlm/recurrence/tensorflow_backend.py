@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 from keras import tree
+from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 
 def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
@@ -91,6 +92,15 @@ def custom_gradient(forward, backward):
 def compiled(f):
     """A region that XLA compiles by itself, inside a graph that it need not compile."""
     return tf.function(f, jit_compile=True, autograph=False)
+
+
+def is_compiled():
+    """Whether XLA compiles, as a whole, what is being traced.
+
+    A region within would be worse than useless: TensorFlow hands some shapes from its forward to its backward part, XLA
+    takes all of the forward part for constants because of them, and compiles the training step anew for new weights.
+    """
+    return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
 def padding(sequences, mask):

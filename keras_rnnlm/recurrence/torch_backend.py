@@ -32,7 +32,9 @@ def vjp(f, args):
 
 
 class _Function(torch.autograd.Function):
+    # torch.compile frees what a compiled gradient has read, and the pulls of a step read it more than once.
     @staticmethod
+    @torch.compiler.disable
     def forward(ctx, forward, backward, *args):
         results, saved = forward(args, keep=True)
         ctx.set_materialize_grads(False)
@@ -42,6 +44,7 @@ class _Function(torch.autograd.Function):
         return tuple(results)
 
     @staticmethod
+    @torch.compiler.disable
     def backward(ctx, *cotangents):
         saved = tree.pack_sequence_as(ctx.structure, list(ctx.saved_tensors))
         return (None, None, *ctx.gradient(saved, list(cotangents)))
@@ -50,6 +53,7 @@ class _Function(torch.autograd.Function):
 def custom_gradient(forward, backward):
     """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, both of flat lists."""
 
+    @torch.compiler.disable
     def call(*args):
         if not torch.is_grad_enabled():
             return forward(args, keep=False)[0]
@@ -61,6 +65,10 @@ def custom_gradient(forward, backward):
 def compiled(f):
     """PyTorch runs the function as it is."""
     return f
+
+
+def is_compiled():
+    return False
 
 
 def padding(sequences, mask):
