@@ -40,18 +40,16 @@ def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
 
 
 def _outputs(body, carry, xs, leaves):
-    """The shapes, dtypes and structure of what `body` returns beside the carry."""
-    structure = []
-    state = tree.flatten(carry)
+    """The shapes, dtypes and structure of what `body` returns beside the carry, from a graph that is thrown away."""
+    with tf.__internal__.FuncGraph("outputs").as_default():
 
-    def trace(*flat):
-        _, y = body(tree.pack_sequence_as(carry, flat[: len(state)]), tree.pack_sequence_as(xs, flat[len(state) :]))
-        structure.append(tree.map_structure(lambda _: 0, y))
-        return tree.flatten(y)
+        def like(tensor, shape):
+            return tf.compat.v1.placeholder(tensor.dtype, shape)
 
-    specs = [tf.TensorSpec(c.shape, c.dtype) for c in state] + [tf.TensorSpec(x.shape[1:], x.dtype) for x in leaves]
-    outputs = tf.function(trace, autograph=False).get_concrete_function(*specs).outputs
-    return outputs, structure[-1]
+        state = [like(c, c.shape) for c in tree.flatten(carry)]
+        inputs = [like(x, x.shape[1:]) for x in leaves]
+        _, y = body(tree.pack_sequence_as(carry, state), tree.pack_sequence_as(xs, inputs))
+        return tree.flatten(y), tree.map_structure(lambda _: 0, y)
 
 
 def _unrolled(body, carry, xs, total, reverse):
