@@ -13,6 +13,7 @@ import functools
 import json
 import math
 import os
+import pathlib
 import platform
 import statistics
 import subprocess
@@ -190,8 +191,10 @@ def ratios(results):
 
 def machine():
     module = sys.modules[BACKEND]
-    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if "model name" in line), "unknown")
-    cores = f"{len(os.sched_getaffinity(0))} cores of {model}"
+    cpuinfo = pathlib.Path("/proc/cpuinfo")  # only Linux says there what the processor is called
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    model = next((line.split(":")[1].strip() for line in lines if "model name" in line), platform.processor())
+    cores = f"{os.cpu_count()} cores of {model}"
     return f"{cores}, Python {platform.python_version()}, Keras {keras.__version__}, {BACKEND} {module.__version__}"
 
 

@@ -45,14 +45,7 @@ class GRUCell(RecurrentCell):
     fused_kernel = "gru"
 
     def beyond_cudnn(self):
-        reasons = [] if self.reset_after else ["reset_after=False"]
-        if not self.use_bias:
-            reasons.append("use_bias=False")
-        if self.activation is not keras.activations.tanh:
-            reasons.append("an activation other than tanh")
-        if self.recurrent_activation is not keras.activations.sigmoid:
-            reasons.append("a recurrent_activation other than sigmoid")
-        return reasons
+        return ["reset_after=False"] * (not self.reset_after) + self.unusual_functions()
 
     def traced(self):
         return ["z", "r", "n", "h"]

@@ -151,13 +151,7 @@ class LSTMCell(RecurrentCell):
         reasons = ["peephole"] * bool(self.peepholes) + [name for name in names if getattr(self, name)]
         if self.squash is not self.activation:
             reasons.append("an output_activation of its own")
-        if not self.use_bias:
-            reasons.append("use_bias=False")
-        if self.activation is not keras.activations.tanh:
-            reasons.append("an activation other than tanh")
-        if self.recurrent_activation is not keras.activations.sigmoid:
-            reasons.append("a recurrent_activation other than sigmoid")
-        return reasons
+        return reasons + self.unusual_functions()
 
     def traced(self):
         return ["i", "f", "g", "o", "c", "h"]

@@ -100,6 +100,15 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         """Why cuDNN has no kernel for this cell: a list of reasons."""
         return [f"cuDNN has no {type(self).__name__}"]
 
+    def unusual_functions(self):
+        """What differs from the functions that cuDNN has for a gated cell."""
+        reasons = [] if self.use_bias else ["use_bias=False"]
+        if self.activation is not keras.activations.tanh:
+            reasons.append("an activation other than tanh")
+        if self.recurrent_activation is not keras.activations.sigmoid:
+            reasons.append("a recurrent_activation other than sigmoid")
+        return reasons
+
     def traced(self):
         """The names of what the step notes."""
         return ["h"]

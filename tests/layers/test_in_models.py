@@ -80,6 +80,17 @@ def test_states_go_from_layer_to_layer_in_a_functional_model(case):
     equal(model(inputs()), second(inputs(), initial_state=carried))
 
 
+def test_the_mask_of_an_embedding_reaches_a_layer_that_gets_states_too():
+    embedding, layer = keras.layers.Embedding(5, FEATURES, mask_zero=True), layers.LSTM(UNITS, return_sequences=True)
+    states = [np.full((BATCH, UNITS), 0.5, "float32")] * 2
+    wanted = layer(embedding(TOKENS), initial_state=states, mask=TOKENS != 0)
+    equal(layer(embedding(TOKENS), initial_state=states), wanted)
+    tokens = keras.Input((None,), dtype="int32")
+    start = [keras.Input((UNITS,)) for _ in states]
+    model = keras.Model([tokens, *start], layer(embedding(tokens), initial_state=start))
+    equal(model([TOKENS, *states]), wanted)
+
+
 def test_symbolic_shapes_and_dtypes_are_those_of_the_results():
     x = keras.Input((None, FEATURES))
     for more in ({}, dict(return_sequences=True), dict(return_state=True), dict(return_state=True, return_trace=True)):
