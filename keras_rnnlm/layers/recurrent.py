@@ -112,6 +112,8 @@ class Recurrent(keras.layers.RNN):
 
         result = None if fused.obstacles(self, mask) else fused.run(self, sequences, states, training)
         if result is None:
+            if self.use_cudnn is True:
+                raise ValueError(f'use_cudnn=True, but the backend refused to run {self.name!r} by cuDNN. Pass "auto".')
             result = self._run(sequences, states, mask, training)
         output, states, trace = result
 

@@ -36,6 +36,13 @@ def test_the_other_paths_have_names():
         explain_kernel(keras.layers.Dense(4))
 
 
+@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch's kernel runs without a GPU, too")
+def test_a_backend_that_refuses_cudnn_after_all_is_an_error_where_it_was_demanded(monkeypatch):
+    monkeypatch.setattr(backend, "has_gpu", lambda: True)
+    with pytest.raises(ValueError, match='use_cudnn=True, but the backend refused.*Pass "auto"'):
+        layers.LSTM(4, use_cudnn=True)(np.zeros((2, 5, 3), "float32"))
+
+
 @pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU])
 @pytest.mark.parametrize("how", [dict(return_sequences=True), dict(go_backwards=True), dict(dropout=0.5)])
 def test_the_fused_path_gives_what_the_loop_gives(monkeypatch, layer, how):
