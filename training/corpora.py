@@ -1,0 +1,175 @@
+"""Where texts come from, and how they are split for training, validation and test."""
+
+import dataclasses
+import fractions
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import sys
+
+from keras_rnnlm.training.file_sources import SPLITS, Files, closed
+from keras_rnnlm.training.standard_library import StandardLibrary
+from keras_rnnlm.training.text_files import FileDocument, TextFile, check_encoding
+from keras_rnnlm.training.tfds_documents import TensorFlowDataset
+
+
+class Documents:
+    """A split's documents, to be read as often as one likes; a document is read in chunks that end at line ends."""
+
+    def __init__(self, parts):
+        self._parts = parts
+
+    def __iter__(self):
+        for part in self._parts:
+            if isinstance(part, FileDocument):
+                yield part
+            else:
+                yield from part
+
+    def chunks(self):
+        """The text of all documents, in strings of about a megabyte."""
+        for document in self:
+            yield from document
+
+    def text(self):
+        """All of the text at once."""
+        return "".join(self.chunks())
+
+    def describe(self):
+        return [part.describe() for part in self._parts]
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """Texts and their splits.
+
+    Attributes:
+        sources: what `open_corpus` was given.
+        splits: dict of "train" and, where they exist, "valid" and "test" to `Documents`.
+        skipped: files of folders that were left out, as binary or as none of the folder's own splits.
+    """
+
+    sources: list
+    splits: dict
+    skipped: list
+
+    @property
+    def fingerprint(self):
+        """A hash of the files' names, sizes and times, and of the cuts."""
+        described = {name: documents.describe() for name, documents in self.splits.items()}
+        return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
+
+
+def open_corpus(sources, valid=None, test=None, split=None, encoding="utf-8", spool=None, download=False):
+    """Finds the texts and their splits.
+
+    Args:
+        sources: one or several of: a file (`.gz` too), a folder, a pattern such as "data/*.txt", "-" for standard
+            input, "tfds:NAME[/CONFIG][:VERSION][:FIELD]" for a TensorFlow dataset, "stdlib" or "stdlib:2M" for the
+            source of Python's standard library, or about so many bytes of it.
+        valid, test: files, folders or patterns whose text is a split by itself.
+        split: percentages for train, valid and test ("90/5/5"), for train and valid ("95/5"), or "100" for train
+            alone. The texts are cut by position, one after the other in sorted order. Without it, texts that bring no
+            splits are cut 90/5/5.
+        encoding: of the files.
+        spool: a path for a copy of standard input, which can be read only once.
+        download: whether a TensorFlow dataset that is not on disk is fetched.
+
+    >>> corpus = open_corpus("stdlib:100k")
+    >>> list(corpus.splits)
+    ['train', 'valid', 'test']
+    """
+    sources = _paths(sources)
+    check_encoding(encoding)
+    if not sources:
+        raise ValueError("A corpus has at least one source: a file, a folder, a pattern, -, tfds:NAME or stdlib.")
+    if sources.count("-") > 1:
+        raise ValueError("Standard input is one source: `-` can be given once.")
+    shares = None if split is None else _shares(split, valid, test)
+
+    skipped = []
+    given = {"valid": valid, "test": test}
+    given = {name: Files(_paths(paths), encoding, skipped) for name, paths in given.items() if paths is not None}
+    taken = {os.path.realpath(file.path) for found in given.values() for _, file in found.files}
+    files = [_spool(spool) if source == "-" else source for source in sources if not _is_named(source)]
+    groups = [Files(files, encoding, skipped, taken)] if files else []
+    for source in filter(_is_named, sources):
+        tfds = source.startswith("tfds:")
+        groups.append(TensorFlowDataset(source, download) if tfds else StandardLibrary(source))
+
+    splits = {}
+    for group in groups:
+        own = group.own_splits()
+        for name in given:
+            own.pop(name, None)
+        if shares is not None and len(own) > 1:
+            raise ValueError(
+                f"{group.name} brings its own splits ({', '.join(own)}): leave out `split`. Received: split={split!r}"
+            )
+        known = own.keys() | given.keys()
+        if "valid" not in known and shares != [1]:
+            parts = shares or _shares("95/5" if "test" in known else "90/5/5")
+            own.update(zip(SPLITS, group.cut(own["train"], parts)))
+        for name, parts in own.items():
+            splits.setdefault(name, []).extend(parts)
+    for name, found in given.items():
+        splits[name] = found.own_splits(whole=True)["train"]
+    corpus = Corpus(sources, {name: Documents(closed(splits[name])) for name in SPLITS if name in splits}, skipped)
+    _check_not_empty(corpus)
+    return corpus
+
+
+def _paths(given):
+    return [os.fspath(path) for path in ([given] if isinstance(given, (str, os.PathLike)) else given)]
+
+
+def _is_named(source):
+    return source == "stdlib" or source.startswith(("tfds:", "stdlib:"))
+
+
+def _shares(split, valid=None, test=None):
+    """The fractions that percentages such as "90/5/5" say."""
+    if valid is not None:
+        raise ValueError(f"Either `valid` or `split` says what validates. Received: valid={valid!r}, split={split!r}")
+    split = str(split)
+    if test is not None and split.count("/") != 1:
+        raise ValueError(
+            f'Beside `test`, `split` cuts train and valid, as in "95/5". Received: test={test!r}, split={split!r}'
+        )
+    try:
+        shares = [fractions.Fraction(part.strip()) / 100 for part in split.split("/")]
+    except (ValueError, ZeroDivisionError):
+        shares = []
+    if len(shares) not in (1, 2, 3) or sum(shares) != 1 or min(shares) <= 0:
+        raise ValueError(
+            '`split` is percentages above 0 that sum to 100, such as "90/5/5" for train, valid and test, or "95/5" for '
+            f"train and valid. Received: split={split!r}"
+        )
+    return shares
+
+
+def _spool(path):
+    """Copies standard input to a file."""
+    if path is None:
+        raise ValueError("Standard input can be read only once: `spool` says where a copy of it is kept.")
+    path = pathlib.Path(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
+        partial.replace(path)
+    except OSError as error:
+        raise OSError(error.errno, f"Standard input could not be kept in {path} ({error.strerror})") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return TextFile(path, name="standard input")
+
+
+def _check_not_empty(corpus):
+    for name, documents in corpus.splits.items():
+        if next(documents.chunks(), None) is None:
+            raise ValueError(
+                f"The {name} text of {', '.join(corpus.sources)} is empty: there is nothing to read in it."
+            )

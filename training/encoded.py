@@ -1,0 +1,279 @@
+"""Texts as numbers on disk: encoded once, then read in slices, however large."""
+
+import dataclasses
+import json
+import os
+import pathlib
+import zlib
+
+import numpy as np
+from keras_rnnlm.training.pipelines import split_words
+from keras_rnnlm.training.whole_folders import told, write_synced, written_whole
+
+FORMAT = 1
+SHARD = 64 << 20  # tokens
+BATCH = 4 << 20  # characters handed to the tokenizer at once
+INDEX = "index.json"
+WHAT = "The encoded text"
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedSplit:
+    """A split's ids, read from disk by slices: `split[a:b]` is an int32 array. Its length is its number of tokens.
+
+    Attributes:
+        tokens: ids, `<eos>` included.
+        characters, bytes: of the text, in Unicode characters and in UTF-8.
+        words: what stands between white space, and one for each line's end: the published tables' count.
+        lines, documents: as their names say.
+        unknown: tokens that are the tokenizer's unknown symbol.
+    """
+
+    folder: str
+    dtype: str
+    shards: tuple  # (file name, tokens before it, tokens, CRC-32)
+    tokens: int
+    characters: int
+    bytes: int
+    words: int
+    lines: int
+    documents: int
+    unknown: int
+
+    def __len__(self):
+        return self.tokens
+
+    def __getitem__(self, key):
+        if not isinstance(key, slice):
+            index = range(self.tokens)[key]
+            return self[index : index + 1][0]
+        start, stop, step = key.indices(self.tokens)
+        if step != 1:
+            raise ValueError(f"A slice of encoded text has the step 1. Received: {key}")
+        out = np.empty(max(stop - start, 0), np.int32)
+        for name, before, tokens, _ in self._shards_between(start, stop):
+            a, b = max(start - before, 0), min(stop - before, tokens)
+            out[before + a - start : before + b - start] = self._read(name, a, b)
+        return out
+
+    def _shards_between(self, start, stop):
+        if start >= stop:
+            return ()
+        size = self.shards[0][2]  # all but the last are as long as the first
+        return self.shards[start // size : (stop - 1) // size + 1]
+
+    def _read(self, name, start, stop):
+        # Not by a memory map: its pages would count as memory in use, and a file cut short would end the process.
+        width = np.dtype(self.dtype).itemsize
+        path = os.path.join(self.folder, name)
+        with open(path, "rb", buffering=0) as file:
+            file.seek(start * width)
+            data = file.read((stop - start) * width)
+        if len(data) < (stop - start) * width:
+            raise _damaged(path, "it ends too early")
+        return np.frombuffer(data, self.dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """A corpus in ids: `encoded["train"]` is an `EncodedSplit`."""
+
+    folder: str
+    sources: list
+    vocabulary_size: int
+    tokenizer: str  # the tokenizer's fingerprint
+    corpus: str  # the corpus's fingerprint
+    splits: dict
+
+    def __getitem__(self, name):
+        if name not in self.splits:
+            raise ValueError(f"This corpus has the splits {', '.join(self.splits)}. Received: {name!r}")
+        return self.splits[name]
+
+    def __contains__(self, name):
+        return name in self.splits
+
+    def __iter__(self):
+        return iter(self.splits)
+
+
+def encode_corpus(corpus, tokenizer, folder, progress=None):
+    """Writes a corpus's splits in ids to a folder and returns them, an `Encoded`.
+
+    What the folder holds already stays when it is whole and comes from the same files and the same tokenizer; else it
+    is replaced, at once and as a whole.
+
+    Args:
+        corpus: from `open_corpus`.
+        tokenizer: a `Tokenizer`.
+        folder: where to write.
+        progress: called as `progress(split, characters)`, with the characters encoded so far.
+    """
+    folder = pathlib.Path(folder)
+    if (folder / INDEX).is_file():
+        try:
+            encoded = load_encoded(folder)
+            if (encoded.corpus, encoded.tokenizer) == (corpus.fingerprint, tokenizer.fingerprint):
+                return encoded
+        except ValueError:
+            pass  # damaged, so written anew
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} holds something else than encoded text: name a folder that is new or empty.")
+    index = {
+        "format": FORMAT,
+        "sources": corpus.sources,
+        "corpus": corpus.fingerprint,
+        "tokenizer": tokenizer.fingerprint,
+        "vocabulary_size": tokenizer.vocabulary_size,
+        "dtype": "<u2" if tokenizer.vocabulary_size <= 1 << 16 else "<u4",
+        "splits": {},
+    }
+    with written_whole(folder, WHAT) as partial:
+        for name, documents in corpus.splits.items():
+            with _Writer(partial, folder, name, index["dtype"]) as writer:
+                counts = _encode_split(documents, tokenizer, writer, name, progress)
+            index["splits"][name] = {**counts, "tokens": writer.tokens, "shards": writer.shards}
+        with told(folder, WHAT):
+            write_synced(partial / INDEX, json.dumps(index, indent=1).encode())
+    return load_encoded(folder, verify=False)
+
+
+def load_encoded(folder, verify=True):
+    """The splits that `encode_corpus` wrote to a folder.
+
+    Args:
+        folder: where they are.
+        verify: whether all of it is read once and compared with its check sums (about a second for each gigabyte).
+    """
+    folder = pathlib.Path(folder)
+    try:
+        index = json.loads((folder / INDEX).read_bytes())
+        version = index["format"]
+        if version == FORMAT:
+            splits = {name: _split(folder, index["dtype"], dict(entry)) for name, entry in index["splits"].items()}
+            known = {name: index[name] for name in ("sources", "vocabulary_size", "tokenizer", "corpus")}
+    except FileNotFoundError as error:
+        raise ValueError(f"The folder {folder} holds no encoded text: its {INDEX} is missing.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _damaged(folder / INDEX, f"it cannot be read ({error})") from error
+    if version != FORMAT:
+        raise _damaged(folder / INDEX, f"it has the format {version}, and this version reads {FORMAT}")
+    for split in splits.values():
+        for name, _, tokens, checksum in split.shards:
+            _check_shard(folder / name, tokens * np.dtype(split.dtype).itemsize, checksum if verify else None)
+    return Encoded(str(folder), splits=splits, **known)
+
+
+def _encode_split(documents, tokenizer, writer, name, progress):
+    counts = dict(characters=0, bytes=0, words=0, lines=0, documents=0, unknown=0)
+    words = tokenizer.kind == "word"
+    end = np.array([] if words or tokenizer.eos is None else [tokenizer.eos], np.int32)
+    for batch in _batches(documents):
+        # A last line without its end has one for a word tokenizer: <eos> is part of every line.
+        texts = [text + "\n" if words and last and not text.endswith("\n") else text for text, last in batch]
+        for (text, last), ids in zip(batch, tokenizer.encode_batch(texts)):
+            lines = text.count("\n") + (last and not text.endswith("\n"))
+            counts["characters"] += len(text)
+            counts["bytes"] += len(text) if text.isascii() else len(text.encode())
+            counts["words"] += len(split_words(text)) + lines
+            counts["lines"] += lines
+            counts["documents"] += last
+            if tokenizer.unknown is not None:
+                counts["unknown"] += int(np.count_nonzero(ids == tokenizer.unknown))
+            writer.write(ids)
+            if last:
+                writer.write(end)
+        if progress is not None:
+            progress(name, counts["characters"])
+    return counts
+
+
+def _batches(documents):
+    """Lists of (chunk, whether its document ends with it)."""
+    batch, size = [], 0
+    for document in documents:
+        before = None
+        for chunk in document:
+            if before is not None:
+                batch.append((before, False))
+            before = chunk
+            size += len(chunk)
+            if size >= BATCH:
+                yield batch
+                batch, size = [], 0
+        if before is not None:
+            batch.append((before, True))
+    if batch:
+        yield batch
+
+
+class _Writer:
+    """Writes ids to shards, each known by its length and check sum."""
+
+    def __init__(self, partial, folder, split, dtype):
+        self.partial, self.folder, self.split, self.dtype = partial, folder, split, dtype
+        self.shards, self.tokens = [], 0
+        self._file, self._length = None, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, *_):
+        if self._file is not None:
+            try:
+                self._close(sync=kind is None)
+            except OSError:
+                if kind is None:
+                    raise
+
+    def write(self, ids):
+        while len(ids):
+            with told(self.folder, WHAT, self._length * np.dtype(self.dtype).itemsize):
+                if self._file is None:
+                    self._name = f"{self.split}-{len(self.shards):05}.bin"
+                    self._file = open(self.partial / self._name, "wb", buffering=0)
+                    self._checksum = 0
+                part, ids = ids[: SHARD - self._length], ids[SHARD - self._length :]
+                data = memoryview(part.astype(self.dtype).tobytes())
+                self._checksum = zlib.crc32(data, self._checksum)
+                while data:  # a raw write may take a part only
+                    data = data[self._file.write(data) :]
+            self._length += len(part)
+            self.tokens += len(part)
+            if self._length == SHARD:
+                self._close()
+
+    def _close(self, sync=True):
+        file, self._file = self._file, None
+        with file, told(self.folder, WHAT):
+            if sync:
+                os.fsync(file.fileno())
+        self.shards.append([self._name, self.tokens - self._length, self._length, self._checksum])
+        self._length = 0
+
+
+def _split(folder, dtype, entry):
+    shards = tuple(tuple(shard) for shard in entry.pop("shards"))
+    if sum(tokens for _, _, tokens, _ in shards) != entry["tokens"]:
+        raise ValueError("its shards do not add up")
+    return EncodedSplit(folder=str(folder), dtype=dtype, shards=shards, **entry)
+
+
+def _check_shard(path, size, checksum):
+    if not path.is_file():
+        raise _damaged(path, "it is missing")
+    found = path.stat().st_size
+    if found != size:
+        raise _damaged(path, f"it has {found:,} bytes instead of {size:,}")
+    if checksum is None:
+        return
+    sum_ = 0
+    with open(path, "rb", buffering=0) as file:
+        while block := file.read(1 << 20):
+            sum_ = zlib.crc32(block, sum_)
+    if sum_ != checksum:
+        raise _damaged(path, "its content is not what was written")
+
+
+def _damaged(path, why):
+    return ValueError(f"The encoded text in {path} is damaged: {why}. Delete the folder, and the text is encoded anew.")

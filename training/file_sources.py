@@ -1,0 +1,135 @@
+"""Text files by path, folder and pattern, and the splits that their names tell."""
+
+import dataclasses
+import glob
+import os
+import pathlib
+import re
+
+from keras_rnnlm.training.text_files import FileDocument, TextFile, cut
+
+SPLITS = ("train", "valid", "test")
+_ROLES = {"train": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid", "test": "test"}
+
+
+class Files:
+    """The text files that paths and patterns lead to."""
+
+    def __init__(self, sources, encoding, skipped, taken=()):
+        self.name = ", ".join(getattr(source, "name", source) for source in sources)
+        self.skipped = skipped
+        self.files = []  # (name within its folder, or None for a file that was named itself; the file)
+        seen = set(taken)
+        for source in sources:
+            for inside, file in _find(source, encoding, skipped):
+                real = os.path.realpath(file.path)
+                if not file.size:
+                    raise ValueError(f"{file.name} is empty: there is no text in it.")
+                if real not in seen:
+                    seen.add(real)
+                    self.files.append((inside, file))
+
+    def own_splits(self, whole=False):
+        """Those that the files' names tell, or all of the text as "train"."""
+        families = {}
+        for inside, file in self.files:
+            role, family = _role(inside or os.path.basename(file.path))
+            families.setdefault(family, {}).setdefault(role, []).append(file)
+        named = [family for family in families.values() if "train" in family and {"valid", "test"} & family.keys()]
+        if whole or not named:
+            return {"train": [FileDocument(file) for _, file in self.files]}
+        splits = {}
+        for name in SPLITS:
+            files = [file for family in named for file in family.get(name, [])]
+            if files:
+                splits[name] = [FileDocument(file) for file in files]
+        used = {part.file for parts in splits.values() for part in parts}
+        for inside, file in self.files:
+            if file not in used:
+                if inside is None:
+                    others = ", ".join(parts[0].name for parts in splits.values())
+                    raise ValueError(
+                        f"{file.name} belongs to no split, while the files beside it are named after theirs "
+                        f"({others}): leave it out, or say which file is which with `valid` and `test`."
+                    )
+                self.skipped.append(file.name)
+        return splits
+
+    def cut(self, parts, shares):
+        pieces = cut(closed(parts), shares)
+        if not any(pieces):
+            raise ValueError(f"{self.name} is empty: there is no text in it.")
+        if not all(pieces):
+            percentages = "/".join(f"{float(100 * share):g}" for share in shares)
+            raise ValueError(
+                f"{self.name} is too short to be cut {percentages}: a part would be empty. Give more text, other "
+                "percentages, or the other splits as files."
+            )
+        return pieces
+
+
+def closed(parts):
+    """Lines of two documents must not run together: every document but the last ends in a line end."""
+    return [
+        dataclasses.replace(part, closed=True) if isinstance(part, FileDocument) and part.stop is None else part
+        for part in parts[:-1]
+    ] + parts[-1:]
+
+
+def _find(source, encoding, skipped):
+    """Yields (name within its folder or None, TextFile)."""
+    if isinstance(source, TextFile):
+        yield None, source.encoded(encoding)
+        return
+    source = os.path.expanduser(source)
+    if os.path.lexists(source):
+        matches = [source]
+    elif glob.has_magic(source):
+        matches = sorted(glob.glob(source, recursive=True))
+        if not matches:
+            raise ValueError(f"No file matches the pattern {source!r}.")
+    else:
+        raise ValueError(
+            f"There is no file, folder or pattern {source!r}. Other sources are - (standard input), tfds:NAME, stdlib."
+        )
+    empty = True
+    for match in matches:
+        if not os.path.isdir(match):
+            empty = False
+            yield None, TextFile(match, encoding)
+            continue
+        for path in _walk(match):
+            file = TextFile(path, encoding)
+            if file.is_binary():
+                skipped.append(path)
+            elif file.size:
+                empty = False
+                yield os.path.relpath(path, match), file
+    if empty:
+        raise ValueError(f"The folder {source} holds no text file.")
+
+
+def _walk(folder):
+    def fail(error):
+        raise error
+
+    for root, folders, files in os.walk(folder, onerror=fail):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            path = os.path.join(root, name)
+            if not name.startswith(".") and os.path.isfile(path):
+                yield path
+
+
+def _role(inside):
+    """The split that a file's name tells, and the name without it: files that share the rest belong together."""
+    parts = pathlib.PurePath(inside).parts
+    if len(parts) > 1 and parts[0].lower() in _ROLES:
+        return _ROLES[parts[0].lower()], "*/"
+    words = re.split(r"([._-])", parts[-1].lower().removesuffix(".gz"))
+    found = [i for i, word in enumerate(words) if word in _ROLES]
+    if len(found) != 1:
+        return None, inside
+    role = _ROLES[words[found[0]]]
+    words[found[0]] = "*"
+    return role, "".join([*(f"{part}/" for part in parts[:-1]), *words])
