@@ -1,0 +1,22 @@
+"""Samplers and the generation loop. They need numpy alone, so that an exported model writes without Keras."""
+
+from keras_rnnlm.generation.beam import Hypothesis, beam_search
+from keras_rnnlm.generation.loop import generate, stream
+from keras_rnnlm.generation.random_numbers import uniform
+from keras_rnnlm.generation.samplers import Beam, Greedy, Sample, digits, make_sampler, penalise
+from keras_rnnlm.generation.text import TextStream
+
+__all__ = [
+    "Beam",
+    "Greedy",
+    "Hypothesis",
+    "Sample",
+    "TextStream",
+    "beam_search",
+    "digits",
+    "generate",
+    "make_sampler",
+    "penalise",
+    "stream",
+    "uniform",
+]
