@@ -13,7 +13,17 @@ import sys
 
 __version__ = "0.1.0"
 
-ROOMS = ("cells", "diagnostics", "export", "layers", "optimizers", "recurrence", "training")
+ROOMS = (
+    "cells",
+    "diagnostics",
+    "export",
+    "generation",
+    "layers",
+    "models",
+    "optimizers",
+    "recurrence",
+    "training",
+)
 
 # In a checkout, `training` and `export` stand beside this folder; installed, they are inside of it.
 _checkout = pathlib.Path(__file__).resolve().parent.parent
@@ -32,7 +42,7 @@ def __dir__():
 
 
 def _register():
-    for room in ("layers", "optimizers"):
+    for room in ("layers", "models", "optimizers"):
         importlib.import_module(f"{__name__}.{room}")
 
 

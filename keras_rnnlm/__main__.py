@@ -7,7 +7,11 @@ import sys
 
 # command: what it does, and the module that owns it, with `arguments(parser)` and `run(options)`.
 COMMANDS = {
-    "quickstart": ("train a small peephole LSTM on source code, in about a minute", "keras_rnnlm.training.quickstart"),
+    "quickstart": ("train a small model on source code, in two minutes", "keras_rnnlm.training.quickstart"),
+    "train": ("train a language model on texts", "keras_rnnlm.training.train"),
+    "evaluate": ("measure how well a model predicts a text", "keras_rnnlm.training.evaluate"),
+    "generate": ("let a model write", "keras_rnnlm.training.generate"),
+    "info": ("compare runs", "keras_rnnlm.training.info"),
 }
 
 

@@ -38,7 +38,7 @@ def test_the_rooms_beside_the_package_are_its_rooms():
 
     assert keras_rnnlm.training.__name__ == "keras_rnnlm.training"
     assert keras_rnnlm.export.__name__ == "keras_rnnlm.export"
-    with pytest.raises(AttributeError, match="layers, optimizers"):
+    with pytest.raises(AttributeError, match="layers, models, optimizers"):
         _ = keras_rnnlm.kitchen
 
 
@@ -57,9 +57,9 @@ def test_help_answers_within_half_a_second():
 
 
 def test_a_mistake_on_the_command_line_ends_in_one_line():
-    done = command("quickstart", "--units", "0")
+    done = command("quickstart", "--set", "units=0")
     assert (done.returncode, done.stderr.strip()) == (
         2,
-        "keras-rnnlm quickstart: --units is a positive number. Received: 0",
+        "keras-rnnlm quickstart: `units` is a whole number, at least 1, or a list of them. Received: units=0",
     )
     assert command("quikstart").returncode == 2

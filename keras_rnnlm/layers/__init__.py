@@ -4,5 +4,7 @@ from keras_rnnlm.layers.gru import GRU
 from keras_rnnlm.layers.lstm import LSTM
 from keras_rnnlm.layers.recurrent import Recurrent
 from keras_rnnlm.layers.simple_rnn import SimpleRNN
+from keras_rnnlm.layers.stack import RecurrentStack
+from keras_rnnlm.layers.vocabulary import VocabularyLogits
 
-__all__ = ["GRU", "LSTM", "Recurrent", "SimpleRNN"]
+__all__ = ["GRU", "LSTM", "Recurrent", "RecurrentStack", "SimpleRNN", "VocabularyLogits"]

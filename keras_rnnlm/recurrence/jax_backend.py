@@ -65,6 +65,16 @@ def custom_gradient(forward, backward):
     return call
 
 
+def softmax_cross_entropy(logits, targets):
+    """`-log softmax(logits)[target]` of each row, and its gradient."""
+    logits = logits - jnp.max(logits, axis=-1, keepdims=True)
+    powers = jnp.exp(logits)
+    sums = jnp.sum(powers, axis=-1, keepdims=True)
+    chosen = jnp.take_along_axis(logits, targets[:, None], axis=-1)
+    hits = jnp.arange(logits.shape[-1])[None, :] == targets[:, None]
+    return (jnp.log(sums) - chosen)[:, 0], powers / sums - hits
+
+
 def compiled(f):
     """A function compiled once for each shape of its arguments."""
     return jax.jit(f)

@@ -87,6 +87,11 @@ def custom_gradient(forward, backward):
     return call
 
 
+def softmax_cross_entropy(logits, targets):
+    """`-log softmax(logits)[target]` of each row, and its gradient, in one pass over the logits."""
+    return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=targets)
+
+
 def compiled(f):
     """A region that XLA compiles by itself, inside a graph that it need not compile."""
     return tf.function(f, jit_compile=True, autograph=False)

@@ -1,0 +1,457 @@
+"""The language model: tokens to the logits of the next token, with its states in the open."""
+
+import contextlib
+import numbers
+import random
+import types
+
+import keras
+from keras import ops
+
+from keras_rnnlm.layers import GRU, LSTM, Recurrent, RecurrentStack, SimpleRNN, VocabularyLogits
+from keras_rnnlm.layers.recurrent import Programs, fits
+from keras_rnnlm.models.carried import CarriedStates
+from keras_rnnlm.models.compiled import compiled
+from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport
+
+CELLS = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnlm")
+class Perplexity(keras.metrics.Mean):
+    """`exp` of the mean loss per token. `total` holds the sum of the losses in nats, `count` the number of tokens."""
+
+    def result(self):
+        return ops.exp(super().result())
+
+
+@keras.saving.register_keras_serializable(package="keras_rnnlm")
+class LanguageModel(keras.Model):
+    """An embedding, a stack of recurrent layers and a softmax over the vocabulary.
+
+    `model(tokens)` is (batch, time) to (batch, time, vocabulary): the logits of each next token. States are arguments
+    and results: `model(tokens, states, return_states=True)`, `model.step(tokens, states)`, `model.initial_states(n)`.
+
+    In `fit` and `evaluate` the loss is formed chunk by chunk, and the logits never exist as a whole, unless metrics are
+    compiled in that read them. The targets are the tokens one step later, the sample weights, if given, one number a
+    token (0 for padding), and the inputs are
+
+    - tokens, (batch, time): every row is a text of its own, or
+    - a dict of `tokens` and `start`, booleans (batch,): windows of long texts side by side. The states are carried from
+      window to window, and begin anew in the rows whose `start` is True: truncated backpropagation through time.
+      `evaluate` and `predict` carry states, too, and put back those that training goes on with.
+
+    Of what is logged, `perplexity` counts every token once; `loss` is a mean over batches, however full they are.
+
+    Args:
+        vocabulary_size: number of different tokens.
+        units: width of the recurrent layers, or a list of the width of each.
+        layers: how many recurrent layers; or a list of layers of keras_rnnlm.layers, which then bring everything.
+        cell: "lstm", "gru", "simple_rnn", or a class of keras_rnnlm.layers.
+        cell_options: dict of further arguments of the layers, such as `{"peephole": True, "coupled": True}`.
+        embedding_dim: width of the embedding. Default: the first layer's units; with `tied`, the stack's.
+        tied: whether the output layer reads the embedding's table.
+        connection: between layers: None, "residual", "dense" or "highway", see `keras_rnnlm.layers.RecurrentStack`.
+        dropout: fraction dropped, in training, of the embedding, between layers, and of what the output layer reads.
+        initial_range: embedding, kernels, recurrent kernels and output matrix start uniform in ± this. None: each
+            layer's own initializers.
+        seed: of the initial weights and of the dropout (not on PyTorch, whose dropout draws from PyTorch's generator),
+            but for layers that were given in a list.
+
+    Example:
+
+    >>> model = LanguageModel(100, units=16, layers=2, cell_options={"peephole": True})
+    >>> model(np.zeros((2, 5), "int32")).shape
+    (2, 5, 100)
+    >>> logits, states = model.step(np.zeros(2, "int32"), model.initial_states(2))
+    >>> logits.shape, len(states)
+    ((2, 100), 4)
+    """
+
+    def __init__(
+        self,
+        vocabulary_size,
+        units=650,
+        layers=2,
+        cell="lstm",
+        cell_options=None,
+        embedding_dim=None,
+        tied=False,
+        connection=None,
+        dropout=0.0,
+        *,
+        initial_range=None,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.autocast = False  # states stay float32, whatever the compute dtype
+        if not _is_count(vocabulary_size) or vocabulary_size < 2:
+            raise ValueError(
+                "`vocabulary_size` is the number of different tokens, an integer of at least 2. "
+                f"Received: vocabulary_size={vocabulary_size!r}"
+            )
+        if not (embedding_dim is None or _is_count(embedding_dim)):
+            raise ValueError(
+                f"`embedding_dim` is a positive integer, or None. Received: embedding_dim={embedding_dim!r}"
+            )
+        if not (initial_range is None or initial_range > 0):
+            raise ValueError(f"`initial_range` is positive, or None. Received: initial_range={initial_range!r}")
+        # In a namespace, where Keras does not look for layers.
+        self._arguments = types.SimpleNamespace(
+            vocabulary_size=int(vocabulary_size),
+            units=units,
+            layers=layers,
+            cell=cell,
+            cell_options=cell_options,
+            embedding_dim=embedding_dim,
+            tied=tied,
+            connection=connection,
+            dropout=dropout,
+            initial_range=initial_range,
+            seed=seed,
+        )
+        self.vocabulary_size, self.tied = int(vocabulary_size), tied
+        self._reduction, self._for_loss = "mean", False
+        self._programs = Programs()
+        self._traced = types.SimpleNamespace()  # the batch size that each of Keras's functions was traced for
+        self.perplexity = Perplexity(name="perplexity")
+        with _seeds_from(seed):
+            self._make_layers(self._arguments)
+            self.build()
+
+    def _make_layers(self, a):
+        options = {"dtype": self.dtype_policy}
+        recurrent = list(a.layers) if isinstance(a.layers, (list, tuple)) else _recurrent_layers(a, options)
+        stack = RecurrentStack(recurrent, a.connection, a.dropout, name="stack", **options)
+        width = a.embedding_dim or recurrent[-1 if a.tied and a.connection is None else 0].cell.units
+        self.embedding = keras.layers.Embedding(
+            a.vocabulary_size, width, embeddings_initializer=_uniform(a) or "uniform", name="embedding", **options
+        )
+        self.stack = stack
+        self.head = VocabularyLogits(
+            a.vocabulary_size, kernel_initializer=_uniform(a) or "glorot_uniform", name="logits", **options
+        )
+        if a.tied:
+            self.head.tie(self.embedding)
+        self.dropout = keras.layers.Dropout(a.dropout, name="dropout", **options)
+        self.carried = CarriedStates(self.stack.state_sizes(), name="carried")
+
+    def build(self, input_shape=None):
+        if self.built:
+            return
+        self.embedding.build((None, None))
+        self.stack.build((None, None, self.embedding.output_dim))
+        self.head.build((None, None, self.stack.output_width))
+        self.built = True
+
+    # The network
+
+    def call(self, inputs, states=None, training=False, return_states=False):
+        tokens, start = inputs, None
+        if isinstance(inputs, dict):
+            if "tokens" not in inputs:
+                raise ValueError(f"Inputs are `tokens`, or a dict of `tokens` and `start`. Received: {sorted(inputs)}")
+            tokens, start = inputs["tokens"], inputs.get("start")
+        if len(tokens.shape) != 2:
+            raise ValueError(f"Tokens are integers of shape (batch, time). Received: shape {tuple(tokens.shape)}")
+        if start is not None:
+            if states is not None:
+                raise ValueError("Windows with a `start` begin from the states that are carried: drop `states`")
+            _check_batch(tokens)
+            carried = self.carried.of(tokens.shape[0])
+            fresh = ops.cast(start, "bool")[:, None]
+            states = [ops.where(fresh, ops.zeros_like(s.value), s.value) for s in carried]
+        hidden, states = self.hidden(tokens, states, training)
+        if start is not None:
+            for variable, state in zip(carried, states):
+                variable.assign(ops.stop_gradient(state))
+        if self._for_loss:
+            output = {"hidden": hidden}
+            if self._compile_metrics is not None:
+                output["logits"] = ops.stop_gradient(self.head(hidden))
+        else:
+            output = self.head(hidden)
+        return (output, states) if return_states else output
+
+    def hidden(self, tokens, states=None, training=False):
+        """What the output layer reads, (batch, time, features), and the new states."""
+        x = self.dropout(self.embedding(tokens), training=training)
+        hidden, states = self.stack(x, states, training=training)
+        return self.dropout(hidden, training=training), states
+
+    def step(self, tokens, states):
+        """One step, without a loop: tokens (batch,) and states to logits (batch, vocabulary) and the new states."""
+        x, states = self.stack.step(self.embedding(tokens), states)
+        return self.head(x), states
+
+    def losses_of(self, tokens, targets, states=None):
+        """`-log p(target)` in nats for each token, (batch, time), and the new states. Forms no gradient."""
+        hidden, states = self.hidden(tokens, states)
+        return self.head.losses_of(hidden, targets), states
+
+    # Writing
+
+    def generate(self, prompts, length, sampler=None, **options):
+        """Writes `length` tokens after each prompt, a list of ids of at least one: a list of the new ids for each.
+
+        `sampler` and the options (`seed`, `stop`, `repetition_penalty`) are those of
+        `keras_rnnlm.generation.generate`. The same seed writes the same text.
+
+        >>> model = LanguageModel(10, units=4, layers=1)
+        >>> [len(ids) for ids in model.generate([[1, 2, 3], [4]], length=5, seed=1)]
+        [5, 5]
+        """
+        from keras_rnnlm import generation
+
+        self._check_prompts(prompts)
+        return generation.generate(
+            self._compiled_step(), self.initial_states(len(prompts)), prompts, length, sampler, **options
+        )
+
+    def stream(self, prompts, length, sampler=None, **options):
+        """Like `generate`, but yields the new token of each text as soon as it is chosen."""
+        from keras_rnnlm import generation
+
+        self._check_prompts(prompts)
+        return generation.stream(
+            self._compiled_step(), self.initial_states(len(prompts)), prompts, length, sampler, **options
+        )
+
+    def _check_prompts(self, prompts):
+        from keras_rnnlm.generation import checks
+
+        checks.check_vocabulary(self.vocabulary_size, checks.check_prompts(prompts), ())
+
+    def _compiled_step(self):
+        step = self._programs.get("step", lambda: compiled(self, self.step))
+
+        def convert_and_step(tokens, states):
+            states = [ops.convert_to_tensor(state) for state in states]
+            return step(ops.convert_to_tensor(tokens, dtype="int32"), states)
+
+        return convert_and_step
+
+    # The states
+
+    def initial_states(self, batch_size):
+        """Zeros: a flat list, layer by layer, each (batch_size, units)."""
+        return self.stack.initial_states(batch_size)
+
+    def reset_states(self, batch_size=None):
+        """Sets the states that `fit` and `evaluate` carry to zero; makes them first for a batch size that is new."""
+        if batch_size is not None:
+            self.carried.make(batch_size)
+        self.carried.reset()
+
+    def get_states(self, batch_size=None):
+        """The carried states as numpy arrays: a flat list, layer by layer."""
+        return [ops.convert_to_numpy(variable.value) for variable in self.carried.of(batch_size)]
+
+    def set_states(self, states):
+        """Sets the carried states of the batch size that `states` have."""
+        shapes = [tuple(getattr(state, "shape", ())) for state in states]
+        wanted = self.carried.widths
+        if [shape[1:] for shape in shapes] != [(w,) for w in wanted] or len({shape[0] for shape in shapes}) != 1:
+            raise ValueError(
+                f"`states` is a flat list of {len(wanted)} arrays of shape (batch, units), units being {wanted}. "
+                f"Received shapes: {shapes}"
+            )
+        for variable, state in zip(self.carried.make(shapes[0][0]), states):
+            variable.assign(state)
+
+    # Training
+
+    def compile(self, optimizer="adam", *, reduction="mean", loss=None, **kwargs):
+        """As `keras.Model.compile`, without a loss: it is the cross-entropy.
+
+        Args:
+            optimizer: a Keras optimizer; `keras_rnnlm.optimizers.ClippedOptimizer` around it clips and reports.
+            reduction: what the gradient is taken of: "mean", the mean over tokens, or "sum", the sum over time and the
+                mean over the batch, as Zaremba et al. have it: `max_norm` and the learning rate mean another thing,
+                and `loss` is logged so.
+        """
+        if loss is not None:
+            raise ValueError(
+                f"A LanguageModel brings its loss, the cross-entropy: drop `loss`. Received: loss={loss!r}"
+            )
+        if reduction not in ("mean", "sum"):
+            raise ValueError(f'`reduction` is "mean" or "sum". Received: reduction={reduction!r}')
+        self._reduction = reduction
+        super().compile(optimizer=optimizer, **kwargs)
+
+    def get_compile_config(self):
+        config = super().get_compile_config()
+        return config and {**config, "reduction": self._reduction}
+
+    def compile_from_config(self, config):
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
+    def fit(self, x=None, *args, **kwargs):
+        self._carry("train_function", x)
+        self._carry("test_function", kwargs.get("validation_data"))
+        callbacks = kwargs.get("callbacks")
+        if isinstance(self.optimizer, ClippedOptimizer) and not isinstance(callbacks, keras.callbacks.CallbackList):
+            callbacks = keras.tree.flatten(callbacks or [])
+            if not any(isinstance(callback, ClippingReport) for callback in callbacks):
+                kwargs["callbacks"] = [ClippingReport(every_batch=False), *callbacks]
+        return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x=None, *args, **kwargs):
+        self._carry("test_function", x)
+        with self.carried.put_back():
+            return super().evaluate(x, *args, **kwargs)
+
+    def predict(self, x, *args, **kwargs):
+        self._carry("predict_function", x)
+        with self.carried.put_back():
+            return super().predict(x, *args, **kwargs)
+
+    def _carry(self, function, dataset):
+        """Makes the variables for the states that this dataset's windows carry: they must be there before a trace."""
+        spec = getattr(dataset, "element_spec", None)
+        inputs = spec[0] if isinstance(spec, tuple) else spec
+        if not isinstance(inputs, dict) or "start" not in inputs:
+            return
+        batch = _check_batch(inputs["tokens"])
+        self.carried.make(batch)
+        if getattr(self._traced, function, None) != batch:
+            # A second batch size would have TensorFlow trace the same function anew for any size, and states have one.
+            setattr(self, function, None)
+            setattr(self._traced, function, batch)
+
+    @contextlib.contextmanager
+    def _outputs_for_loss(self):
+        """While a step is traced, outputs are what the loss reads, and logits for the metrics that there are."""
+        before, self._for_loss = self._for_loss, True
+        try:
+            yield
+        finally:
+            self._for_loss = before
+
+    def train_step(self, *args):
+        with self._outputs_for_loss():
+            return super().train_step(*args)
+
+    def test_step(self, *args):
+        with self._outputs_for_loss():
+            return super().test_step(*args)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        hidden = y_pred["hidden"]
+        if y is None:
+            raise ValueError("A LanguageModel learns from (tokens, next tokens). Received: a dataset without targets")
+        if not fits(y.shape, hidden.shape[:2]):
+            raise ValueError(
+                f"Targets are integers in the shape of the tokens, {tuple(hidden.shape[:2])}. "
+                f"Received: shape {tuple(y.shape)}"
+            )
+        targets = ops.cast(y, "int32")
+        weights = ops.ones_like(targets, dtype="float32")
+        if sample_weight is not None:
+            sample_weight = ops.cast(sample_weight, "float32")
+            weights = weights * (sample_weight if len(sample_weight.shape) == 2 else sample_weight[:, None])
+        over = count = ops.sum(weights)
+        if training:
+            total, losses = self.head.total_loss(hidden, targets, weights)
+            if self._reduction == "sum":
+                over = ops.cast(ops.shape(targets)[0], "float32")
+        else:
+            losses = self.head.losses_of(hidden, targets)
+            total = ops.sum(losses * weights)
+        # Flat: of (batch, time), Keras's mean would count rows, not tokens.
+        self.perplexity.update_state(
+            ops.reshape(ops.stop_gradient(losses), (-1,)), sample_weight=ops.reshape(weights, (-1,))
+        )
+        loss = total / ops.where(count > 0, over, 1.0)  # a batch of padding only has no loss, and no gradient
+        for penalty in self.losses:
+            loss = loss + ops.cast(penalty, loss.dtype)
+        return loss
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        # Before a first step, Keras has the metrics look at what the model gives elsewhere.
+        logits = y_pred.get("logits") if isinstance(y_pred, dict) else y_pred
+        return super().compute_metrics(x, y, logits, sample_weight)
+
+    # Configuration
+
+    def get_config(self):
+        config = {**super().get_config(), **vars(self._arguments)}
+        if isinstance(config["layers"], (list, tuple)):
+            config["layers"] = [keras.saving.serialize_keras_object(layer) for layer in config["layers"]]
+        if not isinstance(config["cell"], str):
+            config["cell"] = keras.saving.get_registered_name(config["cell"])
+        return config
+
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        config = dict(config)
+        if isinstance(config["layers"], list):
+            config["layers"] = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
+        return cls(**config)
+
+
+def _recurrent_layers(a, options):
+    if not _is_count(a.layers):
+        raise ValueError(f"`layers` is a number of layers, or a list of them. Received: layers={a.layers!r}")
+    make = a.cell
+    if isinstance(make, str):
+        make = CELLS.get(make) or keras.saving.get_registered_object(make)
+    if not (isinstance(make, type) and issubclass(make, Recurrent) and make.cell_class):
+        raise ValueError(
+            f"`cell` is one of {sorted(CELLS)} or a class like keras_rnnlm.layers.LSTM. Received: cell={a.cell!r}"
+        )
+    widths = list(a.units) if isinstance(a.units, (list, tuple)) else [a.units] * a.layers
+    if len(widths) != a.layers:
+        raise ValueError(
+            f"`units` is one width, or a width for each of the {a.layers} layers. Received: units={a.units!r}"
+        )
+    chosen = {} if a.cell_options is None else a.cell_options
+    known = [name for name in make.__signature__.parameters if name not in ("units", "kwargs")]
+    if not isinstance(chosen, dict) or set(chosen) - set(known):
+        raise ValueError(
+            f"`cell_options` is a dict of arguments of {make.__name__}: {', '.join(known)}. "
+            f"Received: cell_options={a.cell_options!r}"
+        )
+    made = []
+    for k, width in enumerate(widths):
+        kernels = ("kernel_initializer", "recurrent_initializer") if a.initial_range is not None else ()
+        given = {**options, **{name: _uniform(a) for name in kernels}, **chosen}
+        made.append(make(width, name=f"{make.__name__.lower()}_{k}", **given))
+    return made
+
+
+def _uniform(a):
+    """How a matrix begins, where an `initial_range` says it."""
+    r = a.initial_range
+    return None if r is None else keras.initializers.RandomUniform(-r, r)
+
+
+def _is_count(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
+
+
+def _check_batch(tokens):
+    """The number of rows, which has to be known."""
+    if tokens.shape[0] is None:
+        raise ValueError(
+            "States are carried row by row, so windows with a `start` come in a dataset with a fixed number of rows: "
+            "batch it with drop_remainder=True, or fill it up with rows of weight 0. Received: tokens of shape "
+            f"{tuple(tokens.shape)}"
+        )
+    return tokens.shape[0]
+
+
+@contextlib.contextmanager
+def _seeds_from(seed):
+    """Keras draws every seed that is not given from Python's generator: here, from one that begins with this seed."""
+    if seed is None:
+        yield
+        return
+    state = random.getstate()
+    random.seed(int(seed))
+    try:
+        yield
+    finally:
+        random.setstate(state)

@@ -1,0 +1,504 @@
+"""The training loop: what is validated, kept, scheduled, and what happens when something goes wrong."""
+
+import dataclasses
+import itertools
+import math
+import os
+import signal
+import types
+
+import numpy as np
+import pytest
+from keras import ops
+from keras_rnnlm.training import loop as loop_module
+from keras_rnnlm.training.evaluation import Scorer
+from keras_rnnlm.training.loop import Diverged, Loop
+from keras_rnnlm.training.recipe import Recipe
+from keras_rnnlm.training.run import RunFolder, build_model
+from keras_rnnlm.training.streams import Contiguous, Sentences
+
+VOCABULARY, END = 7, 3
+TEXT = np.random.default_rng(0).integers(0, VOCABULARY, 480).astype(np.int32)  # 20 windows an epoch
+VALID = TEXT[:60]
+TINY = Recipe(
+    units=6,
+    layers=1,
+    tied=False,
+    dropout=0.2,
+    batch=4,
+    window=6,
+    epochs=2,
+    learning_rate=0.01,
+    warmup_steps=0,
+    schedule="constant",
+    checkpoint_every=4,
+    log_every=5,
+)
+_models = {}
+
+
+class Watcher:
+    """A display that keeps what it is told, and does what a test has it do at a step."""
+
+    def __init__(self, at=None):
+        self.at, self.lines, self.losses = at or {}, [], []
+
+    def warn(self, text):
+        self.lines.append(text)
+
+    say = warn
+
+    def training(self, progress, steps, recipe, shown):
+        if progress.step in self.at:
+            self.at.pop(progress.step)()
+
+    def validating(self, done, windows):
+        if "validating" in self.at:
+            self.at.pop("validating")()
+
+    def validated(self, progress, loss, better):
+        self.losses.append((progress.step, loss, better))
+
+    def recorded(self, record):
+        pass
+
+
+class Scripted:
+    """A scorer that says what it is told to, and keeps the weights that it saw."""
+
+    def __init__(self, losses):
+        self.script, self.seen, self.model = iter(losses), [], None
+
+    def losses(self, tokens, progress):
+        self.seen.append([np.array(w) for w in self.model.get_weights()])
+        progress(1, 1)
+        return np.full(len(tokens), next(self.script), np.float32)
+
+
+class Windows(Contiguous):
+    """The same windows, in a data set that is made in no time."""
+
+    def dataset(self, epoch=0, first=0):
+        import tensorflow as tf
+
+        inputs, targets, weights = zip(*self.windows(epoch, first))
+        inputs = {name: np.stack([window[name] for window in inputs]) for name in inputs[0]}
+        return tf.data.Dataset.from_tensor_slices((inputs, np.stack(targets), np.stack(weights)))
+
+
+class FewLengths(Contiguous):
+    """Random windows of two lengths: each is compiled."""
+
+    def _draw(self, epoch):
+        yield np.cumsum(np.random.default_rng(epoch).choice([5, 7], 1000))
+
+
+@pytest.fixture
+def make(tmp_path):
+    """`make(name, units=3, ...)`: a loop in a folder of that name. Models are compiled once and begin anew."""
+
+    def make(name="run", *, scorer=None, valid=VALID, at=None, identity=None, **changes):
+        recipe = dataclasses.replace(TINY, **changes)
+        kind = {"units": recipe.units, "dropout": recipe.dropout, "ema": recipe.ema, "optimizer": recipe.optimizer}
+        kind |= {"reduction": recipe.reduction, "max_norm": recipe.max_norm, "dtype": recipe.dtype_policy}
+        key = tuple(kind.items())
+        if key not in _models:
+            model = build_model(recipe, VOCABULARY)
+            model.jit_compile = False  # to begin sooner; test_resume.py runs the commands as they are
+            model.optimizer.build(model.trainable_variables)
+            model.reset_states(recipe.batch)
+            values = [ops.convert_to_numpy(v.value).copy() for v in model.variables + model.optimizer.variables]
+            _models[key] = model, values, Scorer(model, start=0, batch=2, window=recipe.window)
+        model, values, usual = _models[key]
+        for variable, value in zip(model.variables + model.optimizer.variables, values):
+            variable.assign(value)
+        if recipe.mode == "sentences":
+            stream = Sentences(TEXT, recipe.batch, end=END, longest=recipe.window, seed=recipe.seed)
+        elif recipe.random_windows:
+            stream = FewLengths(TEXT, recipe.batch, recipe.window, start=0, random=True)
+        else:
+            stream = Windows(TEXT, recipe.batch, recipe.window, start=0)
+        folder = RunFolder(tmp_path / name)
+        folder.path.mkdir(exist_ok=True)
+        folder.write_recipe(recipe)
+        scorer = scorer or usual
+        scorer.model = model
+        return Loop(model, recipe, stream, folder, valid=valid, scorer=scorer, display=Watcher(at), identity=identity)
+
+    return make
+
+
+def final(loop):
+    """What the last checkpoint of a loop holds."""
+    _, arrays, progress = loop.checkpoints.read()
+    progress.pop("seconds"), progress.pop("sums"), progress.pop("history")
+    return arrays, progress
+
+
+def assert_same(one, other):
+    (arrays, progress), (others, other_progress) = final(one), final(other)
+    assert progress == other_progress
+    assert arrays.keys() == others.keys()
+    assert [name for name in arrays if not np.array_equal(arrays[name], others[name])] == []
+
+
+def records(loop, kind=None):
+    return [record for record in loop.folder.read_history() if kind in (None, record["kind"])]
+
+
+# Validation
+
+
+def test_the_best_model_by_validation_is_the_one_that_is_kept(make):
+    scorer = Scripted([3.0, 2.0, 4.0, 2.0])
+    loop = make(scorer=scorer, eval_every=10)
+    assert loop.run() == "2 epochs are done"
+    assert loop.display.losses == [(10, 3.0, True), (20, 2.0, True), (30, 4.0, False), (40, 2.0, False)]
+    assert (loop.progress.best, loop.progress.best_step) == (2.0, 20)
+    for kept, at_20, at_40 in zip(loop.folder.read_model().get_weights(), scorer.seen[1], scorer.seen[3]):
+        np.testing.assert_array_equal(kept, at_20)
+        assert not np.array_equal(at_20, at_40)
+
+
+def test_without_validation_the_last_model_is_kept(make):
+    for name, changes in (("none", dict(valid=None)), ("never", dict(eval_every=0))):
+        loop = make(name, epochs=1, **changes)
+        assert loop.run() == "1 epoch is done"
+        assert not records(loop, "valid")
+        for kept, last in zip(loop.folder.read_model().get_weights(), loop.model.get_weights()):
+            np.testing.assert_array_equal(kept, last)
+
+
+def test_validation_comes_with_each_epoch_or_every_so_many_steps_and_at_the_end(make):
+    for name, every, steps in (("epochs", None, [20, 40]), ("15", 15, [15, 30, 40]), ("20", 20, [20, 40])):
+        loop = make(name, scorer=Scripted(itertools.repeat(1.0)), eval_every=every)
+        loop.run()
+        assert [step for step, *_ in loop.display.losses] == steps
+
+
+def test_a_validation_is_what_a_scorer_says_and_changes_nothing(make):
+    loop, silent = make("one", eval_every=7), make("other", eval_every=0)
+    loop = make("one", eval_every=7)
+    loop.run()
+    wanted = loop.scorer.losses(VALID).mean(dtype=np.float64)
+    assert records(loop, "valid")[-1]["loss"] == pytest.approx(wanted, rel=1e-12)
+    silent = make("other", eval_every=0)
+    silent.run()
+    arrays, others = final(loop)[0], final(silent)[0]
+    assert [name for name in arrays if not np.array_equal(arrays[name], others[name])] == []
+
+
+def test_early_stopping_waits_for_so_many_validations(make):
+    loop = make(scorer=Scripted([3.0, 2.0, 2.5, 2.0, 2.1, 1.0]), eval_every=5, stop_after=3)
+    assert loop.run() == "3 validations brought no better loss"
+    assert (loop.progress.step, loop.progress.best_step) == (25, 10)
+
+
+def test_a_run_ends_when_its_minutes_are_over_and_validates_then(make, monkeypatch):
+    clock = itertools.count(0, 2.0)  # each look at it takes two seconds
+    monkeypatch.setattr(loop_module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    loop = make(scorer=Scripted(itertools.repeat(1.0)), max_minutes=0.5, epochs=50)
+    assert loop.run() == "the 0.5 minutes of `max_minutes` are over"
+    assert 0 < loop.progress.step < 50 and 30 <= loop.progress.seconds < 45
+    assert loop.display.losses[-1][0] == loop.progress.step
+    assert loop.checkpoints.read()[0] == loop.progress.step
+
+
+# Schedules
+
+
+def test_a_plateau_lowers_the_rate_after_validations_that_were_no_better(make):
+    scorer = Scripted([3.0, 4.0, 4.0, 2.0, 3.0, 3.0, 3.0, 3.0])
+    loop = make(scorer=scorer, schedule="plateau", patience=2, decay=0.1, eval_every=5, log_every=5, learning_rate=1e-3)
+    loop.run()
+    rates = [record["learning_rate"] for record in records(loop, "train")]
+    assert rates == pytest.approx([1e-3, 1e-3, 1e-3, 1e-4, 1e-4, 1e-4, 1e-5, 1e-5])
+
+
+def test_the_rate_of_every_step_is_the_recipes(make):
+    loop = make(schedule="cosine", warmup_steps=7, log_every=1, valid=None)
+    loop.run()
+    rates = [record["learning_rate"] for record in records(loop, "train")]
+    assert rates == [loop.recipe.learning_rate_at(step, step / 20) for step in range(40)]
+    assert max(rates) == rates[6] and rates[-1] < 1e-4
+
+
+def test_the_rate_follows_the_length_of_a_random_window_unless_the_loss_does(make):
+    for reduction, follows in (("mean", True), ("sum", False)):
+        changes = dict(random_windows=True, reduction=reduction)
+        loop, rates = make(reduction, **changes), []
+        for window in range(loop.stream.steps(0)):  # no training: each length would be compiled
+            loop.progress.window = window
+            loop.before_step()
+            rates.append(loop.optimizer.learning_rate.numpy())
+        lengths = loop.stream.lengths(0)
+        assert lengths.min() < lengths.max()
+        np.testing.assert_allclose(rates, 0.01 * lengths / 6 if follows else np.full(len(lengths), 0.01), rtol=1e-6)
+
+
+# Averages
+
+
+def test_averages_are_validated_and_saved_and_training_goes_on_with_the_weights(make):
+    scorer = Scripted([3.0, 2.0, 1.0, 4.0])
+    loop = make("averaged", scorer=scorer, ema=0.8, eval_every=10)
+    averages = []
+    loop.display.validated = lambda *_: averages.append(
+        [np.array(v.value) for v in loop.optimizer.inner_optimizer._model_variables_moving_average]
+    )
+    loop.run()
+    plain = make("plain", scorer=Scripted(itertools.repeat(1.0)), eval_every=10)
+    plain.run()
+    for seen, average in zip(scorer.seen, averages):
+        for variable, value in zip(loop.model.trainable_variables, average):
+            place = [id(weight) for weight in loop.model.weights].index(id(variable))
+            np.testing.assert_array_equal(seen[place], value)
+    for kept, best in zip(loop.folder.read_model().get_weights(), scorer.seen[2]):
+        np.testing.assert_array_equal(kept, best)
+    weights, others = final(loop)[0], final(plain)[0]
+    assert all(np.array_equal(weights[name], others[name]) for name in others if name.startswith("model"))
+    assert not np.array_equal(weights["model 0 embeddings"], averages[3][0])
+
+
+def test_without_validation_the_averages_are_saved(make):
+    loop = make(ema=0.8, valid=None, epochs=1)
+    loop.run()
+    averages = [np.array(v.value) for v in loop.optimizer.inner_optimizer._model_variables_moving_average]
+    saved = loop.folder.read_model().trainable_variables
+    for average, variable in zip(averages, saved):
+        np.testing.assert_array_equal(average, np.array(variable.value))
+
+
+# What is recorded
+
+
+def test_the_history_counts_every_token_once_and_tells_the_loss_of_its_steps(make):
+    loop = make(valid=None, epochs=1, log_every=8)
+    loop.run()
+    history = records(loop)
+    assert [record["step"] for record in history] == [8, 16, 20]
+    assert [record["tokens"] for record in history] == [192, 384, 480]
+    every = make("every", valid=None, epochs=1, log_every=1)
+    every.run()
+    losses = [record["loss"] for record in records(every)]
+    assert history[0]["loss"] == pytest.approx(np.mean(losses[:8]), rel=1e-6)
+    assert history[2]["loss"] == pytest.approx(np.mean(losses[16:]), rel=1e-6)
+    assert all(record["perplexity"] == pytest.approx(math.exp(record["loss"])) for record in history)
+
+
+def test_time_is_counted_once(make):
+    loop = make(eval_every=5)
+    loop.run()
+    times = [record["seconds"] for record in records(loop)]
+    assert times == sorted(times) and times[-1] == pytest.approx(loop.progress.seconds, abs=0.2)
+
+
+# Interruptions
+
+
+def interrupt(number=signal.SIGINT):
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        dict(eval_every=15, schedule="plateau", ema=0.8),
+        dict(random_windows=True, schedule="cosine"),
+        dict(mode="sentences", window=8),
+    ],
+    ids=["averages", "random", "sentences"],
+)
+def test_an_interrupted_run_ends_as_an_uninterrupted_one_would(make, changes):
+    whole = make("whole", **changes)
+    whole.run()
+    for step in (10, 15, 25):
+        broken = make("broken", at={step: interrupt(signal.SIGTERM)}, **changes)
+        assert broken.restore() == (step > 10)
+        assert broken.run() is None
+        assert broken.checkpoints.read()[0] == step
+    broken = make("broken", **changes)
+    assert broken.restore()
+    assert broken.run() == "2 epochs are done"
+    assert_same(whole, broken)
+
+
+def test_an_interrupt_in_a_validation_leaves_the_validation_for_later(make):
+    whole = make("whole", eval_every=10)
+    whole.run()
+    broken = make("broken", eval_every=10, at={"validating": interrupt()})
+    broken.display.validating = lambda done, windows: broken.display.at.pop("validating", lambda: None)()
+    assert broken.run() is None
+    assert (broken.progress.step, broken.progress.validated) == (10, -1)
+    assert not records(broken, "valid")
+    again = make("broken", eval_every=10)
+    assert again.restore() and again.run() == "2 epochs are done"
+    assert_same(whole, again)
+    assert [r["step"] for r in records(again, "valid")] == [10, 20, 30, 40]
+
+
+def test_a_second_interrupt_ends_at_once(make):
+    def twice():
+        interrupt()()
+        interrupt()()
+
+    loop = make(at={10: twice})
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        loop.run()
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert loop.checkpoints.read()[0] == 8
+
+
+def test_an_ignored_interrupt_stays_ignored(make):
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert make(at={10: interrupt()}, epochs=1).run() == "1 epoch is done"
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_what_was_recorded_after_the_last_checkpoint_is_forgotten(make):
+    whole = make("whole", eval_every=10)
+    whole.run()
+
+    def dies():
+        raise SystemExit
+
+    broken = make("broken", eval_every=10, at={15: dies})  # with checkpoints at 10 and 12
+    with pytest.raises(SystemExit):
+        broken.run()
+    with open(broken.folder.history, "a") as file:
+        file.write('{"kind": "train", "st')
+    (broken.folder.path / "partial-123.keras").touch()
+    (broken.checkpoints.folder / "partial-123").touch()
+    again = make("broken", eval_every=10)
+    assert again.restore() and again.progress.step == 12
+    again.run()
+    timed = ("seconds", "tokens_per_second")
+    told = [[{k: v for k, v in r.items() if k not in timed} for r in records(loop)] for loop in (whole, again)]
+    assert told[0] == told[1]
+    assert not list(again.folder.path.rglob("partial-*"))
+
+
+# Recovery
+
+
+def poison(loop, weights=False):
+    def poison():
+        for variable in loop.model.trainable_variables if weights else loop.model.carried.variables:
+            variable.assign(np.full(variable.shape, math.nan, "float32"))
+
+    return poison
+
+
+def test_a_loss_that_is_no_number_sends_the_run_back_with_a_lower_rate(make):
+    loop = make(eval_every=0)
+    loop.display.at[10] = poison(loop)  # the carried states; the checkpoint before is of step 8
+    loop.run()
+    (recovery,) = records(loop, "recovery")
+    assert (recovery["step"], recovery["failed"], recovery["learning_rate"]) == (8, 12, 0.005)
+    assert loop.display.lines == [
+        "the loss was no finite number at step 12: back to step 8 with a learning rate of 0.005 (retry 1 of 3)"
+    ]
+    assert [record["step"] for record in records(loop, "train")] == [5, 10, 15, 20, 25, 30, 35, 40]
+    assert records(loop, "train")[-1]["learning_rate"] == 0.005
+    assert (loop.progress.step, loop.progress.retries) == (40, 1)
+
+
+def test_a_recovery_is_repeated_exactly_after_a_kill(make):
+    whole = make("whole", eval_every=0)
+    whole.display.at[10] = poison(whole)
+    whole.run()
+    broken = make("broken", eval_every=0)
+    broken.display.at = {10: poison(broken), 25: interrupt()}
+    assert broken.run() is None
+    again = make("broken", eval_every=0)
+    assert again.restore()
+    again.run()
+    assert_same(whole, again)
+    assert len(records(again, "recovery")) == 1
+
+
+def test_a_checkpoint_that_leads_to_nothing_good_twice_is_passed_over(make):
+    loop = make(eval_every=0, retries=4)
+    save = loop.save
+
+    def bad_save():
+        if loop.progress.step == 12 and not loop.progress.retries:
+            poison(loop, weights=True)()
+        save()
+
+    loop.save = bad_save
+    loop.run()
+    assert ["back to step 12" in line for line in loop.display.lines] == [True, False]
+    assert ["back to step 8" in line for line in loop.display.lines] == [False, True]
+    assert (loop.progress.step, loop.progress.retries) == (40, 2)
+
+
+def test_a_run_that_goes_back_too_often_gives_up_and_says_how_to_go_on(make):
+    loop = make(eval_every=0, optimizer="sgd", learning_rate=1e38, max_norm=None, retries=2)
+    with pytest.raises(Diverged, match=r"no finite number at step \d+, .* after 2 times going back .*learning_rate"):
+        loop.run()
+    assert [line.split("retry ")[1] for line in loop.display.lines] == ["1 of 2)", "2 of 2)"]
+    assert loop.checkpoints.files()
+    mended = make(eval_every=0, optimizer="sgd", learning_rate=0.1, max_norm=None, retries=4)
+    assert mended.restore() and mended.run() == "2 epochs are done"
+
+
+def test_a_validation_that_is_no_number_sends_the_run_back_and_is_never_the_best(make):
+    loop = make(scorer=Scripted([math.nan, math.inf, 2.0, 1.0]), eval_every=None, checkpoint_every=5)
+    loop.run()
+    assert [line.split(" with ")[0] for line in loop.display.lines] == [
+        "the loss was no finite number at step 20: back to step 15",
+        "the loss was no finite number at step 20: back to step 10",
+    ]
+    assert loop.display.losses == [(20, 2.0, True), (40, 1.0, True)]
+
+
+def test_a_text_that_is_lost_while_it_is_read_is_told_in_one_line(make, monkeypatch):
+    for error, told in (
+        (ValueError("shard 3 is damaged: gone"), "shard 3 is damaged"),
+        (OSError(5, "Bad", "f"), "Bad"),
+    ):
+
+        def blocks(self, epoch, first, error=error):
+            raise error
+            yield
+
+        monkeypatch.setattr(Windows, "_blocks", blocks)
+        monkeypatch.setattr(Windows, "dataset", Contiguous.dataset)
+        with pytest.raises((ValueError, OSError), match=told) as caught:
+            make().run()
+        assert "\n" not in str(caught.value)
+
+
+# Checkpoints that do not fit
+
+
+def test_a_damaged_checkpoint_is_passed_over_and_told(make):
+    loop = make(epochs=1, valid=None)
+    loop.run()
+    newest = loop.checkpoints.files()[-1][1]
+    newest.write_bytes(newest.read_bytes()[:-100])
+    again = make(epochs=1, valid=None)
+    assert again.restore() and again.progress.step == 16
+    assert again.display.lines == [
+        f"{newest} is damaged: its content does not have the hash in its name. Going back to the one before it"
+    ]
+    again.run()
+    assert again.checkpoints.read()[0] == 20
+    for _, path in again.checkpoints.files():
+        path.write_bytes(b"")
+    assert make(epochs=1).restore() is False
+
+
+def test_checkpoints_of_another_text_or_model_are_refused(make):
+    loop = make(epochs=1, valid=None, identity={"vocabulary": "a", "text": "b"})
+    loop.run()
+    with pytest.raises(ValueError, match="written with another text: go on with the one"):
+        make(identity={"vocabulary": "a", "text": "c"}).restore()
+    with pytest.raises(ValueError, match=r"of another model or optimizer.*differ in .*\(7, 6\) there, \(7, 7\) here"):
+        make(units=7, identity={"vocabulary": "a", "text": "b"}).restore()
+    with pytest.raises(ValueError, match="of another model or optimizer"):
+        make(optimizer="sgd", identity={"vocabulary": "a", "text": "b"}).restore()

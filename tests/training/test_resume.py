@@ -1,0 +1,54 @@
+"""Runs that are killed, interrupted and resumed, in processes of their own: they end as if nothing had happened."""
+
+import os
+import random
+import signal
+import threading
+
+import pytest
+from keras_rnnlm.training.checkpoints import Checkpoints
+
+from benchmarks import resume
+
+SETTINGS = """tokenizer=char units=12 layers=1 tied=false embedding_dim=6 dropout=0.3 batch=4 window=8 eval_batch=1
+optimizer=adam learning_rate=0.01 schedule=plateau ema=0.9 epochs=2 eval_every=20 checkpoint_every=5 log_every=10"""
+SETTINGS = SETTINGS.split()
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("resume") / "text.txt"
+    resume.write_text(path, lines=150)
+    return path
+
+
+def test_a_run_that_was_killed_and_interrupted_ends_as_one_that_was_not(text):
+    whole, broken = text.parent / "whole", text.parent / "broken"
+    other = threading.Thread(target=resume.uninterrupted, args=(text, whole, SETTINGS))
+    other.start()
+    draw = random.Random(1)
+    begin = [str(text), "--out", str(broken), *[word for setting in SETTINGS for word in ("--set", setting)]]
+    again = ["--out", str(broken), "--resume"]
+    for k, (situation, number) in enumerate(
+        [("checkpoint", signal.SIGKILL), ("best model", signal.SIGKILL), ("validation", signal.SIGINT)]
+    ):
+        process = resume.Process(*(again if k else begin))
+        assert process.wait_until(resume.is_reached(situation, process, broken, draw)), process.shown
+        code = process.kill(number)
+        if number == signal.SIGKILL:
+            assert code == -number
+        else:
+            assert code == 130
+            last = process.shown.split("\r")[-2].strip()
+            assert last.startswith("interrupted at step") and last.endswith(
+                f"keras-rnnlm train --out {broken} --resume"
+            )
+            step = int(last.split("at step ")[1].split(";")[0])
+            assert Checkpoints(broken / "checkpoints").read()[0] == step
+    process = resume.Process(*again)
+    assert process.finish() == 0, process.shown
+    other.join()
+    assert resume.differences(whole, broken) == []
+    assert not [name for _, _, names in os.walk(broken) for name in names if "partial" in name]
+    for noise in ("WARNING", "Warning", "oneDNN", "I0000", "ran out of data"):
+        assert noise not in process.shown

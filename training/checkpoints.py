@@ -1,0 +1,128 @@
+"""Checkpoints: everything a run needs to go on, written whole or not at all, and checked when read."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import pathlib
+import re
+import zipfile
+
+import numpy as np
+
+NAME = re.compile(r"(\d{6,})-step-(\d+)-([0-9a-f]{16})\.npz")
+PROGRESS = "progress.json"
+
+
+class Checkpoints:
+    """The checkpoints of a folder.
+
+    One is a file of arrays with a part of the SHA-256 of its content in its name. It gets that name by a rename, after
+    the content has reached the disk: a process that is killed while it writes leaves the older ones alone.
+
+    Args:
+        folder: where they lie; made when the first is written.
+        keep: how many of the newest stay.
+
+    Example:
+
+    >>> import tempfile
+    >>> checkpoints = Checkpoints(tempfile.mkdtemp())
+    >>> checkpoints.write(7, {"weights": np.ones(3)}, {"epoch": 0})
+    >>> step, arrays, progress = checkpoints.read()
+    >>> step, arrays["weights"].shape, progress
+    (7, (3,), {'epoch': 0})
+    """
+
+    def __init__(self, folder, keep=2):
+        self.folder, self.keep = pathlib.Path(folder), keep
+        self.damaged = []  # what `read` passed over: a line for each
+
+    def write(self, step, arrays, progress):
+        """Writes a checkpoint and removes those beyond the newest `keep`."""
+        partial = self.folder / f"partial-{os.getpid()}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with open(partial, "wb") as file:
+                np.savez(file, **{PROGRESS: np.frombuffer(json.dumps(progress).encode(), np.uint8)}, **arrays)
+                file.flush()
+                os.fsync(file.fileno())
+            number = max((number for number, _ in self.files()), default=0) + 1
+            os.replace(partial, self.folder / f"{number:06d}-step-{step}-{_digest(partial)}.npz")
+            _sync(self.folder)
+        except OSError as error:
+            raise OSError(
+                f"The checkpoint of step {step:,} could not be written to {self.folder}: {reason(error)}. "
+                "The ones before it are as they were"
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+        for _, path in self.files()[: -self.keep]:
+            path.unlink(missing_ok=True)
+
+    def files(self):
+        """The numbers and paths of all checkpoints, the oldest first."""
+        found = [(NAME.fullmatch(path.name), path) for path in self.folder.glob("*.npz")]
+        return sorted((int(match[1]), path) for match, path in found if match)
+
+    def read(self, before=math.inf):
+        """`(step, arrays, progress)` of the newest that is whole, or None where there is none.
+
+        `damaged` then lists the newer ones that are not. `before` passes over those that are not of an earlier step.
+        """
+        self.damaged = []
+        for _, path in reversed(self.files()):
+            _, step, digest = NAME.fullmatch(path.name).groups()
+            if int(step) >= before:
+                continue
+            try:
+                if _digest(path) != digest:
+                    raise ValueError("its content does not have the hash in its name")
+                with np.load(path, allow_pickle=False) as file:
+                    arrays = {name: file[name] for name in file.files}
+                return int(step), arrays, json.loads(arrays.pop(PROGRESS).tobytes())
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                self.damaged.append(f"{path} is damaged: {error}")
+        return None
+
+
+def write_whole(path, data):
+    """Writes a small file so that it is never seen half written."""
+    path = pathlib.Path(path)
+    partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise OSError(f"{path} could not be written: {reason(error)}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def reason(error):
+    """Why something could not be written, in words."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "the disk is full"
+    if error.errno == errno.EFBIG:
+        return "the file would be larger than this process may write"
+    return error.strerror or str(error)
+
+
+def _digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _sync(folder):
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,155 @@
+"""What a run shows while it goes on: a line on the terminal, and, where it is installed, TensorBoard's files."""
+
+import contextlib
+import importlib.util
+import math
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+
+EVERY = 0.25  # seconds between two drawings of the line on a terminal
+SELDOM = 60.0  # and between two lines where there is no terminal
+GREETING = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} ")
+
+
+class Display:
+    """Progress on a stream, the standard error by default; warnings alone if `quiet`.
+
+    On a terminal one line is drawn over and over; elsewhere, in a log, a line a minute.
+    """
+
+    def __init__(self, stream=None, quiet=False, tensorboard=None):
+        self.stream, self.quiet = stream or sys.stderr, quiet
+        self.is_terminal = self.stream.isatty()
+        self.drawn, self.shown_at = 0, -math.inf
+        self.tensorboard = tensorboard if importlib.util.find_spec("tensorboard") else None
+        self._writer = None
+
+    def say(self, text):
+        """A line that stays."""
+        if not self.quiet:
+            self.warn(text)
+
+    def warn(self, text):
+        """A line that is shown even if `quiet`."""
+        self.clear()
+        print(text, file=self.stream, flush=True)
+
+    def training(self, progress, steps, recipe, shown):
+        if self._is_time():
+            left = self._left(progress, steps, recipe)
+            self._draw(
+                f"epoch {progress.epoch + 1}/{recipe.epochs}  {progress.window:,}/{steps:,}  "
+                f"{shown['tokens_per_second']:,.0f} tokens/s  {left} left  loss {shown['loss']:.4f}  "
+                f"perplexity {shown['perplexity']:,.2f}  norm {shown['gradient_norm']:.2f}  "
+                f"clipped {shown['clip_rate']:.0%}"
+            )
+
+    @staticmethod
+    def _left(progress, steps, recipe):
+        """The time to the end of the run, by its speed so far."""
+        done = progress.epoch * steps + progress.window
+        seconds = (recipe.epochs * steps - done) * progress.seconds / max(progress.step, 1)
+        if recipe.max_minutes is not None:
+            seconds = min(seconds, max(60 * recipe.max_minutes - progress.seconds, 0))
+        return duration(seconds)
+
+    def validating(self, done, windows):
+        if self._is_time():
+            self._draw(f"validation  {done:,}/{windows:,}")
+
+    def validated(self, progress, loss, better):
+        perplexity = math.exp(min(loss, 700))
+        self.say(
+            f"epoch {progress.epoch}, step {progress.step:,}, {duration(progress.seconds)}: "
+            f"validation loss {loss:.4f}, perplexity {perplexity:,.2f}{', the best so far' if better else ''}"
+        )
+
+    def encoding(self, split, characters):
+        if self._is_time():
+            self._draw(f"encoding {split}: {characters:,} characters")
+
+    def recorded(self, record):
+        """Writes a record of history.jsonl for TensorBoard, too."""
+        if self.tensorboard is None:
+            return
+        try:
+            import tensorflow as tf
+
+            self._writer = self._writer or tf.summary.create_file_writer(str(self.tensorboard))
+            with self._writer.as_default(step=record["step"]):
+                for name, value in record.items():
+                    if isinstance(value, float) and name != "seconds":
+                        tf.summary.scalar(f"{record['kind']}/{name}", value)
+            self._writer.flush()
+        except Exception as error:  # TensorFlow's own kinds, for a full disk too: the training matters more
+            self.tensorboard = None
+            self.warn(f"nothing more is written for TensorBoard: {' '.join(str(error).split())[:200]}")
+
+    def clear(self):
+        """Takes the drawn line away."""
+        if self.drawn:
+            print("\r" + " " * self.drawn + "\r", end="", file=self.stream, flush=True)
+            self.drawn = 0
+
+    def _is_time(self):
+        if self.quiet:
+            return False
+        now = time.monotonic()
+        due = now - self.shown_at >= (EVERY if self.is_terminal else SELDOM)
+        self.shown_at = now if due else self.shown_at
+        return due
+
+    def _draw(self, text):
+        if not self.is_terminal:
+            print(text, file=self.stream, flush=True)
+            return
+        # One column less: a full line would wrap, and only its second half be drawn over.
+        width = shutil.get_terminal_size().columns - 1
+        text = text[:width]
+        print("\r" + text.ljust(self.drawn), end="", file=self.stream, flush=True)
+        self.drawn = len(text)
+
+
+def duration(seconds):
+    """
+    >>> duration(3725)
+    '1:02:05'
+    """
+    minutes, seconds = divmod(int(round(seconds)), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+
+
+def import_keras():
+    """Keras, without what TensorFlow's C++ code greets with, whatever the level of its log.
+
+    Everything else that is said on the standard error meanwhile is passed on.
+    """
+    if "keras" not in sys.modules:
+        with _without_greetings():
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401  the streams are tf.data's on every backend
+    return sys.modules["keras"]
+
+
+@contextlib.contextmanager
+def _without_greetings():
+    try:
+        sys.stderr.flush()
+        kept = os.dup(2)
+    except (AttributeError, OSError, ValueError):  # there is no standard error
+        yield
+        return
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            os.write(2, b"".join(line for line in said if not GREETING.match(line)))

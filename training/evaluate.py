@@ -1,0 +1,113 @@
+"""The command `evaluate`: how well a model predicts a text, in comparable units, beside an n-gram."""
+
+import json
+import pathlib
+import sys
+import tempfile
+
+from keras_rnnlm.training import CallableModule
+from keras_rnnlm.training.checkpoints import write_whole
+from keras_rnnlm.training.corpora import SPLITS, open_corpus
+from keras_rnnlm.training.display import Display
+from keras_rnnlm.training.encoded import encode_corpus, load_encoded
+from keras_rnnlm.training.evaluation import Scorer, measures
+from keras_rnnlm.training.run import RunFolder, to_json
+
+sys.modules[__name__].__class__ = CallableModule
+
+
+def arguments(parser):
+    parser.add_argument("run_directory", metavar="RUN", type=pathlib.Path, help="a run directory")
+    parser.add_argument("text", metavar="TEXT", help="a text; or train, valid, test: the run's own splits")
+    parser.add_argument("--ngram", type=int, metavar="ORDER", help="compare with an n-gram of the run's training text")
+    parser.add_argument(
+        "--batch", type=int, default=1, help="rows side by side (default: 1, as published tables have it)"
+    )
+    parser.add_argument("--window", type=int, default=64, help="tokens at once: changes the speed alone (default: 64)")
+    parser.add_argument("--log-probabilities", type=pathlib.Path, metavar="FILE", help="write a line for each token")
+    parser.add_argument("--encoding", default="utf-8", help="of the text (default: utf-8)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+
+
+def run(options):
+    result = evaluate(
+        options.run_directory,
+        options.text,
+        ngram=options.ngram,
+        batch=options.batch,
+        window=options.window,
+        log_probabilities=options.log_probabilities,
+        encoding=options.encoding,
+        quiet=options.quiet,
+    )
+    if options.json:
+        print(to_json(result))
+        return
+    names = list(result)
+    print(f"{'':<28}" + "".join(f"{name:>16}" for name in names))
+    for key in result[names[0]]:
+        values = [result[name].get(key) for name in names]
+        shown = ["" if v is None else f"{v:,}" if isinstance(v, int) else f"{v:,.4f}" for v in values]
+        print(f"{key.replace('_', ' '):<28}" + "".join(f"{value:>16}" for value in shown))
+
+
+def evaluate(run, text, *, ngram=None, batch=1, window=64, log_probabilities=None, encoding="utf-8", quiet=False):
+    """Measures a run's best model on a text.
+
+    Args:
+        run: a run directory.
+        text: a path, or "train", "valid" or "test" for the run's own splits.
+        ngram: the order of a modified Kneser-Ney n-gram of the run's training text, to compare with.
+        batch, window: see `Scorer`.
+        log_probabilities: a file to write each token and its log-probability to, tab-separated.
+        encoding: of the text.
+        quiet: whether to show nothing but warnings.
+
+    Returns:
+        A dict of `measures`: of "model" and, with `ngram`, of "5-gram" or so.
+    """
+    for name, value in (("batch", batch), ("window", window), ("ngram", ngram)):
+        if value is not None and value < 1:
+            raise ValueError(f"`{name}` is at least 1. Received: {name}={value}")
+    if log_probabilities is not None and not pathlib.Path(log_probabilities).absolute().parent.is_dir():
+        raise ValueError(f"There is no folder for the file {log_probabilities}")
+    folder, display = RunFolder(run), Display(quiet=quiet)
+    recipe, tokenizer = folder.read_recipe(), folder.read_tokenizer()
+    with tempfile.TemporaryDirectory(prefix="keras-rnnlm-") as scratch:
+        scratch = pathlib.Path(scratch)
+        if str(text) in SPLITS and not pathlib.Path(text).exists():
+            own = load_encoded(folder.data)
+            if text not in own:
+                raise ValueError(f"The run {run} has no {text} split, but {', '.join(own)}: name one, or a file")
+            split = own[text]
+        else:
+            corpus = open_corpus([text], split="100", encoding=encoding, spool=scratch / "stdin.txt")
+            split = encode_corpus(corpus, tokenizer, scratch / "data", display.encoding)["train"]
+        by_sentence = {"end": tokenizer.eos, "window": recipe.window} if recipe.mode == "sentences" else {}
+        options = {"start": tokenizer.start, "batch": batch, "window": window, **by_sentence}
+        losses, tokens = Scorer(folder.read_model(), **options).losses(split, display.validating), split[:]
+    unknown = None if tokenizer.unknown is None else tokens == tokenizer.unknown
+    result = {"model": measures(losses, split, unknown)}
+    if ngram is not None:
+        from keras_rnnlm.training.ngram import NGram
+
+        display.say(f"building a {ngram}-gram")
+        yardstick = NGram(
+            load_encoded(folder.data)["train"][:],
+            order=ngram,
+            vocabulary_size=tokenizer.vocabulary_size,
+            boundary=tokenizer.eos,
+        )
+        result[f"{ngram}-gram"] = measures(-yardstick.log_probabilities(tokens), split, unknown)
+    display.clear()
+    if log_probabilities is not None:
+        write_log_probabilities(log_probabilities, tokenizer, tokens, losses)
+    return result
+
+
+def write_log_probabilities(path, tokenizer, tokens, losses):
+    """A line for each token: the token as JSON writes it, a tab, its natural log-probability."""
+    pieces = [json.dumps(tokenizer.token(i), ensure_ascii=False) for i in range(tokenizer.vocabulary_size)]
+    lines = (f"{pieces[token]}\t{-loss:.6f}\n" for token, loss in zip(tokens.tolist(), losses.tolist()))
+    write_whole(path, "".join(lines).encode())

@@ -1,0 +1,92 @@
+"""How well a model predicts a text, in units that can be compared."""
+
+import math
+
+import numpy as np
+from keras_rnnlm.training.streams import Contiguous, Sentences
+
+
+class Scorer:
+    """Scores texts by a language model.
+
+    Args:
+        model: a `LanguageModel`.
+        start: the token before a text's first.
+        batch: the text is cut into as many rows, each with states that are carried from its first token to its last.
+            1, as published tables have it, never forgets; more is faster, and at the start of each row but the first
+            the model has read one token only.
+        window: tokens that are computed at once. It changes the speed alone.
+        end: for a model that learnt from sentences by themselves: the token that ends one. Each is then scored by
+            itself, however many there are in a batch, and `window` is where the longer ones are cut.
+    """
+
+    def __init__(self, model, *, start, batch=1, window=64, end=None):
+        from keras_rnnlm.models.compiled import compiled
+
+        self.model, self.start, self.batch, self.window, self.end = model, start, batch, window, end
+        self._losses = compiled(model, lambda tokens, targets, states: model.losses_of(tokens, targets, states))
+
+    def losses(self, tokens, progress=None):
+        """`-log p` in nats of every token, float32, in the order of the text. `progress(done, windows)` is told."""
+        if not len(tokens):
+            raise ValueError("There is nothing to evaluate: the text has no tokens.")
+        batch = min(self.batch, len(tokens))
+        if self.end is None:
+            stream = Contiguous(tokens, batch, self.window, start=self.start)
+            rows = [[] for _ in range(batch)]
+            for losses, weights in self._scored(stream, True, progress):
+                for row, row_losses, row_weights in zip(rows, losses, weights):
+                    row.append(row_losses[row_weights > 0])
+            return np.concatenate([part for row in rows for part in row])
+        stream = Sentences(tokens, batch, end=self.end, start=self.start, longest=self.window, shuffle=False)
+        places = [stream._bounds[batch] for batches, _ in stream._pools(0, 0) for batch in batches]
+        found = np.empty(len(tokens), np.float32)
+        for begins, (losses, weights) in zip(places, self._scored(stream, False, progress)):
+            for begin, row_losses, row_weights in zip(begins, losses, weights):
+                scored = row_losses[row_weights > 0]
+                found[begin : begin + len(scored)] = scored
+        return found
+
+    def _scored(self, stream, carry, progress):
+        import keras
+
+        fresh = states = self.model.initial_states(stream.batch)
+        for number, (inputs, targets, weights) in enumerate(stream.windows()):
+            read = [keras.ops.convert_to_tensor(array) for array in (inputs["tokens"] if carry else inputs, targets)]
+            losses, states = self._losses(*read, states if carry else fresh)
+            if progress is not None:
+                progress(number + 1, stream.steps())
+            yield keras.ops.convert_to_numpy(losses), weights
+
+
+def perplexity(nats):
+    """`exp(nats)`, infinite where that is no number of this machine's."""
+    return math.exp(nats) if nats < 700 else math.inf
+
+
+def measures(losses, counts, unknown=None):
+    """What is said of a text's losses.
+
+    Args:
+        losses: `-log p` of every token, in nats.
+        counts: an `EncodedSplit`, or anything with its `characters`, `bytes` and `words`.
+        unknown: booleans, which tokens stand for an unknown word; None where there are none.
+
+    Returns:
+        A dict: the numbers of tokens, characters, bytes and words; nats and bits per token, per character and per byte;
+        the perplexity per token and per word; and the share of unknown words and the perplexity without them.
+    """
+    total = float(np.sum(losses, dtype=np.float64))
+    result = {"tokens": len(losses), "characters": counts.characters, "bytes": counts.bytes, "words": counts.words}
+    for name, count in (("token", len(losses)), ("character", counts.characters), ("byte", counts.bytes)):
+        if count:
+            result |= {f"nats_per_{name}": total / count, f"bits_per_{name}": total / count / math.log(2)}
+    result["perplexity"] = perplexity(total / len(losses))
+    if counts.words:
+        result["word_perplexity"] = perplexity(total / counts.words)
+    if unknown is not None and unknown.any():
+        known = losses[~unknown]
+        result["unknown"] = float(np.mean(unknown))
+        if len(known):
+            result["perplexity_without_unknown"] = perplexity(float(np.mean(known, dtype=np.float64)))
+    return result

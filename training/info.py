@@ -1,0 +1,67 @@
+"""The command `info`: runs side by side."""
+
+import dataclasses
+import pathlib
+
+from keras_rnnlm.training.curves import latest
+from keras_rnnlm.training.recipe import Recipe
+from keras_rnnlm.training.run import RunFolder, to_json
+
+
+def arguments(parser):
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=pathlib.Path, help="run directories")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options):
+    runs = {str(path): summary(path) for path in options.runs}
+    if options.json:
+        print(to_json(runs))
+        return
+    rows = [("", list(runs))]
+    rows += [(key, [found["result"][key] for found in runs.values()]) for key in next(iter(runs.values()))["result"]]
+    recipes = [found["recipe"] for found in runs.values()]
+    default = dataclasses.asdict(Recipe())
+    for key in default:
+        values = [recipe[key] for recipe in recipes]
+        if any(value != default[key] for value in values):
+            rows.append((key, values))
+    width = max(len(key) for key, _ in rows)
+    columns = [max(len(_shown(row[1][k])) for row in rows) for k in range(len(runs))]
+    for key, values in rows:
+        print("  ".join([key.ljust(width), *(_shown(v).rjust(c) for v, c in zip(values, columns))]).rstrip())
+
+
+def summary(path):
+    """What a run directory tells: its recipe, how far it came, how good it was."""
+    folder = RunFolder(path)
+    recipe = folder.read_recipe()
+    records = latest(folder.read_history())
+    validations = [record for record in records if record["kind"] == "valid"]
+    best = min(validations, key=lambda record: record["loss"], default=None)
+    trained = [record for record in records if record["kind"] == "train"]
+    last = records[-1] if records else {}
+    result = {
+        "steps": last.get("step", 0),
+        "epochs": last.get("epoch", 0),
+        "tokens": last.get("tokens", 0),
+        "minutes": round(last.get("seconds", 0) / 60, 2),
+        "tokens_per_second": round(_median([record["tokens_per_second"] for record in trained])) if trained else None,
+        "best_step": best and best["step"],
+        "validation_loss": best and round(best["loss"], 4),
+        "validation_perplexity": best and best["perplexity"] and round(best["perplexity"], 3),
+        "has_model": folder.model.is_file(),
+    }
+    return {"result": result, "recipe": dataclasses.asdict(recipe)}
+
+
+def _median(values):
+    return sorted(values)[len(values) // 2]
+
+
+def _shown(value):
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,}" if isinstance(value, int) else str(value)

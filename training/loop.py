@@ -1,0 +1,444 @@
+"""The training loop: `fit` in stretches, with checkpoints, validation, schedules, recovery and exact resumption.
+
+A stretch ends where something has to happen that `fit` does not know of: a validation, an interrupt, the end of the
+run, a loss that is no number. What a run's future depends on is in the variables of the model and of the optimizer and
+in `Progress`. A checkpoint holds these three, and is written when all that is due at its step has been done: weights
+that turn out to be no good in a validation are not saved before.
+"""
+
+import contextlib
+import copy
+import dataclasses
+import math
+import re
+import signal
+import threading
+import time
+
+import keras
+import numpy as np
+from keras import ops
+from keras_rnnlm.training.evaluation import perplexity
+from keras_rnnlm.training.streams import Contiguous
+
+LOOK_EVERY = 10  # steps between looks at the loss, for the display and for NaN
+
+
+def _nothing():
+    return dict(nats=0.0, tokens=0, seconds=0.0, norm=0.0, steps=0, clipped=0, skipped=0)
+
+
+@dataclasses.dataclass
+class Progress:
+    """Where a run stands: all that is not in a variable of the model or of its optimizer."""
+
+    epoch: int = 0
+    window: int = 0  # the next one of the epoch
+    step: int = 0  # batches seen, in all epochs
+    tokens: int = 0
+    seconds: float = 0.0  # spent, validation included
+    best: float = math.inf  # validation loss, and the step of it
+    best_step: int = -1
+    waits: int = 0  # validations since
+    plateau_waits: int = 0  # the same, begun anew with each decay
+    decays: int = 0  # of a plateau
+    retries: int = 0  # after a NaN
+    went_back_to: int = -1  # the step that the last retry began from
+    validated: int = -1  # the step of the last validation
+    history: int = 0  # bytes of history.jsonl
+    sums: dict = dataclasses.field(default_factory=_nothing)  # since the last line of history.jsonl
+
+
+class Diverged(ValueError):
+    """The loss was not finite, and going back did not help."""
+
+
+class Interrupted(Exception):
+    """Somebody wants the run to end, in the middle of a validation."""
+
+
+class Loop:
+    """Trains a model by a recipe and keeps what is needed to go on after any interruption.
+
+    Args:
+        model: a compiled `LanguageModel`, its optimizer a `ClippedOptimizer`.
+        recipe: a `Recipe`.
+        stream: `Contiguous` or `Sentences`.
+        folder: a `RunFolder`.
+        valid: the tokens to validate on, or None.
+        scorer: a `Scorer` of the model, that validates.
+        display: an object to be told of progress, see `keras_rnnlm.training.display`.
+        identity: what a checkpoint must agree with to be resumed, a dict of strings.
+    """
+
+    def __init__(self, model, recipe, stream, folder, *, valid, scorer, display, identity=None):
+        self.model, self.recipe, self.stream, self.folder = model, recipe, stream, folder
+        self.valid, self.scorer, self.display, self.identity = valid, scorer, display, identity or {}
+        self.optimizer = model.optimizer
+        self.optimizer.build(model.trainable_variables)
+        # `fit` would put the averages in place of the weights at the end of every stretch.
+        self.optimizer.finalize_variable_values = lambda variables: None
+        if isinstance(stream, Contiguous):
+            model.reset_states(recipe.batch)
+        self.checkpoints = folder.checkpoints(recipe.keep_checkpoints)
+        self.progress = Progress()
+        self.saved = None  # the progress in the newest checkpoint
+        self.interrupted = self.diverged = False
+        self.epoch = None  # the one that `steps` and `lengths` are of
+        self.rate_set = None
+        self.clock = time.monotonic()
+
+    # What a checkpoint holds
+
+    def _variables(self):
+        self._sync()
+        # Not by their paths: Keras numbers the seed generators and the optimizers of a process.
+        of_model = {f"model {i} {v.name}": v for i, v in enumerate(self.model.variables)}
+        return of_model | {f"optimizer {i} {v.name}": v for i, v in enumerate(self.optimizer.variables)}
+
+    def _sync(self):
+        # Between its steps `fit` holds the values of a JAX model's variables elsewhere.
+        if keras.backend.backend() == "jax":
+            self.model.jax_state_sync()
+
+    def save(self):
+        """Writes a checkpoint, unless there is one of this very progress."""
+        self._tick()
+        if self.saved is not None and dataclasses.replace(self.saved, seconds=self.progress.seconds) == self.progress:
+            return
+        arrays = {name: ops.convert_to_numpy(variable.value) for name, variable in self._variables().items()}
+        self.checkpoints.write(
+            self.progress.step, arrays, {**dataclasses.asdict(self.progress), "identity": self.identity}
+        )
+        self.saved = copy.deepcopy(self.progress)
+        self._tick()
+
+    def restore(self, before=math.inf):
+        """Goes to the newest checkpoint that is whole, and of a step `before` one; False where there is none."""
+        self.folder.clear_partial()
+        found = self.checkpoints.read(before)
+        for line in self.checkpoints.damaged:
+            self.display.warn(f"{line}. Going back to the one before it")
+        if found is None:
+            return False
+        _, arrays, record = found
+        identity = record.pop("identity")
+        for name, value in self.identity.items():
+            if identity.get(name) != value:
+                raise ValueError(
+                    f"The checkpoints in {self.folder} were written with another {name}: go on with the one that the "
+                    "run began with, or begin a new run with another --out"
+                )
+        variables = self._variables()
+        mine = {name: tuple(variable.shape) for name, variable in variables.items()}
+        theirs = {name: array.shape for name, array in arrays.items()}
+        if mine != theirs:
+            name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
+            raise ValueError(
+                f"The checkpoints in {self.folder} are of another model or optimizer: go on with the settings that the "
+                "run began with, or begin a new run with another --out. They differ in "
+                f"{name!r}: {theirs.get(name, 'none')} there, {mine.get(name, 'none')} here"
+            )
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        known = [field.name for field in dataclasses.fields(Progress)]
+        self.progress = Progress(**{name: record[name] for name in known if name in record})
+        self.saved = copy.deepcopy(self.progress)
+        self.folder.cut_history(self.progress.history)
+        return True
+
+    # The run
+
+    def run(self):
+        """Trains to the end of the recipe. Returns why the run is over, or None: it was interrupted."""
+        with self._signals():
+            self.clock = time.monotonic()
+            self.save()  # something to go back to, from the first step on
+            while True:
+                p = self.progress
+                if p.window >= self._steps():
+                    p.epoch, p.window = p.epoch + 1, 0
+                if self.interrupted:
+                    self.save()
+                    return None
+                if self._is_due():
+                    fine = self._validate()
+                elif self._over():
+                    return self._finish()
+                else:
+                    fine = self._stretch()
+                if not fine:
+                    self._recover()
+
+    def _over(self):
+        """Why the run is over, or None."""
+        p, recipe = self.progress, self.recipe
+        if recipe.stop_after is not None and p.waits >= recipe.stop_after:
+            return f"{p.waits} validations brought no better loss"
+        if p.epoch >= recipe.epochs:
+            return "1 epoch is done" if recipe.epochs == 1 else f"{recipe.epochs} epochs are done"
+        if recipe.max_minutes is not None and p.seconds >= 60 * recipe.max_minutes:
+            return f"the {recipe.max_minutes:g} minutes of `max_minutes` are over"
+        return None
+
+    def _is_due(self):
+        """Whether to validate now: at the end of an epoch, every `eval_every` steps, and at the end of the run."""
+        p, every = self.progress, self.recipe.eval_every
+        if self.valid is None or every == 0 or p.validated == p.step or not p.step:
+            return False
+        return bool(self._over()) or (p.window == 0 if every is None else p.step % every == 0)
+
+    def _finish(self):
+        if self.progress.best_step < 0:  # never validated
+            with self._averaged():
+                self.folder.save_model(self.model)
+        self._record_training()
+        self.save()
+        return self._over()
+
+    def _steps(self):
+        """The windows of the epoch."""
+        if self.epoch != self.progress.epoch:
+            self.epoch = self.progress.epoch
+            self.steps = self.stream.steps(self.epoch)
+            # Of a loss that is summed over time, the gradient is longer for a longer window by itself.
+            scaled = self.recipe.random_windows and self.recipe.reduction == "mean"
+            self.lengths = self.stream.lengths(self.epoch) if scaled else None
+        return self.steps
+
+    def rate(self):
+        """The learning rate of now, for a window of the usual length."""
+        p = self.progress
+        return self.recipe.learning_rate_at(p.step, p.epoch + p.window / self._steps(), p.decays, p.retries)
+
+    def record(self, kind, **values):
+        """A line of history.jsonl."""
+        p = self.progress
+        line = {"kind": kind, "epoch": p.epoch, "step": p.step, "tokens": p.tokens, "seconds": round(p.seconds, 3)}
+        line |= values
+        p.history = self.folder.append_history(line)
+        self.display.recorded(line)
+
+    def _tick(self):
+        """Adds the time since the last tick; returns it."""
+        now = time.monotonic()
+        passed, self.clock = now - self.clock, now
+        self.progress.seconds += passed
+        return passed
+
+    # Training
+
+    def _stretch(self):
+        """Trains to where something is due. Whether the loss remained a number."""
+        p = self.progress
+        self.diverged, self.counted, self.rate_set = False, self._counts(), None
+        self._tick()
+        with _plain_errors():
+            self.model.fit(
+                self.stream.dataset(p.epoch, first=p.window),
+                initial_epoch=p.epoch,
+                epochs=p.epoch + 1,
+                steps_per_epoch=self._steps() - p.window,
+                callbacks=[_Steps(self)],
+                shuffle=False,
+                verbose=0,
+            )
+        return not self.diverged
+
+    def before_step(self):
+        rate = self.rate()
+        if self.lengths is not None:
+            rate *= self.lengths[self.progress.window] / self.recipe.window
+        if rate != self.rate_set:
+            self._sync()
+            self.optimizer.learning_rate = self.rate_set = rate
+
+    def after_step(self):
+        """Whether the stretch is over."""
+        p, recipe = self.progress, self.recipe
+        p.step, p.window = p.step + 1, p.window + 1
+        ends = p.window == self._steps() or self._is_due()
+        keeps = p.step % recipe.checkpoint_every == 0
+        if not (ends or keeps or self.interrupted or p.step % recipe.log_every == 0 or p.step % LOOK_EVERY == 0):
+            return False
+        if not self._look():
+            self.diverged = True
+            return True
+        if self.interrupted:
+            self.display.warn("interrupted: writing a checkpoint; once more to end at once")
+        if ends or self.interrupted or self._over():
+            return True
+        if keeps:
+            self.save()
+        return False
+
+    def _look(self):
+        """Adds up what happened since the last look. False where the loss is no number."""
+        self._sync()
+        p, counts = self.progress, self._counts()
+        sums = self.model.perplexity.total, self.model.perplexity.count, self.optimizer.norm_sum
+        nats, tokens, norm = (float(ops.convert_to_numpy(variable.value)) for variable in sums)
+        for variable in (*sums, self.optimizer.clipped_norm_sum):
+            variable.assign(0.0)  # float32: a sum over an epoch would not notice a step any more
+        more = dict(nats=nats, tokens=int(tokens), norm=norm, seconds=self._tick())
+        more |= {name: counts[name] - self.counted[name] for name in counts}
+        self.counted = counts
+        if not math.isfinite(nats):
+            return False
+        p.tokens += more["tokens"]
+        p.sums = {name: p.sums[name] + more[name] for name in p.sums}
+        self.display.training(p, self._steps(), self.recipe, self._shown())
+        if p.step % self.recipe.log_every == 0:
+            self._record_training()
+        return True
+
+    def _counts(self):
+        o = self.optimizer
+        counts = dict(steps=o.steps, clipped=o.clipped_steps, skipped=o.skipped_steps)
+        return {name: int(ops.convert_to_numpy(variable.value)) for name, variable in counts.items()}
+
+    def _shown(self):
+        sums = self.progress.sums
+        loss = sums["nats"] / max(sums["tokens"], 1)
+        return {
+            "loss": loss,
+            "perplexity": perplexity(loss),
+            "learning_rate": self.rate_set,
+            "gradient_norm": sums["norm"] / max(sums["steps"], 1),
+            "clip_rate": sums["clipped"] / max(sums["steps"], 1),
+            "skipped_steps": sums["skipped"],
+            "tokens_per_second": sums["tokens"] / max(sums["seconds"], 1e-9),
+        }
+
+    def _record_training(self):
+        if self.progress.sums["tokens"]:
+            shown, self.progress.sums = self._shown(), _nothing()
+            self.record("train", **shown)
+
+    # Validation
+
+    def _validate(self):
+        """Whether the loss is a number."""
+        p, recipe = self.progress, self.recipe
+        self._tick()
+        try:
+            with self._averaged():
+                losses = self.scorer.losses(self.valid, self._validating)
+                loss = float(np.mean(losses, dtype=np.float64))
+                if not math.isfinite(loss):
+                    return False
+                better = loss < p.best
+                if better:
+                    self.folder.save_model(self.model)
+        except Interrupted:
+            return True
+        if better:
+            p.best, p.best_step, p.waits, p.plateau_waits = loss, p.step, 0, 0
+        else:
+            p.waits, p.plateau_waits = p.waits + 1, p.plateau_waits + 1
+        if recipe.schedule == "plateau" and p.plateau_waits >= recipe.patience:
+            p.decays, p.plateau_waits = p.decays + 1, 0
+        p.validated = p.step
+        self._tick()
+        self.record("valid", loss=loss, perplexity=perplexity(loss), best=better)
+        self.display.validated(p, loss, better)
+        self.save()
+        return True
+
+    def _validating(self, done, windows):
+        if self.interrupted:
+            raise Interrupted
+        self.display.validating(done, windows)
+
+    @contextlib.contextmanager
+    def _averaged(self):
+        """With the averaged weights in the model, where the recipe asks for an average."""
+        if self.recipe.ema is None or not self.progress.step:
+            yield
+            return
+        inner = self.optimizer
+        while hasattr(inner, "inner_optimizer"):
+            inner = inner.inner_optimizer
+        pairs = list(zip(inner._trainable_variables, inner._model_variables_moving_average))
+        # Copies in numpy: PyTorch writes into the tensors.
+        kept = [np.array(ops.convert_to_numpy(variable.value)) for variable, _ in pairs]
+        for variable, average in pairs:
+            variable.assign(average.value)
+        try:
+            yield
+        finally:
+            for (variable, _), value in zip(pairs, kept):
+                variable.assign(value)
+
+    # What may go wrong
+
+    def _recover(self):
+        """Back to the last good checkpoint, with a lower learning rate."""
+        failed, retries, seconds = self.progress.step, self.progress.retries, self.progress.seconds
+        if retries >= self.recipe.retries:
+            tried = f", after {retries} times going back and lowering it" if retries else ""
+            raise Diverged(
+                f"The loss was no finite number at step {failed:,}, with a learning rate of {self.rate():.3g}{tried}. "
+                f"What there was before is in {self.folder}: go on with a lower --set learning_rate and a higher "
+                f"--set retries, or begin anew with a lower learning_rate or max_norm"
+            )
+        # From where the last retry began, and nothing good came after: that was no good place.
+        bad = self.saved.step == self.saved.went_back_to
+        if not (bad and self.restore(before=self.saved.step) or self.restore()):
+            raise Diverged(f"The loss was no finite number at step {failed:,}, and no checkpoint is whole")
+        p = self.progress
+        p.retries, p.went_back_to, p.seconds = retries + 1, p.step, seconds
+        self.record("recovery", failed=failed, learning_rate=self.rate(), retries=p.retries)
+        self.save()
+        self.display.warn(
+            f"the loss was no finite number at step {failed:,}: back to step {p.step:,} with a learning rate of "
+            f"{self.rate():.3g} (retry {p.retries} of {self.recipe.retries})"
+        )
+
+    @contextlib.contextmanager
+    def _signals(self):
+        """The first interrupt ends the run after the step it is in; a second one ends it at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def ask(number, frame):
+            if self.interrupted:
+                raise KeyboardInterrupt
+            self.interrupted = True
+
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        # What is ignored remains so: a shell has its background jobs ignore the interrupts meant for others.
+        before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+        for number in before:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _plain_errors():
+    """What goes wrong in reading the text comes out of TensorFlow in errors of its own, which hold a traceback."""
+    try:
+        yield
+    except Exception as error:
+        said = re.search(r"^(?:ValueError: |\w+Error: (?=\[Errno))(.+)$", str(error), re.MULTILINE)
+        if type(error).__module__.startswith("tensorflow.") and said:
+            raise ValueError(said[1]) from error
+        raise
+
+
+class _Steps(keras.callbacks.Callback):
+    def __init__(self, loop):
+        super().__init__()
+        self.loop = loop
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.loop.before_step()
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.loop.after_step():
+            self.model.stop_training = True

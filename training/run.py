@@ -1,0 +1,274 @@
+"""Run directories: what a training leaves behind, and how it is read again."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+import pathlib
+import shutil
+
+from keras_rnnlm.training.checkpoints import Checkpoints, reason, write_whole
+from keras_rnnlm.training.curves import plot, read_history
+from keras_rnnlm.training.display import import_keras
+from keras_rnnlm.training.recipe import Recipe
+from keras_rnnlm.training.tokenizers import Tokenizer
+
+
+class RunFolder:
+    """The files of a run: recipe.toml, tokenizer.json, history.jsonl, checkpoints/, data/, model.keras, plots/.
+
+    A run is what has a checkpoint. Until there is one a hidden file marks the folder: what a process that is killed
+    leaves there may be cleared away.
+    """
+
+    def __init__(self, path):
+        self.path = pathlib.Path(path)
+        self.recipe, self.tokenizer = self.path / "recipe.toml", self.path / "tokenizer.json"
+        self.history, self.model = self.path / "history.jsonl", self.path / "model.keras"
+        self.data, self.plots, self.tensorboard = self.path / "data", self.path / "plots", self.path / "tensorboard"
+        self.spool, self.beginning = self.path / "stdin.txt", self.path / ".keras-rnnlm-begins"
+
+    def __str__(self):
+        return str(self.path)
+
+    def checkpoints(self, keep=2):
+        return Checkpoints(self.path / "checkpoints", keep)
+
+    # Its life
+
+    @contextlib.contextmanager
+    def new(self):
+        """Makes the folder of a new run. What goes wrong before its first checkpoint takes back what was made."""
+        existed = self.path.exists()
+        if existed and not self._is_free():
+            way = "choose another --out"
+            if self.checkpoints().files():
+                way = "go on with it by --resume, or choose another --out"
+            raise ValueError(f"{self} exists already, and nothing is written over: {way}")
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self.held():
+            self._clear()
+            self.beginning.touch()
+            try:
+                yield
+            except BaseException:
+                if not self.checkpoints().files():
+                    self._clear()
+                    if not existed:
+                        with contextlib.suppress(OSError):
+                            self.path.rmdir()
+                raise
+
+    def _is_free(self):
+        """Whether it is empty, or holds only what a process left that was killed before the first checkpoint."""
+        if not self.path.is_dir() or self.checkpoints().files():
+            return False
+        ours = self._files() if self.beginning.is_file() else []
+        return all(path in ours for path in self.path.iterdir())
+
+    def _files(self):
+        named = [path for path in vars(self).values() if path != self.path]
+        return [*named, self.path / "checkpoints", *self.path.glob("partial-*"), *self.path.glob(".data.*.partial")]
+
+    def _clear(self):
+        for path in self._files():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def held(self):
+        """Keeps other processes from training the same run meanwhile."""
+        try:
+            import fcntl
+        except ImportError:  # Windows
+            yield
+            return
+        handle = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise ValueError(f"Another process is training the run {self} just now: wait for it, or stop it") from error
+        except OSError:
+            pass  # a file system without locks
+        try:
+            yield
+        finally:
+            os.close(handle)
+
+    def check_resumable(self):
+        missing = [file.name for file in (self.recipe, self.tokenizer) if not file.is_file()]
+        if missing or not self.checkpoints().files():
+            raise ValueError(
+                f"There is nothing to resume in {self}: it holds no {missing[0] if missing else 'checkpoint'}. "
+                "Begin the run without --resume"
+            )
+
+    def clear_partial(self):
+        """Removes what a killed process left half written, and the mark of a run that has not begun."""
+        for folder in (self.path, self.checkpoints().folder):
+            for path in folder.glob("partial-*"):
+                path.unlink(missing_ok=True)
+        self.beginning.unlink(missing_ok=True)
+
+    # What is read
+
+    def read_recipe(self):
+        return Recipe.load(self._of_a_run(self.recipe))
+
+    def read_tokenizer(self):
+        return Tokenizer.load(self._of_a_run(self.tokenizer))
+
+    def read_history(self):
+        return read_history(self.history) if self.history.is_file() else []
+
+    def read_model(self):
+        self._of_a_run(self.recipe)
+        if not self.model.is_file():
+            raise ValueError(
+                f"{self} holds no model.keras: it is written at the first validation, or at the end of the run. "
+                f"Go on with: keras-rnnlm train --out {self} --resume"
+            )
+        keras = import_keras()
+        import keras_rnnlm.models  # noqa: F401  its classes are registered
+
+        try:
+            return keras.models.load_model(self.model, compile=False)
+        except Exception as error:  # of many kinds, from zip files, HDF5 and Keras
+            raise ValueError(f"{self.model} cannot be read as a model: {' '.join(str(error).split())[:200]}") from error
+
+    def _of_a_run(self, file):
+        if not file.is_file():
+            what = f"{self} is no run: it holds no {file.name}" if self.path.exists() else f"There is no run {self}"
+            raise ValueError(what)
+        return file
+
+    # What is written
+
+    def save_model(self, model):
+        """Writes model.keras, whole or not at all."""
+        partial = self.path / f"partial-{os.getpid()}.keras"
+        try:
+            alone = type(model).from_config(model.get_config())  # without the optimizer, which is larger than the model
+            alone.set_weights(model.get_weights())
+            alone.save(partial)
+            os.replace(partial, self.model)
+        except OSError as error:
+            raise OSError(f"{self.model} could not be written: {reason(error)}") from error
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+
+    def write_recipe(self, recipe):
+        write_whole(self.recipe, recipe.to_toml().encode())
+
+    def plot(self):
+        """Draws the history, where there is any."""
+        if any(record["kind"] in ("train", "valid") for record in self.read_history()):
+            self.plots.mkdir(exist_ok=True)
+            picture = io.BytesIO()
+            plot(self.history, picture)
+            write_whole(self.plots / "curves.png", picture.getvalue())
+
+    def append_history(self, record):
+        """Adds a line and returns how long the file is then."""
+        try:
+            with open(self.history, "ab") as file:
+                file.write(to_json(record).encode() + b"\n")
+            return self.history.stat().st_size
+        except OSError as error:
+            raise OSError(f"{self.history} could not be written: {reason(error)}") from error
+
+    def cut_history(self, size):
+        """Forgets what was recorded after a checkpoint."""
+        if self.history.is_file() and self.history.stat().st_size > size:
+            os.truncate(self.history, size)
+
+
+def to_json(value):
+    """JSON has no infinity: null stands for it."""
+    return json.dumps(json.loads(json.dumps(value), parse_constant=lambda name: None))
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A run as Python sees it: its best model, tokenizer, recipe and history."""
+
+    model: object
+    tokenizer: Tokenizer
+    recipe: Recipe
+    history: list
+    folder: RunFolder
+
+
+def load_run(path):
+    """The model, tokenizer, recipe and history of a run directory."""
+    folder = RunFolder(path)
+    recipe, tokenizer, history = folder.read_recipe(), folder.read_tokenizer(), folder.read_history()
+    return Run(folder.read_model(), tokenizer, recipe, history, folder)
+
+
+def build_model(recipe, vocabulary_size):
+    """A new model by a recipe, compiled."""
+    keras = import_keras()
+    import numpy as np
+
+    from keras_rnnlm.models import LanguageModel
+
+    keras.utils.set_random_seed(recipe.seed)
+    model = LanguageModel(
+        vocabulary_size,
+        units=recipe.units,
+        layers=recipe.layers,
+        cell=recipe.cell,
+        cell_options=recipe.cell_options,
+        embedding_dim=recipe.embedding_dim,
+        tied=recipe.tied,
+        connection=recipe.connection,
+        dropout=recipe.dropout,
+        initial_range=recipe.initial_range,
+        seed=recipe.seed,
+        dtype=recipe.dtype_policy,
+        name="language_model",  # and not language_model_1 for a process's second: a checkpoint knows variables by name
+    )
+    if recipe.forget_bias is not None:
+        for layer in model.stack.layers:
+            cell = layer.cell
+            if "f" not in cell.gates or getattr(cell, "bias", None) is None:
+                raise ValueError(
+                    f"`forget_bias` needs a forget gate with a bias, and {layer.name!r} has none: drop the setting. "
+                    f"Received: forget_bias={recipe.forget_bias}"
+                )
+            bias, start = np.array(cell.bias), cell.gates.index("f") * cell.units
+            bias[..., start : start + cell.units] = recipe.forget_bias
+            cell.bias.assign(bias)
+    compile_model(model, recipe)
+    return model
+
+
+def compile_model(model, recipe):
+    """Compiles a model with the optimizer of a recipe."""
+    keras = import_keras()
+    from keras_rnnlm.optimizers import ClippedOptimizer
+
+    options = dict(recipe.optimizer_options)
+    if recipe.weight_decay or recipe.optimizer == "adamw":  # which would decay by Keras's default
+        options["weight_decay"] = recipe.weight_decay
+    if recipe.ema is not None:
+        options |= {"use_ema": True, "ema_momentum": recipe.ema, "ema_overwrite_frequency": None}
+    try:
+        inner = keras.optimizers.get(
+            {"class_name": recipe.optimizer, "config": {"learning_rate": recipe.learning_rate, **options}}
+        )
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`optimizer_options` are arguments of Keras's {recipe.optimizer}. Received: {options} ({error})"
+        ) from error
+    if recipe.dtype_policy == "mixed_float16":
+        inner = keras.optimizers.LossScaleOptimizer(inner)  # within, so that the steps it throws away are counted
+    model.compile(
+        ClippedOptimizer(inner, recipe.max_norm, by=recipe.clip_by), reduction=recipe.reduction, auto_scale_loss=False
+    )

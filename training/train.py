@@ -1,0 +1,263 @@
+"""The command `train`: texts in, a run directory out."""
+
+import argparse
+import dataclasses
+import pathlib
+import shlex
+import sys
+
+import numpy as np
+from keras_rnnlm.training import CallableModule
+from keras_rnnlm.training.corpora import open_corpus
+from keras_rnnlm.training.display import Display, duration, import_keras
+from keras_rnnlm.training.encoded import encode_corpus, load_encoded
+from keras_rnnlm.training.info import summary
+from keras_rnnlm.training.recipe import TOKENIZERS, Recipe, built_in, settings_help
+from keras_rnnlm.training.run import RunFolder, build_model, to_json
+from keras_rnnlm.training.streams import Contiguous, Sentences
+from keras_rnnlm.training.tokenizers import Tokenizer
+
+sys.modules[__name__].__class__ = CallableModule
+
+VOCABULARY = ("tokenizer", "vocabulary_size", "min_count")
+NETWORK = ("units", "layers", "cell", "cell_options", "embedding_dim", "tied", "connection")
+# What a run has to go on with: else it would not be the same run, or the setting would have no effect any more.
+FIXED = (*VOCABULARY, "encoding", "split", *NETWORK, "initial_range", "forget_bias", "unigram_bias", "dtype_policy")
+FIXED += ("mode", "batch", "window", "random_windows", "optimizer", "ema", "seed")
+
+
+def arguments(parser):
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "corpus",
+        nargs="*",
+        help="files, folders, globs, .gz, - for standard input, tfds:NAME, or stdlib: Python's own library here",
+    )
+    parser.add_argument(
+        "--out", type=pathlib.Path, required=True, help="the run directory, new; or, with --resume, old"
+    )
+    parser.add_argument("--valid", help="a text to validate on")
+    parser.add_argument("--test", help="a text kept for `evaluate RUN test`")
+    parser.add_argument("--split", help="percentages to cut a text by that has no splits of its own, such as 90/5/5")
+    parser.add_argument("--recipe", help="the name of a built-in recipe, or a TOML file")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as often as needed")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--init-from", type=pathlib.Path, metavar="RUN", help="begin with the weights of another run")
+    parser.add_argument("--json", action="store_true", help="print one JSON object at the end: what `info` tells")
+    parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    recipes = "\n".join(f"  {name:<16}{text}" for name, text in built_in().items())
+    parser.epilog = f"recipes:\n{recipes}\n\nsettings, their defaults and meanings:\n{settings_help()}"
+
+
+def run(options):
+    given = [name for name in ("valid", "test", "split", "recipe", "init_from") if getattr(options, name) is not None]
+    if options.resume and (options.corpus or given):
+        raise ValueError(
+            "--resume goes on with the text and the recipe of the run; only --set may change a setting. Received: "
+            f"{' '.join([*options.corpus, *('--' + name.replace('_', '-') for name in given)])}"
+        )
+    if not options.resume and not options.corpus:
+        raise ValueError("No text to learn from: name files or folders, or stdlib, Python's own library")
+    if options.resume:
+        finished = resume(options.out, changes=options.set, quiet=options.quiet)
+    else:
+        finished = train(
+            options.corpus,
+            options.out,
+            Recipe.load(options.recipe) if options.recipe else None,
+            changes=options.set,
+            valid=options.valid,
+            test=options.test,
+            split=options.split,
+            init_from=options.init_from,
+            quiet=options.quiet,
+        )
+    if options.json:
+        print(to_json(summary(options.out)))
+    return 0 if finished else 130
+
+
+def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=None, init_from=None, quiet=False):
+    """Trains a new model and leaves everything in the run directory `out`.
+
+    Args:
+        corpus: what `open_corpus` takes: paths, globs, "stdlib", "tfds:NAME".
+        out: the run directory, which must be new.
+        recipe: a `Recipe`; by default that of `init_from`, else `Recipe()`.
+        changes: settings to change, each "key=value".
+        valid, test, split: see `open_corpus`.
+        init_from: a run to begin with: its best weights, its vocabulary, its network. What of these the recipe leaves
+            at its default is that run's.
+        quiet: whether to show nothing but warnings.
+
+    Returns:
+        Whether the run came to its end; an interrupted one goes on by `resume(out)`.
+    """
+    first = None if init_from is None else RunFolder(init_from)
+    recipe = _fine_tuning(recipe, first, changes) if first else (recipe or Recipe()).override(changes)
+    folder = RunFolder(out)
+    display = Display(quiet=quiet, tensorboard=folder.tensorboard)
+    with folder.new():
+        texts = open_corpus(
+            corpus,
+            valid=valid,
+            test=test,
+            split=split or recipe.split,
+            encoding=recipe.encoding,
+            spool=folder.spool,
+        )
+        if first is not None:
+            tokenizer = first.read_tokenizer()
+        elif recipe.tokenizer in TOKENIZERS:
+            display.say(f"learning a vocabulary ({recipe.tokenizer})")
+            tokenizer = Tokenizer.train(
+                recipe.tokenizer, texts.splits["train"].chunks(), recipe.vocabulary_size, recipe.min_count
+            )
+        else:
+            tokenizer = Tokenizer.load(recipe.tokenizer)
+        encoded = encode_corpus(texts, tokenizer, folder.data, display.encoding)
+        folder.spool.unlink(missing_ok=True)
+        tokenizer.save(folder.tokenizer)
+        folder.write_recipe(recipe)
+        loop = _loop(folder, recipe, tokenizer, encoded, display)
+        if first is not None:
+            _begin_with(loop.model, first)
+        elif recipe.unigram_bias:
+            _begin_with_frequencies(loop.model, encoded["train"])
+        loop.save()
+        folder.clear_partial()
+        return _go(loop)
+
+
+def resume(out, *, changes=(), quiet=False):
+    """Goes on with an interrupted run, exactly as it would have gone on. Returns whether it came to its end.
+
+    Args:
+        out: the run directory.
+        changes: settings to change, each "key=value": more epochs, say.
+        quiet: whether to show nothing but warnings.
+    """
+    folder = RunFolder(out)
+    folder.check_resumable()
+    with folder.held():
+        recipe = folder.read_recipe()
+        changed = recipe.override(changes)
+        for name in FIXED:
+            if getattr(changed, name) != getattr(recipe, name):
+                raise ValueError(
+                    f"A run goes on with the {name} that it began with: begin a new run for another. "
+                    f"Received: {name}={getattr(changed, name)!r} after {getattr(recipe, name)!r}"
+                )
+        display = Display(quiet=quiet, tensorboard=folder.tensorboard)
+        loop = _loop(folder, changed, folder.read_tokenizer(), load_encoded(folder.data), display)
+        if not loop.restore():
+            raise ValueError(f"No checkpoint in {folder} is whole: begin a new run with another --out")
+        folder.write_recipe(changed)
+        display.say(f"going on from step {loop.progress.step:,}")
+        return _go(loop)
+
+
+def _loop(folder, recipe, tokenizer, encoded, display):
+    if encoded.tokenizer != tokenizer.fingerprint:
+        raise ValueError(
+            f"{folder.tokenizer} is not the vocabulary that {folder.data} is written in: put back the one that the run "
+            "began with, or begin a new run with another --out"
+        )
+    keras = import_keras()
+    if recipe.deterministic and keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
+    from keras_rnnlm.training.evaluation import Scorer
+    from keras_rnnlm.training.loop import Loop
+
+    text, valid = encoded["train"], encoded["valid"] if "valid" in encoded else None
+    stream = make_stream(recipe, text, tokenizer)
+    model = build_model(recipe, tokenizer.vocabulary_size)
+    display.say(
+        f"{len(text):,} tokens to learn from, {tokenizer.vocabulary_size:,} different; "
+        f"{0 if valid is None else len(valid):,} to validate on; {model.count_params():,} weights"
+    )
+    by_sentence = tokenizer.eos if recipe.mode == "sentences" else None
+    return Loop(
+        model,
+        recipe,
+        stream,
+        folder,
+        valid=valid,
+        scorer=Scorer(model, start=tokenizer.start, batch=recipe.eval_batch, window=recipe.window, end=by_sentence),
+        display=display,
+        identity={"vocabulary": tokenizer.fingerprint, "text": encoded.corpus},
+    )
+
+
+def _go(loop):
+    folder, display = loop.folder, loop.display
+    how = f"Go on with: keras-rnnlm train --out {shlex.quote(str(folder))} --resume"
+    try:
+        over = loop.run()
+    except OSError as error:
+        raise OSError(f"{error}. When that is mended: {how[0].lower()}{how[1:]}") from error
+    except KeyboardInterrupt:
+        display.warn(f"ended at once; the newest checkpoint is of step {loop.saved.step:,}. {how}")
+        raise
+    if over is None:
+        display.warn(f"interrupted at step {loop.progress.step:,}; nothing is lost. {how}")
+        return False
+    folder.plot()
+    best = "the best model" if loop.progress.best_step >= 0 else "the model"
+    display.say(f"{over}, in {duration(loop.progress.seconds)}; {best} is {folder.model}")
+    return True
+
+
+def make_stream(recipe, tokens, tokenizer):
+    """The stream of windows, or of sentences, that a recipe asks for."""
+    if recipe.mode == "contiguous":
+        return Contiguous(
+            tokens,
+            recipe.batch,
+            recipe.window,
+            start=tokenizer.start,
+            random=recipe.random_windows,
+            seed=recipe.seed,
+        )
+    if tokenizer.eos is None:
+        raise ValueError(
+            f"mode=sentences needs a symbol that ends a sentence, and a {tokenizer.kind} tokenizer has none: take "
+            "tokenizer=word, or mode=contiguous"
+        )
+    return Sentences(tokens, recipe.batch, end=tokenizer.eos, longest=recipe.window, seed=recipe.seed)
+
+
+def _fine_tuning(recipe, first, changes):
+    """The recipe with the network and the vocabulary of the run to begin with."""
+    begun, default = first.read_recipe(), Recipe()
+    taken = {
+        name: getattr(begun, name)
+        for name in (*VOCABULARY, *NETWORK)
+        if recipe is not None and getattr(recipe, name) == getattr(default, name)
+    }
+    recipe = (begun if recipe is None else dataclasses.replace(recipe, **taken)).override(changes)
+    for name in (*VOCABULARY, *NETWORK):
+        if getattr(recipe, name) != getattr(begun, name):
+            raise ValueError(
+                f"A run that begins with another's weights has its vocabulary and its network, too: drop `{name}`. "
+                f"Received: {name}={getattr(recipe, name)!r}, and {first} has {getattr(begun, name)!r}"
+            )
+    if not first.model.is_file():
+        first.read_model()  # which tells what is missing
+    return recipe
+
+
+def _begin_with_frequencies(model, text, chunk=1 << 20):
+    counts = np.ones(model.vocabulary_size)  # what the text lacks is not impossible
+    for begin in range(0, len(text), chunk):
+        counts += np.bincount(text[begin : begin + chunk], minlength=len(counts))
+    model.head.bias.assign(np.log(counts / counts.sum()))
+
+
+def _begin_with(model, first):
+    try:
+        model.set_weights(first.read_model().get_weights())
+    except ValueError as error:
+        raise ValueError(f"The weights of {first} do not fit the model: {error}") from error
