@@ -32,12 +32,12 @@ from keras_rnnlm.training.curves import read_history
 
 # Small, and with everything that has a state: dropout, Adam's moments, averages, a plateau, carried states.
 SETTINGS = """tokenizer=char units=24 layers=2 tied=false embedding_dim=8 dropout=0.3 batch=8 window=12 eval_batch=1
-optimizer=adam learning_rate=0.01 schedule=plateau warmup_steps=20 ema=0.9 epochs=3 eval_every=25 checkpoint_every=6
+optimizer=adam learning_rate=0.01 schedule=plateau warmup_steps=20 ema=0.9 epochs=5 eval_every=25 checkpoint_every=6
 log_every=10 keep_checkpoints=3""".split()
 VARIANTS = {
     "windows": ["cell_options.peephole=true"],
     "random windows": ["random_windows=true", "window=5", "layers=1"],
-    "sentences": ["mode=sentences", "tokenizer=word", "window=24"],
+    "sentences": ["mode=sentences", "tokenizer=word", "window=24", "epochs=11"],
     "op determinism": ["deterministic=true"],
 }
 # Where to kill: see `Process.wait_until`.
@@ -204,7 +204,7 @@ def speeds(rounds=2):
             for mode, told in rates.items():
                 with tempfile.TemporaryDirectory() as folder:
                     run = pathlib.Path(folder) / "run"
-                    settings = ["max_minutes=0.75", "epochs=100", "eval_every=0", "log_every=10", "keep_checkpoints=1"]
+                    settings = ["max_minutes=0.6", "epochs=100", "eval_every=0", "log_every=10", "keep_checkpoints=1"]
                     settings += [f"deterministic={str(mode != 'default').lower()}"]
                     words = [word for setting in settings for word in ("--set", setting)]
                     process = Process("stdlib:2M", "--out", str(run), "--recipe", recipe, *words)

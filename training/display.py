@@ -40,7 +40,7 @@ class Display:
 
     def training(self, progress, steps, recipe, shown):
         if self._is_time():
-            left = self._left(progress, steps, recipe)
+            left = self._left(progress, steps, recipe, shown)
             self._draw(
                 f"epoch {progress.epoch + 1}/{recipe.epochs}  {progress.window:,}/{steps:,}  "
                 f"{shown['tokens_per_second']:,.0f} tokens/s  {left} left  loss {shown['loss']:.4f}  "
@@ -49,10 +49,10 @@ class Display:
             )
 
     @staticmethod
-    def _left(progress, steps, recipe):
-        """The time to the end of the run, by its speed so far."""
-        done = progress.epoch * steps + progress.window
-        seconds = (recipe.epochs * steps - done) * progress.seconds / max(progress.step, 1)
+    def _left(progress, steps, recipe, shown):
+        """The time to the end of the run, by the speed of now."""
+        left = recipe.epochs * steps - progress.epoch * steps - progress.window
+        seconds = left * progress.tokens / progress.step / max(shown["tokens_per_second"], 1e-9)
         if recipe.max_minutes is not None:
             seconds = min(seconds, max(60 * recipe.max_minutes - progress.seconds, 0))
         return duration(seconds)

@@ -86,6 +86,7 @@ class Loop:
         self.interrupted = self.diverged = False
         self.epoch = None  # the one that `steps` and `lengths` are of
         self.rate_set = None
+        self.compiled = False
         self.clock = time.monotonic()
 
     # What a checkpoint holds
@@ -257,6 +258,9 @@ class Loop:
         """Whether the stretch is over."""
         p, recipe = self.progress, self.recipe
         p.step, p.window = p.step + 1, p.window + 1
+        if not self.compiled:
+            self._tick()  # the time of the first step is the compiler's, and says nothing of the speed
+            self.compiled = True
         ends = p.window == self._steps() or self._is_due()
         keeps = p.step % recipe.checkpoint_every == 0
         if not (ends or keeps or self.interrupted or p.step % recipe.log_every == 0 or p.step % LOOK_EVERY == 0):

@@ -224,7 +224,7 @@ def test_dropout_and_half_precision_train_and_states_stay_in_full():
     model = LanguageModel(VOCABULARY, units=8, layers=1, dropout=0.2, dtype="mixed_bfloat16", seed=0)
     model.compile(keras.optimizers.Adam(0.02))
     history = model.fit(windows(tokens, targets), epochs=30, verbose=0).history
-    assert history["loss"][-1] < 0.8 * history["loss"][0]
+    assert history["loss"][-1] < 0.9 * history["loss"][0]
     assert keras.backend.standardize_dtype(model(tokens).dtype) == "bfloat16"
     kinds = {keras.backend.standardize_dtype(v.dtype) for v in [*model.carried.variables, *model.weights]}
     assert kinds == {"float32"}
