@@ -1,5 +1,7 @@
 """The commands train, evaluate, generate and info: what they leave, what they print, how they refuse."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -38,11 +40,25 @@ def text(shared):
 
 
 @pytest.fixture(scope="module")
-def trained(shared, text):
+def command(shared, text):
+    """A run, and what the command that made it printed: its standard output, and the lines of its standard error."""
+    run, out, err = shared / "trained", io.StringIO(), io.StringIO()
+    arguments = ["train", str(text), "--out", str(run), "--json", *settings("tokenizer=char", *SETTINGS)]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        assert main(arguments) == 0
+    return run, out.getvalue(), err.getvalue().splitlines()
+
+
+@pytest.fixture(scope="module")
+def trained(command):
     """A run of its own for this file; it is only read."""
-    run = shared / "trained"
-    assert training.train(text, run, changes=["tokenizer=char", *SETTINGS], quiet=True)
-    return run
+    return command[0]
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Leaves the training out of `train`: the first checkpoint is the last."""
+    monkeypatch.setattr("keras_rnnlm.training.train._go", lambda loop: True)
 
 
 @pytest.fixture
@@ -106,14 +122,12 @@ def test_the_package_gives_functions_and_classes_by_name(trained):
 # What is printed
 
 
-def test_train_prints_one_object_as_json_and_progress_elsewhere(told, tmp_path, text):
-    run = tmp_path / "run"
-    code, out, lines = told("train", text, "--out", run, "--json", *settings(*WORDS, "epochs=1"))
-    assert code == 0
+def test_train_prints_one_object_as_json_and_progress_elsewhere(command):
+    _, out, lines = command
     found = json.loads(out)
-    assert found["result"]["epochs"] == 1 and found["recipe"]["tokenizer"] == "word"
-    assert lines[0] == "learning a vocabulary (word)" and lines[-1].startswith("1 epoch is done, in 0:0")
-    assert sum("validation loss" in line for line in lines) == 1
+    assert found["result"]["epochs"] == 2 and found["recipe"]["tokenizer"] == "char"
+    assert lines[0] == "learning a vocabulary (char)" and lines[-1].startswith("2 epochs are done, in 0:0")
+    assert sum("validation loss" in line for line in lines) == 2
 
 
 def test_evaluate_tells_the_same_of_a_split_and_of_its_text(told, trained, text, tmp_path):
@@ -234,18 +248,22 @@ def test_a_run_may_begin_with_the_weights_of_another(told, trained, tmp_path):
     other.write_text("a lazy fox\n" * 300)
     run = tmp_path / "run"
     changes = ["epochs=1", "learning_rate=1e-9", "max_minutes=1"]
-    code, _, lines = told("train", other, "--out", run, "--init-from", trained, *settings(*changes))
+    code, _, _ = told("train", other, "--out", run, "--init-from", trained, *settings(*changes))
     assert code == 0
     first, second = training.load_run(trained), training.load_run(run)
     assert second.tokenizer.fingerprint == first.tokenizer.fingerprint
     assert second.recipe.units == 8 and second.recipe.learning_rate == 1e-9
     for before, after in zip(first.model.get_weights(), second.model.get_weights()):
         np.testing.assert_allclose(before, after, atol=1e-5)
-    again = tmp_path / "again"
+
+
+def test_what_a_recipe_leaves_open_is_the_first_runs(told, trained, text, tmp_path, untrained):
     recipe = tmp_path / "mine.toml"
-    recipe.write_text("epochs = 1\nlearning_rate = 1e-2\n")  # what it does not name is the first run's network
-    assert told("train", other, "--out", again, "--init-from", trained, "--recipe", recipe)[0] == 0
-    assert RunFolder(again).read_recipe().units == 8
+    recipe.write_text("epochs = 1\nlearning_rate = 1e-2\n")
+    run = RunFolder(tmp_path / "run")
+    assert told("train", text, "--out", run, "--init-from", trained, "--recipe", recipe)[0] == 0
+    made = run.read_recipe()
+    assert (made.units, made.tokenizer, made.learning_rate, made.batch) == (8, "char", 1e-2, training.Recipe().batch)
 
 
 def test_beginning_with_a_run_that_does_not_fit_is_refused(refused, trained, text, tmp_path):
@@ -331,7 +349,7 @@ def test_an_empty_folder_that_was_there_stays(refused, tmp_path, text):
     assert os.listdir(tmp_path / "run") == []
 
 
-def test_what_was_killed_before_its_first_checkpoint_is_begun_anew(told, tmp_path, text):
+def test_what_was_killed_before_its_first_checkpoint_is_begun_anew(told, tmp_path, text, untrained):
     folder = RunFolder(tmp_path / "run")
     code = "import os, sys; from keras_rnnlm.training.run import RunFolder; folder = RunFolder(sys.argv[1])\n"
     code += "with folder.new(): folder.recipe.write_text('x'); folder.data.mkdir(); os.kill(os.getpid(), 9)"
