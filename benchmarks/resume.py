@@ -37,7 +37,7 @@ log_every=10 keep_checkpoints=3""".split()
 VARIANTS = {
     "windows": ["cell_options.peephole=true"],
     "random windows": ["random_windows=true", "window=5", "layers=1"],
-    "sentences": ["mode=sentences", "tokenizer=word", "window=24", "epochs=11"],
+    "sentences": ["mode=sentences", "tokenizer=word", "window=24", "batch=3", "epochs=11"],
     "op determinism": ["deterministic=true"],
 }
 # Where to kill: see `Process.wait_until`.
@@ -102,7 +102,7 @@ def is_reached(situation, process, run, draw):
 
         def after_a_while():
             if not when and re.search(r"epoch \d+/|going on from", process.shown):
-                when.append(time.monotonic() + draw.uniform(0.2, 4))
+                when.append(time.monotonic() + draw.uniform(0.05, 1.5))
             return when and time.monotonic() > when[0]
 
         return after_a_while

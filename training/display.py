@@ -40,12 +40,12 @@ class Display:
 
     def training(self, progress, steps, recipe, shown):
         if self._is_time():
-            left = self._left(progress, steps, recipe, shown)
+            left, skipped = self._left(progress, steps, recipe, shown), shown["skipped_steps"]
             self._draw(
                 f"epoch {progress.epoch + 1}/{recipe.epochs}  {progress.window:,}/{steps:,}  "
                 f"{shown['tokens_per_second']:,.0f} tokens/s  {left} left  loss {shown['loss']:.4f}  "
                 f"perplexity {shown['perplexity']:,.2f}  norm {shown['gradient_norm']:.2f}  "
-                f"clipped {shown['clip_rate']:.0%}"
+                f"clipped {shown['clip_rate']:.0%}{f'  skipped {skipped}' if skipped else ''}"
             )
 
     @staticmethod

@@ -154,9 +154,7 @@ class Recipe:
     forget_bias: float | None = setting(
         None, "of the forget gates at the start; none: the layer's own", optional(number("", lambda value: True))
     )
-    unigram_bias: bool = setting(
-        True, "whether the output's bias starts at the logarithm of the symbols' frequencies, not at 0", FLAG
-    )
+    unigram_bias: bool = setting(True, "whether the output's bias starts at the log of the symbols' frequencies", FLAG)
     dtype_policy: str = setting("float32", "{}", choice("float32", "mixed_bfloat16", "mixed_float16"))
 
     mode: str = setting(

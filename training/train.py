@@ -95,6 +95,7 @@ def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=
     """
     first = None if init_from is None else RunFolder(init_from)
     recipe = _fine_tuning(recipe, first, changes) if first else (recipe or Recipe()).override(changes)
+    recipe = recipe if split is None else dataclasses.replace(recipe, split=split)
     folder = RunFolder(out)
     display = Display(quiet=quiet, tensorboard=folder.tensorboard)
     with folder.new():
@@ -102,7 +103,7 @@ def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=
             corpus,
             valid=valid,
             test=test,
-            split=split or recipe.split,
+            split=recipe.split,
             encoding=recipe.encoding,
             spool=folder.spool,
         )

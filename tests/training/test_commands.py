@@ -261,8 +261,10 @@ def test_what_a_recipe_leaves_open_is_the_first_runs(told, trained, text, tmp_pa
     recipe = tmp_path / "mine.toml"
     recipe.write_text("epochs = 1\nlearning_rate = 1e-2\n")
     run = RunFolder(tmp_path / "run")
-    assert told("train", text, "--out", run, "--init-from", trained, "--recipe", recipe)[0] == 0
+    options = ("--recipe", recipe, "--split", "80/20")
+    assert told("train", text, "--out", run, "--init-from", trained, *options)[0] == 0
     made = run.read_recipe()
+    assert made.split == "80/20"
     assert (made.units, made.tokenizer, made.learning_rate, made.batch) == (8, "char", 1e-2, training.Recipe().batch)
 
 

@@ -10,6 +10,7 @@ from keras_rnnlm.training.loop import Progress
 from keras_rnnlm.training.recipe import Recipe
 
 SHOWN = {"tokens_per_second": 100.0, "loss": 2.0, "perplexity": 7.389, "gradient_norm": 0.5, "clip_rate": 0.25}
+SHOWN |= {"skipped_steps": 0}
 
 
 class Terminal(io.StringIO):

@@ -37,6 +37,7 @@ OTHERS = dict(
     dropout=0.1 + 0.2,
     initial_range=1e-05,
     forget_bias=-1.5,
+    unigram_bias=False,
     dtype_policy="mixed_bfloat16",
     mode="sentences",
     batch=1,
