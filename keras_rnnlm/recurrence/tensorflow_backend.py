@@ -35,7 +35,10 @@ def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
         return t + 1, new, read(t + 1), stacks
 
     start = (tf.constant(0), carry, read(tf.constant(0)), stacks)
-    _, carry, _, stacks = tf.while_loop(lambda t, *_: t < size, loop, start, maximum_iterations=total)
+    # One iteration at a time: TensorFlow would run ten beside each other, and hold what all of them need.
+    _, carry, _, stacks = tf.while_loop(
+        lambda t, *_: t < size, loop, start, maximum_iterations=total, parallel_iterations=1
+    )
     return carry, tree.pack_sequence_as(structure, [stack.stack() for stack in stacks])
 
 
