@@ -22,10 +22,11 @@ import time
 
 import numpy as np
 import tokenizers
-from keras_rnnlm.training import pipelines
 from keras_rnnlm.training.corpora import open_corpus
 from keras_rnnlm.training.encoded import encode_corpus
-from keras_rnnlm.training.tokenizers import Tokenizer
+
+from keras_rnnlm.text import pipelines
+from keras_rnnlm.text.tokenizers import Tokenizer
 
 TEXTS = ("wikitext-2/*.txt", "war-and-peace/*.txt", "tinyshakespeare/*.txt")
 SIZES = {"word": 50_000, "bpe": 10_000}
@@ -36,7 +37,7 @@ MEMORY = """
 import pathlib, re, sys
 from keras_rnnlm.training.corpora import open_corpus
 from keras_rnnlm.training.encoded import encode_corpus
-from keras_rnnlm.training.tokenizers import Tokenizer
+from keras_rnnlm.text.tokenizers import Tokenizer
 path, kind, folder = sys.argv[1:]
 corpus = open_corpus(path)
 tokenizer = Tokenizer.train(kind, corpus.splits["train"].chunks(), {"word": 50_000, "bpe": 300}.get(kind))

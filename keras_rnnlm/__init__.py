@@ -5,6 +5,7 @@ Importing this package imports no Keras, so that the command line answers at onc
 are imported, in either order, so that a saved model loads after `import keras_rnnlm` alone.
 """
 
+import functools
 import importlib
 import importlib.abc
 import importlib.util
@@ -22,6 +23,7 @@ ROOMS = (
     "models",
     "optimizers",
     "recurrence",
+    "text",
     "training",
 )
 
@@ -44,6 +46,23 @@ def __dir__():
 def _register():
     for room in ("layers", "models", "optimizers"):
         importlib.import_module(f"{__name__}.{room}")
+    _teach_keras_onnx()
+
+
+def _teach_keras_onnx():
+    """Keras's own `model.export(format="onnx")` traces a model by this one function: our layers become native nodes."""
+    module = importlib.import_module("keras.src.export.onnx")
+    trace = getattr(module, "get_concrete_fn", None)
+    if trace is None:
+        return
+
+    @functools.wraps(trace)
+    def get_concrete_fn(*arguments, **options):
+        tracing = importlib.import_module(f"{__name__}.export.onnx.tracing")
+        with tracing.native():
+            return trace(*arguments, **options)
+
+    module.get_concrete_fn = get_concrete_fn
 
 
 class _AfterKeras(importlib.abc.MetaPathFinder):

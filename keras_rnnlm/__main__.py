@@ -7,11 +7,14 @@ import sys
 
 # command: what it does, and the module that owns it, with `arguments(parser)` and `run(options)`.
 COMMANDS = {
-    "quickstart": ("train a small model on source code, in two minutes", "keras_rnnlm.training.quickstart"),
+    "quickstart": ("train a small model on source code, and export it", "keras_rnnlm.quickstart"),
     "train": ("train a language model on texts", "keras_rnnlm.training.train"),
     "evaluate": ("measure how well a model predicts a text", "keras_rnnlm.training.evaluate"),
     "generate": ("let a model write", "keras_rnnlm.training.generate"),
     "info": ("compare runs", "keras_rnnlm.training.info"),
+    "export": ("write a model as SavedModel, ONNX and LiteRT", "keras_rnnlm.export.commands.export"),
+    "verify": ("check that exported files are whole and right", "keras_rnnlm.export.commands.verify"),
+    "run": ("let an exported model write, without Keras", "keras_rnnlm.export.commands.run"),
 }
 
 

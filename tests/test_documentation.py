@@ -26,7 +26,9 @@ def modules():
 
 
 @pytest.mark.parametrize("name", modules())
-def test_the_examples_in_docstrings_are_true(name):
+def test_the_examples_in_docstrings_are_true(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
     # Shapes print as TensorShape([2, 4]), (2, 4) or torch.Size([2, 4]).
     class Checker(doctest.OutputChecker):
         def check_output(self, want, got, flags):

@@ -19,7 +19,7 @@ _MODULES = {
     "Recipe": "recipe",
     "Scorer": "evaluation",
     "Sentences": "streams",
-    "Tokenizer": "tokenizers",
+    "Tokenizer": "keras_rnnlm.text",
     "encode_corpus": "encoded",
     "evaluate": "evaluate",
     "load_encoded": "encoded",
@@ -37,7 +37,8 @@ __all__ = list(_MODULES)
 def __getattr__(name):
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}. It has {', '.join(__all__)}.")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    module = _MODULES[name]
+    return getattr(importlib.import_module(module if "." in module else f"{__name__}.{module}"), name)
 
 
 def __dir__():

@@ -7,8 +7,9 @@ import pathlib
 import zlib
 
 import numpy as np
-from keras_rnnlm.training.pipelines import split_words
 from keras_rnnlm.training.whole_folders import told, write_synced, written_whole
+
+from keras_rnnlm.text.pipelines import split_words
 
 FORMAT = 1
 SHARD = 64 << 20  # tokens

@@ -15,7 +15,8 @@ from keras_rnnlm.training.info import summary
 from keras_rnnlm.training.recipe import TOKENIZERS, Recipe, built_in, settings_help
 from keras_rnnlm.training.run import RunFolder, build_model, to_json
 from keras_rnnlm.training.streams import Contiguous, Sentences
-from keras_rnnlm.training.tokenizers import Tokenizer
+
+from keras_rnnlm.text.tokenizers import Tokenizer
 
 sys.modules[__name__].__class__ = CallableModule
 

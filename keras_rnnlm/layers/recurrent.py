@@ -11,7 +11,7 @@ from keras_rnnlm.cells import RecurrentCell
 from keras_rnnlm.cells.dot import state_dtype
 from keras_rnnlm.cells.recurrent_cell import check_layout
 from keras_rnnlm.cells.signature import keyword_only, serialize, with_options
-from keras_rnnlm.layers import fused
+from keras_rnnlm.layers import exporting, fused
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
@@ -104,15 +104,22 @@ class Recurrent(keras.layers.RNN):
         self._check(sequences, initial_state, mask)
         sequences = ops.cast(sequences, self.compute_dtype)
         states = self._starting_states(sequences, initial_state)
-        if self.go_backwards:
-            sequences = ops.flip(sequences, axis=1)
         if mask is not None:
             mask = ops.reshape(ops.cast(mask, "bool"), ops.shape(sequences)[:2] + (1,))
-            mask = ops.flip(mask, axis=1) if self.go_backwards else mask
+        result, write = None, exporting.writer()
+        if write is not None and not self.return_trace:
+            written = write(self, sequences, states, mask)
+            if written is not None:
+                outputs, after = written
+                result = outputs if self.return_sequences else after[0], after, {}
+        if self.go_backwards:
+            sequences = ops.flip(sequences, axis=1)
+            mask = None if mask is None else ops.flip(mask, axis=1)
 
-        result = None if fused.obstacles(self, mask) else fused.run(self, sequences, states, training)
+        if write is None and not fused.obstacles(self, mask):
+            result = fused.run(self, sequences, states, training)
         if result is None:
-            if self.use_cudnn is True:
+            if self.use_cudnn is True and write is None:
                 raise ValueError(f'use_cudnn=True, but the backend refused to run {self.name!r} by cuDNN. Pass "auto".')
             result = self._run(sequences, states, mask, training)
         output, states, trace = result

@@ -100,6 +100,18 @@ def compiled(f):
     return tf.function(f, jit_compile=True, autograph=False)
 
 
+def in_one_pass(f):
+    """An elementwise function with sums over rows, which XLA writes as one loop or two over large tensors."""
+    region = compiled(f)
+
+    def run(*tensors):
+        # It would be compiled for every shape anew: not where shapes are many.
+        is_known = all(tensor.shape.is_fully_defined() for tensor in tensors)
+        return (region if is_known and not tf.executing_eagerly() and not is_compiled() else f)(*tensors)
+
+    return run
+
+
 def is_compiled():
     """Whether XLA compiles, as a whole, what is being traced.
 

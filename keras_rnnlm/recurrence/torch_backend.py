@@ -71,6 +71,11 @@ def softmax_cross_entropy(logits, targets):
     return -logs[rows, targets], slopes
 
 
+def in_one_pass(f):
+    """PyTorch runs the function as it is."""
+    return f
+
+
 def compiled(f):
     """PyTorch runs the function as it is."""
     return f

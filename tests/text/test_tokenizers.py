@@ -8,10 +8,11 @@ import random
 import numpy as np
 import pytest
 import tokenizers
-from keras_rnnlm.training import pipelines
 from keras_rnnlm.training.corpora import open_corpus
-from keras_rnnlm.training.tokenizers import Tokenizer
 from tokenizers import models, pre_tokenizers, processors, trainers
+
+from keras_rnnlm.text import pipelines
+from keras_rnnlm.text.tokenizers import Tokenizer
 
 DATA = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "nowhere"))
 has_data = pytest.mark.skipif(not DATA.is_dir(), reason="KERAS_RNNLM_DATA names no folder")

@@ -1,7 +1,11 @@
-"""A first run: a language model learns to write Python from the standard library's own source, on this machine."""
+"""A first run: a language model learns to write Python from the standard library's own source, and is exported.
+
+Beside `__main__`, this is the one place that knows more rooms than one.
+"""
 
 import contextlib
 import pathlib
+import sys
 import tempfile
 
 from keras_rnnlm.training.evaluate import evaluate
@@ -31,10 +35,25 @@ def run(options):
         sample = write(out, PROMPT, recipe.seed)
         if options.out is not None:
             (out / "sample.txt").write_text(sample, encoding="utf-8")
+        exported = export(out, out / "exported")
     print(report(found))
     print(f"\nA sample:\n\n{sample}\n")
+    print(exported)
     if options.out is not None:
-        print(f"The run is in {out}: try `keras-rnnlm generate {out}` and `keras-rnnlm info {out}`.")
+        print(f"\nThe run is in {out}: try `keras-rnnlm generate {out}` and `keras-rnnlm run {out / 'exported'}`.")
+
+
+def export(run, folder):
+    """Exports a run's model in every format, verifies what was written, and says how large it is."""
+    from keras_rnnlm.export import export_run, verify
+
+    export_run(run, folder, say=lambda text: print(text, file=sys.stderr, flush=True))
+    lines = [f"{'Exported, and verified':<24}{'megabytes':>12}{'error':>12}"]
+    for report in verify(folder).values():
+        if "problem" in report:
+            raise ValueError(report["problem"])
+        lines.append(f"{report['file']:<24}{report['bytes'] / 1e6:>12.2f}{report['error']:>12.1e}")
+    return "\n".join(lines)
 
 
 def report(found):
@@ -47,10 +66,9 @@ def report(found):
 
 def write(run, prompt, seed, length=160):
     """Text in the manner of a run's best model."""
+    from keras_rnnlm.generation import Sample, TextStream
     from keras_rnnlm.training.generate import prompt_ids
     from keras_rnnlm.training.run import load_run
-
-    from keras_rnnlm.generation import Sample, TextStream
 
     trained = load_run(run)
     ids = prompt_ids(trained.tokenizer, prompt)

@@ -8,7 +8,8 @@ import pathlib
 
 import numpy as np
 import tokenizers
-from keras_rnnlm.training import pipelines
+
+from keras_rnnlm.text import pipelines
 
 # What other people's vocabularies call the end of a text.
 ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "[EOS]", "[SEP]")
@@ -108,10 +109,22 @@ class Tokenizer:
         path = pathlib.Path(path)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
-            partial.write_text(json.dumps(self._data, ensure_ascii=False, indent=1), encoding="utf-8")
+            partial.write_text(self.definition, encoding="utf-8")
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
+
+    @property
+    def definition(self):
+        """The text of the tokenizer.json."""
+        return json.dumps(self._data, ensure_ascii=False, indent=1)
+
+    def symbols(self):
+        """Each symbol and its id: words, characters or single bytes; of the other kinds, as their model spells them."""
+        found = self._inner.get_vocab()
+        if self.kind == "byte":
+            found = {bytes([byte]): found[letter] for byte, letter in enumerate(pipelines.letter_of_byte())}
+        return found
 
     @property
     def fingerprint(self):

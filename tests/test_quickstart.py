@@ -3,7 +3,8 @@
 import argparse
 
 import pytest
-from keras_rnnlm.training import quickstart
+
+from keras_rnnlm import quickstart
 
 
 def options(*given):
@@ -17,7 +18,7 @@ def little_text(monkeypatch):
     monkeypatch.setattr(quickstart, "TEXT", "stdlib:200k")
 
 
-def test_a_short_quickstart_learns_compares_and_writes(tmp_path, capsys, little_text):
+def test_a_short_quickstart_learns_compares_writes_and_exports(tmp_path, capsys, little_text):
     out = tmp_path / "run"
     settings = ["units=32", "tokenizer=char", "vocabulary_size=none", "epochs=1", "eval_every=none", "batch=8"]
     quickstart.run(options("--out", str(out), *[word for s in settings for word in ("--set", s)]))
@@ -28,6 +29,10 @@ def test_a_short_quickstart_learns_compares_and_writes(tmp_path, capsys, little_
     sample = (out / "sample.txt").read_text()
     assert sample.startswith("def ") and len(sample) > 100 and sample in printed
     assert {"recipe.toml", "tokenizer.json", "history.jsonl", "model.keras"} <= {file.name for file in out.iterdir()}
+    for file in ("saved_model", "model.onnx", "model.tflite"):
+        line = next(line for line in printed.splitlines() if line.startswith(file))
+        megabytes, error = map(float, line.split()[1:])
+        assert (out / "exported" / file).exists() and megabytes > 0 and error < 1e-5
 
 
 def test_a_setting_that_does_not_exist_is_named(tmp_path):

@@ -1,0 +1,83 @@
+"""Files that appear whole or not at all, and what is known about them."""
+
+import contextlib
+import dataclasses
+import os
+import pathlib
+import shutil
+
+from keras_rnnlm.export.parity import Parity
+
+from keras_rnnlm.text import Tokenizer
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+    """An export that was checked.
+
+    Attributes:
+        path: the file, or the folder of a SavedModel.
+        format: "onnx", "litert" or "saved_model".
+        quantize: None, "float16" or "int8".
+        bytes: its size.
+        operators: how many of each operator it holds.
+        parity: how far it is from the Keras model.
+    """
+
+    path: pathlib.Path
+    format: str
+    quantize: str | None
+    bytes: int
+    operators: dict
+    parity: Parity
+
+
+@contextlib.contextmanager
+def whole(path):
+    """A path beside `path` to write to; what is there in the end takes the place of `path`, unless something failed."""
+    path = pathlib.Path(path)
+    if not path.parent.is_dir():
+        raise ValueError(f"There is no folder {path.parent} to write {path.name} to")
+    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
+    _remove(partial)
+    try:
+        yield partial
+        if path.is_dir():
+            _remove(path)
+        os.replace(partial, path)
+    except OSError as error:
+        raise OSError(f"{path} could not be written: {error.strerror or error}") from error
+    finally:
+        _remove(partial)
+
+
+def check_quantize(quantize, allowed=("int8", "float16")):
+    if quantize is not None and quantize not in allowed:
+        raise ValueError(f"`quantize` is {', '.join(map(repr, allowed))} or None. Received: quantize={quantize!r}")
+
+
+def raise_unless_equal(measured, quantize, what, tolerance=None):
+    """Raises where an export is not the model."""
+    problems = measured.problems(quantize, tolerance)
+    if problems:
+        raise ValueError(
+            f"The {what} that was made does not compute what the model does: {'; '.join(problems)}. Nothing was "
+            "written; `tolerance` lets a larger error through"
+        )
+
+
+def as_tokenizer(tokenizer):
+    """A tokenizer, or None, from one or from the path of a tokenizer.json."""
+    return tokenizer if tokenizer is None or isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
+
+
+def size(path):
+    path = pathlib.Path(path)
+    return path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+
+
+def _remove(path):
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,24 @@
+"""The command `verify`: is an export folder whole, and does it compute here what it computed where it was made?"""
+
+import json
+import pathlib
+
+from keras_rnnlm.export.folder import verify
+
+
+def arguments(parser):
+    parser.add_argument("folder", metavar="DIR", type=pathlib.Path, help="a folder that `export` wrote")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options):
+    found = verify(options.folder)
+    if options.json:
+        print(json.dumps(found))
+    else:
+        for kind, report in found.items():
+            text = (
+                report.get("problem") or report.get("not_run") or f"equal to the Keras model to {report['error']:.1e}"
+            )
+            print(f"{kind:<12} {report['file']:<14} {text}")
+    return 2 if any("problem" in report for report in found.values()) else 0

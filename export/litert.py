@@ -1,0 +1,206 @@
+"""LiteRT (TensorFlow Lite): builtin operators only, states in the open, batch and time free."""
+
+import contextlib
+import logging
+import pathlib
+import tempfile
+import warnings
+
+import keras
+import numpy as np
+from keras_rnnlm.export import artifacts, parity
+from keras_rnnlm.export.interface import interface_of
+
+from keras_rnnlm.cells.dot import Dot, state_dtype
+from keras_rnnlm.layers.exporting import exporting
+
+
+def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
+    """Writes a model for LiteRT, and checks in its interpreter that it computes what the model does.
+
+    A LanguageModel becomes two signatures that share their weights: `score` takes `tokens`, int32 (batch, time), and
+    the states by name, and gives `logits` and the states; `step` does the same for one token of each row, (batch,),
+    without a loop. Any other Keras model has the signature `serving_default`.
+
+    Args:
+        model: a LanguageModel, or any Keras model that holds layers of this package.
+        path: the file, ending in ".tflite".
+        quantize: "int8" (weights in int8, sums in float32), "float16" (stored so), or None.
+        tokens: ids of a real text, on which the perplexity is compared, too.
+        tolerance: the largest relative error to let through, instead of the format's own bound.
+
+    Returns:
+        An `Exported`: size, operators, measured error.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".tflite":
+        raise ValueError(f"A LiteRT file ends in .tflite. Received: path={str(path)!r}")
+    artifacts.check_quantize(quantize)
+    interface = interface_of(model)
+    with artifacts.whole(path) as partial:
+        content = convert(interface, quantize)
+        found = count_operators(content)
+        foreign = [name for name in found if name.startswith(("FLEX", "CUSTOM"))]
+        if foreign:
+            raise ValueError(f"LiteRT alone has no {', '.join(foreign)}, which the model needs")
+        partial.write_bytes(content)
+        score, step = runners(partial, interface)
+        measured = parity.measure(interface, score, tokens=tokens)
+        artifacts.raise_unless_equal(measured, quantize, "LiteRT file", tolerance)
+        if step is not None:
+            stepwise = parity.measure(interface, parity.by_steps(interface, step), cases=((1, 1), (2, 9)))
+            artifacts.raise_unless_equal(stepwise, quantize, "LiteRT file's `step`", tolerance)
+            measured = parity.worse(measured, stepwise)
+    return artifacts.Exported(path, "litert", quantize, artifacts.size(path), found, measured)
+
+
+def convert(interface, quantize=None):
+    """The bytes of a LiteRT file, not yet checked."""
+    import tensorflow as tf
+
+    module = tf.Module()
+    signatures = {}
+    for name, program, inputs in programs(interface):
+        specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in inputs}
+        function = tf.function(_with_constants(interface.model, program), autograph=False)
+        setattr(module, name, function)
+        signatures[name] = function.get_concrete_function(**specs)
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        tf.saved_model.save(module, folder, signatures=signatures)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
+        if quantize is not None:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        try:
+            return converter.convert()
+        except Exception as error:  # of MLIR, many lines long
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise ValueError(f"LiteRT's converter refuses the model: {reason[:500]}") from error
+
+
+def programs(interface):
+    """The signatures: name, function of tensors by name, inputs."""
+    if not interface.states:
+        return [("serving_default", interface.call, interface.inputs)]
+
+    def step(given):
+        states = [given[state.name] for state in interface.states]
+        logits, after = interface.model.step(given["tokens"], states)
+        return {"logits": logits, **{state.output: value for state, value in zip(interface.states, after)}}
+
+    tokens, *states = interface.inputs
+    one = type(tokens)("tokens", (None,), "int32", tokens.below)
+    return [("score", interface.call, interface.inputs), ("step", step, (one, *states))]
+
+
+def _with_constants(model, program):
+    """LiteRT takes Keras's variables for resources that nobody has filled: they are handed in as numbers."""
+    import tensorflow as tf
+
+    values = [(variable, np.asarray(keras.ops.convert_to_numpy(variable))) for variable in model.variables]
+
+    def constant_program(**given):
+        frozen = [(variable, tf.constant(value)) for variable, value in values]
+        with keras.StatelessScope(state_mapping=frozen), exporting(loop):
+            return program(given)
+
+    return constant_program
+
+
+def loop(layer, sequences, states, mask):
+    """A layer's recurrence as a loop that writes into one tensor: LiteRT has no lists of tensors of unknown sizes."""
+    import tensorflow as tf
+
+    if layer.stateful:
+        raise ValueError(
+            f"{layer.name!r} is stateful, and a LiteRT file keeps no states between calls: build the model with "
+            "`stateful=False`, and hand the states in and out (`initial_state`, `return_state`)"
+        )
+    cell, dtype = layer.cell, state_dtype(layer.compute_dtype)
+    weights = cell.read_weights()
+    step, kernels, parameters, _ = cell.recurrence(weights)
+    x = tf.transpose(cell.project(sequences, weights), [1, 0, 2])
+    mask = None if mask is None else tf.transpose(mask, [1, 0, 2])
+    if layer.go_backwards:
+        x, mask = tf.reverse(x, [0]), None if mask is None else tf.reverse(mask, [0])
+    time, batch = x.shape[:2]
+    steps = tf.shape(x)[0]
+    outputs = tf.zeros(tf.stack([steps, tf.shape(x)[1], cell.units]), dtype)
+
+    def body(t, outputs, states):
+        new = step(Dot(kernels, dtype), tf.gather(x, t), tuple(states), parameters)
+        if mask is not None:
+            new = [tf.where(tf.gather(mask, t), n, s) for n, s in zip(new, states)]
+        outputs = _write_at(outputs, t, new[0][None])
+        outputs.set_shape([time, batch, cell.units])
+        return t + 1, outputs, list(new)
+
+    start = (tf.constant(0), outputs, list(states))
+    free = [tf.TensorShape([batch, cell.units]) for _ in states]
+    shapes = (tf.TensorShape([]), tf.TensorShape([time, batch, cell.units]), free)
+    _, outputs, after = tf.while_loop(lambda t, *_: t < steps, body, start, shape_invariants=shapes)
+    return tf.transpose(outputs, [1, 0, 2]), after
+
+
+def _write_at(outputs, t, update):
+    import tensorflow as tf
+
+    try:  # in place; TensorFlow has it, but gives it no public name
+        from tensorflow.compiler.tf2xla.ops.gen_xla_ops import xla_dynamic_update_slice
+    except ImportError:
+        return tf.tensor_scatter_nd_update(outputs, tf.reshape(t, [1, 1]), update)
+    return xla_dynamic_update_slice(input=outputs, update=update, indices=tf.stack([t, 0, 0]))
+
+
+def runners(path, interface=None):
+    """The signatures as functions of numpy arrays by name: the whole, and `step` or None."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    with _quiet():
+        interpreter = Interpreter(model_path=str(path), num_threads=1)
+        signatures = interpreter.get_signature_list()
+        found = [
+            interpreter.get_signature_runner(name) if name in signatures else None
+            for name in (["score", "step"] if "score" in signatures else ["serving_default", "step"])
+        ]
+
+    def call(runner):
+        taken = None if runner is None else set(runner.get_input_details())
+        return runner and (lambda inputs: dict(runner(**{k: v for k, v in inputs.items() if k in taken})))
+
+    return [call(runner) for runner in found]
+
+
+def count_operators(content):
+    """How many of each operator a file holds."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
+    model, found = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)), {}
+    for subgraph in model.subgraphs:
+        for operator in subgraph.operators or []:
+            code = model.operatorCodes[operator.opcodeIndex]
+            name = names[max(code.builtinCode, code.deprecatedBuiltinCode)]
+            if name == "CUSTOM":
+                custom = code.customCode.decode()
+                name = f"FLEX {custom}" if custom.startswith("Flex") else f"CUSTOM {custom}"
+            found[name] = found.get(name, 0) + 1
+    return dict(sorted(found.items()))
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Without the converter's and the interpreter's notices of their successors."""
+    logger = logging.getLogger("tensorflow")
+    before, absl = logger.level, logging.getLogger("absl")
+    absl_before = absl.level
+    logger.setLevel(logging.ERROR)
+    absl.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)
+        absl.setLevel(absl_before)

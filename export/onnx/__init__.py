@@ -1,0 +1,165 @@
+"""ONNX: a native recurrent operator for each layer and direction."""
+
+import json
+import logging
+import pathlib
+
+from keras_rnnlm.export import artifacts, parity
+from keras_rnnlm.export.interface import interface_of
+
+METADATA = "keras_rnnlm"
+FORMAT = 1
+NEWEST = 18  # of the opsets that tf2onnx writes; ONNX itself lifts a graph to a newer one
+
+
+def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=None, tokens=None, tolerance=None):
+    """Writes a model as ONNX, and checks in ONNX Runtime that it computes what the model does.
+
+    A LanguageModel takes `tokens` (int32, (batch, time)) and its states by name, and gives `logits` and the states: one
+    file for whole texts and for single steps. Any other Keras model takes and gives what it does in Keras.
+
+    Args:
+        model: a LanguageModel, or any Keras model that holds layers of this package.
+        path: the file, ending in ".onnx".
+        opset: of ONNX, at least 18.
+        quantize: "int8", "float16" (stored so, computed in float32), or None.
+        padding: "right" where masks hide the ends of sequences only. Without it a layer with a mask becomes a Loop.
+        tokenizer: to put into the file of a language model: a `keras_rnnlm.text.Tokenizer`, or a tokenizer.json's path.
+        tokens: ids of a real text, on which the perplexity is compared, too.
+        tolerance: the largest relative error to let through, instead of the format's own bound.
+
+    Returns:
+        An `Exported`: size, operators, measured error.
+    """
+    path = pathlib.Path(path)
+    if path.suffix != ".onnx":
+        raise ValueError(f"An ONNX file ends in .onnx. Received: path={str(path)!r}")
+    if isinstance(opset, bool) or not isinstance(opset, int) or opset < 18:
+        raise ValueError(f"`opset` is a whole number, at least 18. Received: opset={opset!r}")
+    artifacts.check_quantize(quantize)
+    interface, tokenizer = interface_of(model), artifacts.as_tokenizer(tokenizer)
+    with artifacts.whole(path) as partial:
+        proto = convert(interface, opset, padding)
+        if quantize is not None:
+            from keras_rnnlm.export.onnx import smaller
+
+            proto = smaller.WAYS[quantize](proto)
+        _describe(proto, interface, tokenizer)
+        _save(proto, partial)
+        session = _checked_session(partial)
+        measured = parity.measure(interface, _runner(session), padding, tokens)
+        artifacts.raise_unless_equal(measured, quantize, "ONNX file", tolerance)
+    return artifacts.Exported(path, "onnx", quantize, artifacts.size(path), count_operators(proto), measured)
+
+
+def convert(interface, opset, padding=None):
+    """The model as an ONNX graph, in float32, not yet checked."""
+    import tensorflow as tf
+    import tf2onnx
+    from keras_rnnlm.export.onnx import graph, tracing
+
+    specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in interface.inputs}
+    program = tf.function(lambda given: interface.call(given), autograph=False)
+    with _quiet(), tracing.native(padding):
+        proto, _ = tf2onnx.convert.from_function(program, [specs], opset=min(opset, NEWEST))
+    graph.finish(proto, interface)
+    return proto if opset <= NEWEST else _newer(proto, opset)
+
+
+def _newer(proto, opset):
+    import onnx
+
+    try:
+        return onnx.version_converter.convert_version(proto, opset)
+    except Exception as error:  # of its own kinds
+        raise ValueError(f"ONNX cannot write the model in opset {opset}: {str(error)[:300]}") from error
+
+
+def count_operators(proto):
+    """How many of each operator a model holds, those within loops included."""
+    found = {}
+
+    def count(graph):
+        for node in graph.node:
+            name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            found[name] = found.get(name, 0) + 1
+            for attribute in node.attribute:
+                if attribute.HasField("g"):
+                    count(attribute.g)
+
+    count(proto.graph)
+    return dict(sorted(found.items()))
+
+
+def _describe(proto, interface, tokenizer):
+    """Says in the file what generation needs to know."""
+    description = {"format": FORMAT}
+    if interface.states:
+        description |= {
+            "vocabulary_size": interface.vocabulary_size,
+            "states": [[state.name, state.output, state.units] for state in interface.states],
+        }
+    properties = {METADATA: json.dumps(description)}
+    if tokenizer is not None:
+        properties["tokenizer.json"] = tokenizer.definition
+    for key, value in properties.items():
+        entry = proto.metadata_props.add()
+        entry.key, entry.value = key, value
+
+
+def _save(proto, path):
+    # A protobuf ends at 2 GB: beyond it the weights go into a file of their own.
+    if proto.ByteSize() >= 2**31 - 2**20:
+        raise ValueError("The model is larger than the 2 GB that one ONNX file can hold: quantize it")
+    path.write_bytes(proto.SerializeToString())
+
+
+def _checked_session(path):
+    import onnx
+    import onnxruntime
+
+    onnx.checker.check_model(str(path), full_check=True)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _runner(session):
+    names = [output.name for output in session.get_outputs()]
+    taken = {given.name for given in session.get_inputs()}  # a model may have no use for one of its inputs
+
+    def run(inputs):
+        return dict(zip(names, session.run(names, {k: v for k, v in inputs.items() if k in taken})))
+
+    return run
+
+
+class _Raise(logging.Handler):
+    """tf2onnx logs what it cannot convert, and writes a broken file."""
+
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.found = []
+
+    def emit(self, record):
+        error = record.exc_info[1] if record.exc_info else None
+        message = " ".join(record.getMessage().split())[:300]
+        self.found.append(message if error is None else f"{error} ({message})")
+
+
+class _quiet:
+    """Within it, what tf2onnx logs as an error is raised, and the rest is not shown."""
+
+    def __enter__(self):
+        self.logger = logging.getLogger("tf2onnx")
+        self.before = self.logger.level, self.logger.propagate
+        self.handler = _Raise()
+        self.logger.addHandler(self.handler)
+        self.logger.setLevel(logging.ERROR)
+        self.logger.propagate = False
+
+    def __exit__(self, kind, error, trace):
+        self.logger.removeHandler(self.handler)
+        self.logger.level, self.logger.propagate = self.before
+        if kind is None and self.handler.found:
+            raise ValueError(f"tf2onnx could not convert the model: {' / '.join(self.handler.found)[:2000]}")

@@ -1,0 +1,47 @@
+"""What is put right in tf2onnx's graph: names, sizes' names, and matrices that it wrote twice."""
+
+import numpy as np
+from onnx import helper, numpy_helper
+
+
+def finish(proto, interface):
+    """Names inputs and outputs as the interface does, and their free sizes `batch` and `time`."""
+    graph = proto.graph
+    taken = {name for node in graph.node for name in node.input}
+    for value in list(graph.input):  # one that nothing reads
+        if value.name not in taken:
+            graph.input.remove(value)
+    shapes = {tensor.name: tensor.shape for tensor in interface.inputs}
+    free = {}  # what tf2onnx calls a size: what it is
+    for value in graph.input:
+        for k, (dim, size) in enumerate(zip(value.type.tensor_type.shape.dim, shapes[value.name])):
+            if size is None:
+                name = "batch" if k == 0 else "time" if k == 1 else f"size_{k}"
+                free[dim.dim_param] = name
+                dim.dim_param = name
+    for value in graph.output:
+        for k, dim in enumerate(value.type.tensor_type.shape.dim):
+            if not dim.HasField("dim_value"):
+                dim.dim_param = "batch" if k == 0 else free.get(dim.dim_param, "time" if k == 1 else f"size_{k}")
+    del graph.value_info[:]  # with sizes under their old names
+    share_transposes(graph)
+    return proto
+
+
+def share_transposes(graph):
+    """Where one matrix is another's transpose, keeps one of the two, and a Transpose.
+
+    A tied output layer reads the embedding's table, which otherwise would be in the file twice. Runtimes make the
+    second when they load the file.
+    """
+    matrices = [tensor for tensor in graph.initializer if len(tensor.dims) == 2 and np.prod(tensor.dims) >= 1024]
+    for k, kept in enumerate(matrices):
+        for other in matrices[k + 1 :]:
+            if list(other.dims) != list(kept.dims)[::-1] or other.data_type != kept.data_type:
+                continue
+            if not np.array_equal(numpy_helper.to_array(kept).T, numpy_helper.to_array(other)):
+                continue
+            graph.initializer.remove(other)
+            node = helper.make_node("Transpose", [kept.name], [other.name], name=f"{other.name}_shared", perm=[1, 0])
+            graph.node.insert(0, node)
+            return share_transposes(graph)

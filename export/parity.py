@@ -1,0 +1,132 @@
+"""Whether an export computes what the Keras model does: it is run in its own runtime before anyone else runs it."""
+
+import dataclasses
+import math
+
+import numpy as np
+from keras_rnnlm.export.bounds import BOUNDS, PERPLEXITY
+
+CASES = ((3, 7), (1, 1))  # batch and time
+LONGER = ((2, 40),)  # and of a language model
+WINDOW = 64  # tokens of a real text at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Parity:
+    """What was measured.
+
+    Attributes:
+        error: the largest error of an output.
+        state_error: the largest error of a state that a language model hands on.
+        perplexity, wanted_perplexity: of the tokens that were given, by the export and by Keras; or None.
+    """
+
+    error: float
+    state_error: float = 0.0
+    perplexity: float | None = None
+    wanted_perplexity: float | None = None
+
+    def problems(self, quantize, tolerance=None):
+        bound, found = BOUNDS[quantize] if tolerance is None else tolerance, []
+        for what, error in (("outputs", self.error), ("states", self.state_error)):
+            if what == "states" and quantize == "int8":
+                continue  # a cell sums its errors, which the outputs hardly show: they are what counts
+            if not error <= bound:  # not a number is a problem, too
+                found.append(f"its {what} are off by {error:.1e}, and {bound:.0e} is the most")
+        if self.perplexity is not None:
+            off = abs(self.perplexity / self.wanted_perplexity - 1)
+            if not off <= PERPLEXITY[quantize]:
+                found.append(f"its perplexity is {self.perplexity:.4g} where Keras has {self.wanted_perplexity:.4g}")
+        return found
+
+
+def measure(interface, run, padding=None, tokens=None, cases=None, seed=0):
+    """Runs an export beside the model.
+
+    Args:
+        interface: of the model.
+        run: from a dict of numpy arrays to a dict of numpy arrays, in the export's own runtime.
+        padding: as in the export.
+        tokens: ids of a real text, for a language model.
+        cases: sizes of batch and time to try. Default: `CASES`, and `LONGER` for a language model.
+        seed: of the random inputs.
+    """
+    rng, states = np.random.default_rng(seed), {state.output for state in interface.states}
+    worst = {True: 0.0, False: 0.0}  # of the states, of the other outputs
+
+    def compare(wanted, got):
+        if set(wanted) - set(got):
+            raise ValueError(f"The export does not give {sorted(set(wanted) - set(got))}, only {sorted(got)}")
+        for name, value in wanted.items():
+            worst[name in states] = _largest(worst[name in states], difference(value, got[name]))
+
+    for batch, time in cases or (CASES + LONGER if interface.states else CASES):
+        inputs = interface.example(rng, batch, time, padding)
+        wanted = interface.numpy(inputs)
+        compare(wanted, run(inputs))
+        if interface.states and time > 1:
+            compare(wanted, _in_two(interface, run, inputs, time // 2))
+    found = {}
+    if tokens is not None and interface.states:
+        found["wanted_perplexity"] = perplexity(interface, interface.numpy, tokens)
+        found["perplexity"] = perplexity(interface, run, tokens)
+    return Parity(worst[False], worst[True], **found)
+
+
+def _in_two(interface, run, inputs, half):
+    """The same, the states handed from a first call to a second."""
+    first = run({**inputs, "tokens": inputs["tokens"][:, :half]})
+    carried = {state.name: first[state.output] for state in interface.states}
+    second = run({**carried, "tokens": inputs["tokens"][:, half:]})
+    return {**second, "logits": np.concatenate([first["logits"], second["logits"]], axis=1)}
+
+
+def by_steps(interface, step):
+    """A run of whole sequences by an export's single steps."""
+
+    def run(inputs):
+        states, logits = {state.name: inputs[state.name] for state in interface.states}, []
+        for tokens in inputs["tokens"].T:
+            outputs = step({"tokens": np.ascontiguousarray(tokens), **states})
+            states = {state.name: outputs[state.output] for state in interface.states}
+            logits.append(outputs["logits"])
+        return {"logits": np.stack(logits, axis=1), **{s.output: states[s.name] for s in interface.states}}
+
+    return run
+
+
+def worse(a, b):
+    """The larger errors of two measurements, and the perplexities of the first."""
+    return dataclasses.replace(a, error=max(a.error, b.error), state_error=max(a.state_error, b.state_error))
+
+
+def perplexity(interface, run, tokens):
+    """Of a text, its states carried from window to window."""
+    states = {state.name: np.zeros((1, state.units), "float32") for state in interface.states}
+    total, count = 0.0, 0
+    for start in range(0, len(tokens) - 1, WINDOW):
+        window = np.asarray(tokens[start : start + WINDOW + 1], "int32")
+        outputs = run({"tokens": window[None, :-1], **states})
+        states = {state.name: outputs[state.output] for state in interface.states}
+        logits = outputs["logits"][0].astype("float64")
+        top = logits.max(axis=-1, keepdims=True)
+        log_sum = np.log(np.exp(logits - top).sum(axis=-1)) + top[:, 0]
+        total += float((log_sum - logits[np.arange(len(logits)), window[1:]]).sum())
+        count += len(logits)
+    return math.exp(total / count)
+
+
+def difference(wanted, got):
+    """The largest error, relative to the largest number where that is above 1; infinite for what is no number."""
+    wanted, got = np.asarray(wanted, "float64"), np.asarray(got, "float64")
+    if wanted.shape != got.shape:
+        raise ValueError(f"An output should be of shape {wanted.shape}. The export gives {got.shape}")
+    if not wanted.size:
+        return 0.0
+    if not np.isfinite(got).all():
+        return math.inf
+    return float(np.abs(wanted - got).max() / max(1.0, np.abs(wanted).max()))
+
+
+def _largest(a, b):
+    return b if math.isnan(b) else max(a, b)

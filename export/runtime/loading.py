@@ -1,0 +1,92 @@
+"""From a path to a model that runs, or to one line that says why not."""
+
+import pathlib
+
+from keras_rnnlm.export.manifest import MANIFEST, check_whole, read_manifest
+from keras_rnnlm.export.runtime.engines import ENGINES, PACKAGES, has_runtime
+from keras_rnnlm.export.runtime.models import ExportedLanguageModel, ExportedModel
+
+SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}
+
+
+def load(path, format=None, *, threads=None):
+    """An exported model, in its own runtime.
+
+    Args:
+        path: a folder that `keras-rnnlm export` wrote, a .onnx or .tflite file, or the folder of a SavedModel.
+        format: "onnx", "litert" or "saved_model", of a folder that holds several. Default: the first of these whose
+            runtime is installed.
+        threads: how many threads it may use. Default: the runtime's own choice.
+
+    Returns:
+        An `ExportedLanguageModel`; for a model that is none, an `ExportedModel`, which has `run` alone.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise ValueError(f"There is no {path}")
+    manifest, entry = None, None
+    if (path / MANIFEST).is_file():
+        manifest = read_manifest(path)
+        entry = _chosen(path, manifest, format)
+        path = path / entry["file"]
+    elif (path.parent / MANIFEST).is_file():
+        manifest = read_manifest(path.parent)
+        entry = next((found for found in manifest["artifacts"] if found["file"] == path.name), None)
+    kind = entry["format"] if entry else _kind(path)
+    if format not in (None, kind):
+        raise ValueError(f"{path} is of the format {kind}. Received: format={format!r}")
+    if entry:
+        check_whole(path, entry)
+    engine = ENGINES[kind](path, threads)
+    model = engine.description or (manifest or {}).get("model") or {}
+    if not model.get("states"):
+        return ExportedModel(engine, kind)
+    tokenizer = _tokenizer(path, manifest, engine, model)
+    return ExportedLanguageModel(engine, kind, model["vocabulary_size"], model["states"], tokenizer)
+
+
+def _chosen(folder, manifest, format):
+    held = [entry["format"] for entry in manifest["artifacts"]]
+    if format is not None:
+        if format not in held:
+            raise ValueError(f"{folder} holds {', '.join(held) or 'nothing'}. Received: format={format!r}")
+        return manifest["artifacts"][held.index(format)]
+    for entry in manifest["artifacts"]:
+        if has_runtime(entry["format"]):
+            return entry
+    ways = " or ".join(f"pip install {PACKAGES[kind]}" for kind in held)
+    raise ValueError(f"None of the runtimes for what {folder} holds is installed: {ways}")
+
+
+def _kind(path):
+    if path.is_dir():
+        if (path / "saved_model.pb").is_file():
+            return "saved_model"
+        raise ValueError(f"{path} is no export: it holds neither {MANIFEST} nor saved_model.pb")
+    if path.suffix not in SUFFIXES:
+        raise ValueError(f"An export is a .onnx or .tflite file or a folder. Received: {path}")
+    return SUFFIXES[path.suffix]
+
+
+def _tokenizer(path, manifest, engine, model):
+    definition = engine.tokenizer
+    if definition is None and manifest is not None and manifest.get("tokenizer"):
+        file = path.parent / manifest["tokenizer"]["file"]
+        check_whole(file, manifest["tokenizer"])
+        definition = file.read_text(encoding="utf-8")
+    if definition is None:
+        return None
+    try:
+        from keras_rnnlm.text import Tokenizer
+
+        tokenizer = Tokenizer(definition)
+    except ImportError as error:
+        raise ValueError(f"Text needs the package tokenizers: pip install tokenizers ({error})") from error
+    except Exception as error:  # Hugging Face raises a bare Exception
+        raise ValueError(f"The tokenizer of {path} cannot be read: {' '.join(str(error).split())[:200]}") from error
+    if tokenizer.vocabulary_size > model["vocabulary_size"]:
+        raise ValueError(
+            f"The tokenizer beside {path} has {tokenizer.vocabulary_size} ids, the model {model['vocabulary_size']}: "
+            "they do not belong together"
+        )
+    return tokenizer

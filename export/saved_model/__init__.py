@@ -1,0 +1,164 @@
+"""SavedModel: for TensorFlow Serving, with text in and text out."""
+
+import logging
+import pathlib
+
+import numpy as np
+from keras_rnnlm.export import artifacts, parity
+from keras_rnnlm.export.interface import interface_of
+
+from keras_rnnlm.layers.exporting import exporting
+
+
+def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
+    """Writes a model as a SavedModel, and checks that it computes what the model does when it is loaded again.
+
+    The signatures of a LanguageModel are
+
+    - `serving_default`: `tokens`, int32 (batch, time), to `logits`, every row a text of its own;
+    - `score` and `step`: with the states in and out by name; a step takes one token of each row, (batch,);
+    - `generate`: `tokens`, (batch, time), of prompts of `lengths`, to `length` new `tokens` of each;
+    - with a tokenizer of words, characters or bytes, `generate_text` and `score_text`: strings in, strings out.
+
+    Generation takes `length`, `temperature` (0: the most probable token), `top_k` (0: all), `top_p` (1: all) and
+    `seed`, and writes what `keras_rnnlm.generation` writes. Any other Keras model has `serving_default`.
+
+    Args:
+        model: a LanguageModel, or any Keras model that holds layers of this package.
+        path: the folder. TensorFlow Serving wants a number as its name: "my_model/1".
+        tokenizer: a `keras_rnnlm.text.Tokenizer`, or the path of its tokenizer.json.
+        tokens: ids of a real text, on which the perplexity is compared, too.
+        tolerance: the largest relative error to let through, instead of the format's own bound.
+
+    Returns:
+        An `Exported`: size, operators, measured error.
+    """
+    import tensorflow as tf
+
+    path, interface = pathlib.Path(path), interface_of(model)
+    tokenizer = artifacts.as_tokenizer(tokenizer)
+    with artifacts.whole(path) as partial:
+        write(interface, partial, tokenizer)
+        loaded = tf.saved_model.load(str(partial))
+        score, step = runners(loaded, interface)
+        measured = parity.measure(interface, score, tokens=tokens)
+        if step is not None:
+            stepwise = parity.measure(interface, parity.by_steps(interface, step), cases=((1, 1), (2, 9)))
+            measured = parity.worse(measured, stepwise)
+        artifacts.raise_unless_equal(measured, None, "SavedModel", tolerance)
+        if interface.states:
+            _check_generation(interface, loaded, tokenizer, tokens)
+        found = count_operators(loaded)
+    return artifacts.Exported(path, "saved_model", None, artifacts.size(path), found, measured)
+
+
+def write(interface, path, tokenizer=None):
+    """Writes the SavedModel, not yet checked."""
+    import tensorflow as tf
+
+    module, signatures = tf.Module(), {}
+    # Not by keras.export.ExportArchive, which writes every weight twice.
+    module.weights = [variable.value for variable in interface.model.variables]
+    if interface.states:
+        from keras_rnnlm.export.saved_model.endpoints import endpoints
+
+        program = endpoints(interface, tokenizer)
+        module.tables, functions = program.tables, program.signatures
+    else:
+        specs = [tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in interface.inputs]
+        names = [t.name for t in interface.inputs]
+        functions = {"serving_default": (lambda *given: interface.call(dict(zip(names, given))), specs)}
+    for name, (function, specs) in functions.items():
+        signatures[name] = tf.function(_plain(function), autograph=False).get_concrete_function(*specs)
+    logger = logging.getLogger("tensorflow")
+    before = logger.level
+    logger.setLevel(logging.ERROR)  # it warns of tables that it writes well
+    try:
+        tf.saved_model.save(module, str(path), signatures=signatures)
+    finally:
+        logger.setLevel(before)
+
+
+def _plain(function):
+    """Our layers as TensorFlow's own loops: XLA, which runs them in training, is not in every server."""
+
+    def traced(*arguments):
+        with exporting(lambda *given: None):
+            return function(*arguments)
+
+    return traced
+
+
+def runners(loaded, interface):
+    """The signatures as functions of numpy arrays by name: the whole, and `step` or None."""
+    import tensorflow as tf
+
+    def call(name):
+        function = loaded.signatures[name]
+        taken = function.structured_input_signature[1]
+
+        def run(inputs):
+            given = {k: tf.constant(value, taken[k].dtype) for k, value in inputs.items() if k in taken}
+            return {k: value.numpy() for k, value in function(**given).items()}
+
+        return run
+
+    if interface.states:
+        return call("score"), call("step")
+    return call("serving_default"), None
+
+
+def count_operators(loaded):
+    """How many of each operator the signatures hold, without the functions that they call."""
+    found = {}
+    for function in loaded.signatures.values():
+        for node in function.graph.as_graph_def().node:
+            found[node.op] = found.get(node.op, 0) + 1
+    return dict(sorted(found.items()))
+
+
+def _check_generation(interface, loaded, tokenizer, tokens):
+    """The endpoints that write, beside the package's own generation, and those of text beside its tokenizer."""
+    import tensorflow as tf
+
+    from keras_rnnlm.generation import Greedy, Sample, TextStream
+
+    given = np.arange(5) % interface.vocabulary_size if tokens is None else np.asarray(tokens[:40])
+    prompts = [given[:3].tolist(), given[:1].tolist()]
+    padded = np.array([prompt + [0] * (3 - len(prompt)) for prompt in prompts], "int32")
+    settings = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
+    for sampler, changed in (
+        (Greedy(), {"temperature": 0.0}),
+        (Sample(top_k=5, top_p=0.9), {"top_k": 5, "top_p": 0.9}),
+    ):
+        options = {**settings, **changed, "length": 12}
+        got = loaded.signatures["generate"](
+            tokens=tf.constant(padded), lengths=tf.constant([3, 1]), **_constants(loaded, "generate", options)
+        )["tokens"].numpy()
+        wanted = interface.model.generate(prompts, 12, sampler, seed=1)
+        if got.tolist() != wanted:
+            raise ValueError(f"The SavedModel writes {got.tolist()}, and the model {wanted}, with {sampler}")
+    if "score_text" not in loaded.signatures:
+        return
+    begun = tokenizer.decode(given)
+    for text in (begun, "", begun[:1] + " \u00e9\n\n" + begun[:3]):
+        ids = [tokenizer.start, *tokenizer.encode(text).tolist()]
+        found = loaded.signatures["score_text"](text=tf.constant([text]))
+        if found["count"].numpy()[0] != len(ids) - 1 or found["tokens"].numpy()[0].tolist() != ids[1:]:
+            raise ValueError(f"The SavedModel cuts {text!r} into {found['tokens'].numpy()[0].tolist()}, not {ids[1:]}")
+    options = {**settings, "length": 12}
+    got = loaded.signatures["generate_text"](text=tf.constant([text]), **_constants(loaded, "generate_text", options))[
+        "text"
+    ].numpy()[0]
+    (new,) = interface.model.generate([ids], 12, Sample(), seed=1)
+    stream = TextStream(tokenizer.decode, ids)
+    wanted = stream.feed(*new) + stream.finish()
+    if got.decode("utf-8", "replace") != wanted:
+        raise ValueError(f"The SavedModel writes {got!r}, and the model {wanted!r}")
+
+
+def _constants(loaded, name, options):
+    import tensorflow as tf
+
+    taken = loaded.signatures[name].structured_input_signature[1]
+    return {key: tf.constant(value, taken[key].dtype) for key, value in options.items()}

@@ -1,0 +1,31 @@
+"""The seam for exporters: while one is at work, it writes the recurrence in place of a layer's own loop."""
+
+import contextlib
+import contextvars
+
+from keras_rnnlm import recurrence
+
+_writer = contextvars.ContextVar("writer", default=None)
+
+
+@contextlib.contextmanager
+def exporting(write):
+    """Has every recurrent layer that is called meanwhile ask `write` for its recurrence.
+
+    Args:
+        write: `write(layer, sequences, states, mask)` returns `(outputs, states)`, or None where it leaves the layer to
+            its own loop, which then is a plain one, without gradients and kernels of a backend. `sequences` are (batch,
+            time, features) in the order in which they came, `mask` is booleans (batch, time, 1) or None. The outputs
+            are those of every step, in the order of computation, held where a step is masked.
+    """
+    before, plain = _writer.set(write), recurrence.plain_autodiff.set(True)
+    try:
+        yield
+    finally:
+        recurrence.plain_autodiff.reset(plain)
+        _writer.reset(before)
+
+
+def writer():
+    """What the exporter at work has given, or None."""
+    return _writer.get()

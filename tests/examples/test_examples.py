@@ -1,0 +1,111 @@
+"""The programs that users copy, run as they would run them."""
+
+import http.server
+import json
+import pathlib
+import runpy
+import shutil
+import subprocess
+import sys
+import threading
+
+import pytest
+import tensorflow as tf
+
+from keras_rnnlm import export, models
+from keras_rnnlm.export import runtime
+from keras_rnnlm.generation import Greedy, Sample
+from keras_rnnlm.text import Tokenizer
+from tests.export.models import randomized
+
+EXAMPLES = pathlib.Path(__file__).parent.parent.parent / "examples"
+TEXT = "the cat sat on the mat\nthe dog ate the log\n"
+
+
+@pytest.fixture(scope="module", params=["char", "word"])
+def exported(request, tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "run"
+    run.mkdir()
+    tokenizer = Tokenizer.train(request.param, [TEXT])
+    tokenizer.save(run / "tokenizer.json")
+    model = models.LanguageModel(tokenizer.vocabulary_size, units=16, layers=2, cell_options={"peephole": True})
+    randomized(model).save(run / "model.keras")
+    export.export_run(run, run.parent / "exported", ["saved_model", "onnx"])
+    return run.parent / "exported"
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """The Node example with its packages, where there are Node and a registry."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm")
+    folder = shutil.copytree(EXAMPLES / "onnxruntime-node", tmp_path_factory.mktemp("node") / "example")
+    install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"]
+    if subprocess.run(install, cwd=folder, capture_output=True, timeout=300).returncode:
+        pytest.skip("npm cannot install onnxruntime-node here")
+    return folder
+
+
+@pytest.mark.parametrize("temperature", [0, 0.8])
+def test_node_writes_what_python_writes(node, exported, temperature):
+    done = subprocess.run(
+        ["node", "generate.mjs", str(exported), "the cat", "60", str(temperature), "5"],
+        cwd=node,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    sampler = Sample(temperature=temperature) if temperature else Greedy()
+    wanted = runtime.load(exported, "onnx").generate("the cat", 60, sampler, seed=5)
+    assert done.stdout == "the cat" + wanted + "\n"
+
+
+@pytest.fixture
+def server(exported):
+    """Answers as TensorFlow Serving's REST interface does."""
+    signatures = tf.saved_model.load(str(exported / "saved_model")).signatures
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self):
+            assert self.path == "/v1/models/writer:predict"
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            signature = signatures[asked["signature_name"]]
+            taken = signature.structured_input_signature[1]
+            outputs = signature(**{name: tf.constant(v, taken[name].dtype) for name, v in asked["inputs"].items()})
+            outputs = {name: _as_json(value) for name, value in outputs.items()}
+            (answer,) = outputs.values() if len(outputs) == 1 else (outputs,)
+            body = json.dumps({"outputs": answer}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments):
+            pass
+
+    serving = http.server.HTTPServer(("localhost", 0), Handler)
+    threading.Thread(target=serving.serve_forever, daemon=True).start()
+    yield f"http://localhost:{serving.server_port}/v1/models/writer"
+    serving.shutdown()
+    serving.server_close()
+
+
+def _as_json(tensor):
+    value = tensor.numpy()
+    return [text.decode() for text in value] if tensor.dtype == tf.string else value.tolist()
+
+
+def test_a_client_asks_tensorflow_serving(server, exported):
+    client = runpy.run_path(str(EXAMPLES / "serving_client.py"))
+    loaded = runtime.load(exported, "saved_model")
+    written = client["generate"](server, ["the cat", "a dog"], 30, temperature=0.8, seed=5)
+    assert written[0] == loaded.generate("the cat", 30, Sample(0.8), seed=5) and written[1]
+    ((total, count),) = client["score"](server, ["the cat"])
+    scored = loaded.score("the cat")
+    assert count == len(scored["tokens"]) and total == pytest.approx(scored["log_probability"], abs=1e-4)
+    done = subprocess.run(
+        [sys.executable, EXAMPLES / "serving_client.py", "score", "the cat", "--url", server],
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == f"{total:.3f} nats over {count} tokens\n"

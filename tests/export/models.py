@@ -1,0 +1,57 @@
+"""Models to export, their weights random: zeros would hide swapped gates."""
+
+import keras
+import numpy as np
+
+from keras_rnnlm import layers, models
+
+LSTMS = {
+    "plain": {},
+    **{f"peephole {gates}": {"peephole": gates} for gates in ("i", "f", "o", "if", "io", "fo", "ifo")},
+    "coupled": {"coupled": True},
+    "coupled, peephole": {"coupled": True, "peephole": True},
+    "open": {"open_gates": "io", "peephole": True},
+    "other functions": {"activation": "softsign", "recurrent_activation": "hard_sigmoid", "output_activation": None},
+    "no bias": {"use_bias": False, "peephole": True},
+}
+NATIVE = {
+    **{f"lstm {name}": ("lstm", options) for name, options in LSTMS.items()},
+    "gru after": ("gru", {}),
+    "gru before": ("gru", {"reset_after": False}),
+    "gru no bias": ("gru", {"use_bias": False}),
+    "simple_rnn": ("simple_rnn", {}),
+}
+VOCABULARY = 30
+
+
+def randomized(model, scale=0.3, seed=0):
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape) * scale)
+    return model
+
+
+def language_model(cell="lstm", options=None, layers=2, units=16, scale=0.3, **more):
+    model = models.LanguageModel(VOCABULARY, units=units, layers=layers, cell=cell, cell_options=options, **more)
+    return randomized(model, scale)
+
+
+def tagger():
+    """Two bidirectional peephole LSTMs and a mask."""
+
+    def both(**options):
+        return keras.layers.Bidirectional(layers.LSTM(6, peephole=True, return_sequences=True, **options))
+
+    words = keras.Input((None,), dtype="int32", name="words")
+    x = both(coupled=True)(both()(keras.layers.Embedding(VOCABULARY, 5, mask_zero=True)(words)))
+    return randomized(keras.Model(words, keras.layers.Dense(4, name="tags")(x)))
+
+
+def regressor():
+    """A GRU in the middle of a graph with two inputs."""
+    series = keras.Input((12, 3), name="series")
+    extra = keras.Input((2,), name="extra")
+    x = keras.layers.Conv1D(4, 3, padding="same")(series)
+    x = layers.GRU(7, reset_after=False)(x)
+    x = keras.layers.Dense(4, "tanh")(keras.layers.Concatenate()([x, extra]))
+    return randomized(keras.Model([series, extra], keras.layers.Dense(1, name="value")(x)))

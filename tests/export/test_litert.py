@@ -1,0 +1,69 @@
+"""LiteRT: builtin operators, two signatures, the same numbers."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert.compiled_model import CompiledModel
+
+from keras_rnnlm import export
+from tests.export import models
+
+NAMES = ["lstm plain", "lstm coupled, peephole", "gru before", "gru after", "simple_rnn"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whole_sequences_and_steps_are_the_models(name, tmp_path):
+    cell, options = models.NATIVE[name]
+    made = export.to_litert(models.language_model(cell, options), tmp_path / "m.tflite")
+    assert made.parity.error < 1e-5 and made.parity.state_error < 1e-5
+    assert not [operator for operator in made.operators if operator.startswith(("FLEX", "CUSTOM"))]
+    assert made.operators["WHILE"] == 2  # in `score`; a step has no loop
+
+
+def test_cells_without_an_operator_anywhere_are_exported_too(tmp_path):
+    options = {"peephole": True, "peephole_kind": "full", "gate_recurrence": True}
+    made = export.to_litert(models.language_model("lstm", options, layers=1), tmp_path / "m.tflite")
+    assert made.parity.error < 1e-5
+
+
+@pytest.mark.parametrize("quantize, share", [("int8", 0.3), ("float16", 0.55)])
+def test_small_files_compute_nearly_the_same(quantize, share, tmp_path):
+    model = models.language_model("lstm", {"peephole": True, "coupled": True}, units=200, scale=0.08)
+    text = np.random.default_rng(1).integers(0, models.VOCABULARY, 200)
+    whole = export.to_litert(model, tmp_path / "whole.tflite", tokens=text)
+    small = export.to_litert(model, tmp_path / "small.tflite", quantize=quantize, tokens=text)
+    assert small.bytes < share * whole.bytes
+    assert 1e-7 < small.parity.error < 3e-2
+    assert small.parity.perplexity == pytest.approx(whole.parity.perplexity, rel=0.02)
+
+
+@pytest.mark.parametrize("make", [models.tagger, models.regressor])
+def test_any_model(make, tmp_path):
+    made = export.to_litert(make(), tmp_path / "m.tflite")
+    assert made.parity.error < 1e-5
+
+
+def test_a_step_runs_in_the_compiled_model(tmp_path):
+    model = models.language_model("gru", layers=1, units=8)
+    export.to_litert(model, tmp_path / "m.tflite")
+    compiled = CompiledModel.from_file(str(tmp_path / "m.tflite"))
+    signature = compiled.get_signature_list()["step"]
+    index = compiled.get_signature_index("step")
+    given = {"tokens": np.array([4], "int32"), "layer_0_h": np.full((1, 8), 0.1, "float32")}
+    inputs, outputs = compiled.create_input_buffers(index), compiled.create_output_buffers(index)
+    for name, buffer in zip(signature["inputs"], inputs):
+        buffer.write(given[name])
+    compiled.run_by_index(index, inputs, outputs)
+    logits, states = model.step(given["tokens"], [given["layer_0_h"]])
+    wanted = {"logits": keras.ops.convert_to_numpy(logits), "layer_0_h_out": keras.ops.convert_to_numpy(states[0])}
+    for name, buffer in zip(signature["outputs"], outputs):
+        got = np.array(buffer.read(wanted[name].size, np.float32))
+        np.testing.assert_allclose(got, wanted[name].ravel(), atol=1e-5)
+
+
+def test_a_wrong_name_is_told(tmp_path):
+    with pytest.raises(ValueError, match="ends in .tflite"):
+        export.to_litert(models.language_model("gru", layers=1), tmp_path / "m.onnx")
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,227 @@
+"""ONNX: native nodes, small files, and errors that leave nothing behind."""
+
+import logging
+import os
+import warnings
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from keras_rnnlm.export.onnx import count_operators, tracing
+
+from keras_rnnlm import export, layers
+from tests.export import models
+
+NODES = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "RNN"}
+RECURRENT = {"LSTM", "GRU", "RNN", "Loop", "Scan", "com.microsoft.DynamicQuantizeLSTM"}
+
+
+def recurrent(operators):
+    return {name: count for name, count in operators.items() if name in RECURRENT}
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message=".*becomes a Loop.*")
+        yield
+
+
+@pytest.mark.parametrize("name", models.NATIVE)
+def test_every_layer_is_one_native_node(name, tmp_path):
+    cell, options = models.NATIVE[name]
+    count = 3 if name == "lstm plain" else 1
+    made = export.to_onnx(models.language_model(cell, options, layers=count), tmp_path / "m.onnx")
+    assert recurrent(made.operators) == {NODES[cell]: count}
+    assert made.parity.error < 1e-5 and made.parity.state_error < 1e-5
+
+
+@pytest.mark.parametrize("quantize, share", [("int8", 0.3), ("float16", 0.55)])
+@pytest.mark.parametrize(
+    "cell, options", [("lstm", {"peephole": True, "coupled": True}), ("gru", {"reset_after": False})]
+)
+def test_small_files_compute_nearly_the_same(cell, options, quantize, share, tmp_path):
+    model = models.language_model(cell, options, units=128, scale=0.1, tied=True)
+    text = np.random.default_rng(1).integers(0, models.VOCABULARY, 200)
+    whole = export.to_onnx(model, tmp_path / "whole.onnx", tokens=text)
+    small = export.to_onnx(model, tmp_path / "small.onnx", quantize=quantize, tokens=text)
+    assert small.bytes < share * whole.bytes
+    assert 1e-7 < small.parity.error < 3e-2
+    assert small.parity.perplexity == pytest.approx(whole.parity.perplexity, rel=0.02)
+
+
+def test_a_tied_table_is_in_the_file_once(tmp_path):
+    model = models.language_model("gru", units=64, layers=1, tied=True)
+    export.to_onnx(model, tmp_path / "m.onnx")
+    weights = [w for w in onnx.load(tmp_path / "m.onnx").graph.initializer if np.prod(w.dims) == models.VOCABULARY * 64]
+    assert len(weights) == 1
+
+
+def test_inputs_outputs_and_their_free_sizes_have_names(tmp_path):
+    export.to_onnx(models.language_model(layers=1, units=4), tmp_path / "m.onnx", opset=21)
+    proto = onnx.load(tmp_path / "m.onnx")
+
+    def told(values):
+        return {v.name: [d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim] for v in values}
+
+    states = {"layer_0_h": ["batch", 4], "layer_0_c": ["batch", 4]}
+    assert told(proto.graph.input) == {"tokens": ["batch", "time"], **states}
+    assert told(proto.graph.output) == {
+        "logits": ["batch", "time", models.VOCABULARY],
+        **{f"{name}_out": shape for name, shape in states.items()},
+    }
+    assert [opset.version for opset in proto.opset_import if opset.domain == ""] == [21]
+
+
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_what_no_operator_expresses_becomes_a_loop_aloud(quantize, tmp_path):
+    model = models.language_model("lstm", {"peephole": True, "peephole_kind": "full"}, layers=1, units=20)
+    with pytest.warns(UserWarning, match="'lstm_0' becomes a Loop.*full peepholes"):
+        made = export.to_onnx(model, tmp_path / "m.onnx", quantize=quantize)
+    assert recurrent(made.operators) == {"Loop": 1}
+
+
+def test_a_tagger_with_right_padding_has_a_node_for_each_direction(tmp_path):
+    model = models.tagger()
+    made = export.to_onnx(model, tmp_path / "m.onnx", padding="right")
+    assert recurrent(made.operators) == {"LSTM": 4}
+    # A row of padding only, too: the runtime alone would return zeros for its states.
+    words = np.array([[3, 4, 5, 0, 0], [0, 0, 0, 0, 0], [7, 8, 9, 10, 11]], "int32")
+    (got,) = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, {"words": words})
+    np.testing.assert_allclose(got, keras.ops.convert_to_numpy(model(words)), atol=1e-5)
+
+
+def test_any_mask_makes_loops_aloud(tmp_path):
+    with pytest.warns(UserWarning, match='becomes a Loop.*padding="right"'):
+        made = export.to_onnx(models.tagger(), tmp_path / "m.onnx")
+    assert recurrent(made.operators) == {"Loop": 4}
+
+
+@pytest.mark.parametrize("return_sequences", [True, False])
+def test_states_of_padded_rows_are_those_of_their_last_step(return_sequences, tmp_path):
+    words = keras.Input((None,), dtype="int32", name="words")
+    x = keras.layers.Embedding(models.VOCABULARY, 5, mask_zero=True)(words)
+    x, h, c = layers.LSTM(4, peephole=True, return_sequences=return_sequences, return_state=True)(x)
+    model = models.randomized(keras.Model(words, {"x": x, "h": h, "c": c}))
+    made = export.to_onnx(model, tmp_path / "m.onnx", padding="right")
+    assert recurrent(made.operators) == {"LSTM": 1}
+
+
+def test_a_functional_model_of_any_form(tmp_path):
+    made = export.to_onnx(models.regressor(), tmp_path / "m.onnx")
+    assert recurrent(made.operators) == {"GRU": 1}
+    inputs = {value.name for value in onnx.load(tmp_path / "m.onnx").graph.input}
+    assert inputs == {"series", "extra"}
+
+
+def test_keras_itself_exports_native_nodes(tmp_path):
+    model = models.regressor()
+    rng = np.random.default_rng(0)
+    inputs = {"series": rng.normal(size=(3, 12, 3)), "extra": rng.normal(size=(3, 2))}
+    inputs = {name: value.astype("float32") for name, value in inputs.items()}
+    wanted = keras.ops.convert_to_numpy(model(list(inputs.values())))  # Keras exports what was called
+    model.export(tmp_path / "m.onnx", format="onnx", verbose=False, opset_version=18)
+    assert recurrent(count_operators(onnx.load(tmp_path / "m.onnx"))) == {"GRU": 1}
+    (got,) = onnxruntime.InferenceSession(tmp_path / "m.onnx").run(None, inputs)
+    assert np.ptp(wanted) > 0.01
+    np.testing.assert_allclose(got, wanted, atol=1e-5)
+
+
+def test_half_precision_is_exported_in_float32(tmp_path):
+    model = models.language_model("gru", layers=1, dtype="mixed_bfloat16")
+    made = export.to_onnx(model, tmp_path / "m.onnx")
+    assert made.parity.error < 1e-5
+
+
+class Negated(layers.LSTM.cell_class):
+    """Equations of its own."""
+
+    def step(self, dot, x, states, p):
+        h, c = super().step(dot, x, states, p)
+        return -h, c
+
+
+class NegatedLayer(layers.LSTM):
+    cell_class = Negated
+
+
+def test_a_cell_with_equations_of_its_own_is_not_taken_for_its_parent(tmp_path):
+    inputs = keras.Input((None, 3), name="x")
+    model = models.randomized(keras.Model(inputs, NegatedLayer(4)(inputs)))
+    with pytest.warns(UserWarning, match="no operator for Negated"):
+        made = export.to_onnx(model, tmp_path / "m.onnx")
+    assert recurrent(made.operators) == {"Loop": 1}
+
+
+def test_a_broken_handler_is_an_error_and_leaves_nothing(tmp_path, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(tracing, "write_operator", broken)
+    with pytest.raises(ValueError, match="broken on purpose"):
+        export.to_onnx(models.language_model("gru", layers=1), tmp_path / "m.onnx")
+    assert os.listdir(tmp_path) == []
+    assert not logging.getLogger("tf2onnx").handlers
+
+
+def test_a_handler_that_swaps_gates_is_found_out(tmp_path, monkeypatch):
+    from keras_rnnlm.export.onnx import operators
+
+    def swapped(cell):
+        found = operators._lstm(cell)
+        found.tensors["W"] = np.roll(found.tensors["W"], cell.units, axis=0)
+        return found
+
+    monkeypatch.setitem(operators.WRITERS, layers.LSTM.cell_class, swapped)
+    with pytest.raises(ValueError, match="does not compute what the model does: its outputs are off"):
+        export.to_onnx(models.language_model(layers=1), tmp_path / "m.onnx")
+    assert os.listdir(tmp_path) == []
+
+
+class Foreign(keras.layers.Layer):
+    """Something that ONNX has no operator for."""
+
+    def call(self, x):
+        import tensorflow as tf
+
+        return tf.math.betainc(tf.sigmoid(x), tf.sigmoid(x), tf.sigmoid(x))
+
+
+def test_an_unsupported_layer_is_an_error_and_leaves_nothing(tmp_path):
+    inputs = keras.Input((None, 3), name="x")
+    model = keras.Model(inputs, Foreign()(layers.GRU(4)(inputs)))
+    for write, file in ((export.to_onnx, "m.onnx"), (export.to_litert, "m.tflite")):
+        with pytest.raises(ValueError, match="Betainc|betainc"):
+            write(model, tmp_path / file)
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_stood_there_stays_when_an_export_fails(tmp_path):
+    (tmp_path / "m.onnx").write_text("before")
+    with pytest.raises(ValueError, match="off by"):
+        export.to_onnx(models.language_model(layers=1), tmp_path / "m.onnx", tolerance=1e-12)
+    assert (tmp_path / "m.onnx").read_text() == "before" and len(os.listdir(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "file, options, message",
+    [
+        ("m.tflite", {}, "ends in .onnx"),
+        ("m.onnx", {"opset": 15}, "at least 18"),
+        ("m.onnx", {"quantize": "int4"}, "'int8', 'float16' or None"),
+        ("m.onnx", {"padding": "left"}, '"right" or None'),
+        ("no/such/m.onnx", {}, "no folder"),
+    ],
+)
+def test_wrong_arguments_are_told(file, options, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        export.to_onnx(models.language_model("gru", layers=1), tmp_path / file, **options)
+
+
+def test_stateful_layers_are_refused(tmp_path):
+    inputs = keras.Input((None, 3), batch_size=2, name="x")
+    model = keras.Model(inputs, layers.GRU(4, stateful=True)(inputs))
+    with pytest.raises(ValueError, match="stateful"):
+        export.to_onnx(model, tmp_path / "m.onnx")
