@@ -24,7 +24,7 @@ def ask(url, signature, inputs):
 
 
 def generate(url, prompts, length, temperature=1.0, top_k=0, top_p=1.0, seed=0):
-    """The text that follows each prompt. A temperature of 0 takes the likeliest; top_k=0 and top_p=1 leave nothing out."""
+    """The text after each prompt. A temperature of 0 takes the likeliest; top_k=0 and top_p=1 leave nothing out."""
     settings = {"length": length, "temperature": temperature, "top_k": top_k, "top_p": top_p, "seed": seed}
     return ask(url, "generate_text", {"text": prompts, **settings})
 

@@ -27,6 +27,8 @@ ROOMS = (
     "training",
 )
 
+NEED_KERAS = ("cells", "diagnostics", "layers", "models", "optimizers", "recurrence")
+
 # In a checkout, `training` and `export` stand beside this folder; installed, they are inside of it.
 _checkout = pathlib.Path(__file__).resolve().parent.parent
 if (_checkout / "setup.cfg").is_file():
@@ -84,7 +86,29 @@ class _AfterKeras(importlib.abc.MetaPathFinder):
         return spec
 
 
+class _KerasFirst(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Imports Keras, and with it every room of classes, before the first room that needs it.
+
+    A room that imported Keras itself would be half made when the others are imported.
+    """
+
+    def find_spec(self, name, path=None, target=None):
+        package, _, room = name.rpartition(".")
+        if package != __name__ or room not in NEED_KERAS or "keras" in sys.modules:
+            return None
+        importlib.import_module("keras")
+        module = importlib.import_module(name)
+        self.made = module, module.__spec__
+        return importlib.util.spec_from_loader(name, self)
+
+    def create_module(self, spec):
+        return self.made[0]
+
+    def exec_module(self, module):
+        module.__spec__ = self.made[1]  # it is made already
+
+
 if "keras" in sys.modules:
     _register()
 else:
-    sys.meta_path.insert(0, _AfterKeras())
+    sys.meta_path[:0] = [_AfterKeras(), _KerasFirst()]

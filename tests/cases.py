@@ -67,6 +67,46 @@ def simple_rnn(name, **options):
     return Case(name, layers.SimpleRNN, options, equations)
 
 
+def minimal_gated_unit(name, **options):
+    def equations(x, w, states, **how):
+        result = reference.minimal_gated_unit(x, w, states[0], **how)
+        trace = {gate: result[gate] for gate in "fn"}
+        return {"output": result["output"], "states": [result["h"]], "trace": trace}
+
+    return Case(name, layers.MinimalGatedUnit, options, equations)
+
+
+def mutation(name, number, **options):
+    def equations(x, w, states, **how):
+        result = reference.mutation(number, x, w, states[0], **how)
+        trace = {gate: result[gate] for gate in "zrn"}
+        return {"output": result["output"], "states": [result["h"]], "trace": trace}
+
+    return Case(name, getattr(layers, f"MUT{number}"), options, equations)
+
+
+def clockwork(name, **options):
+    def equations(x, w, states, **how):
+        result = reference.clockwork(x, w, *states, periods=options["periods"], **how)
+        return {"output": result["output"], "states": [result["h"], result["steps"]], "trace": {}}
+
+    return Case(name, layers.ClockworkRNN, options, equations)
+
+
+def normalized(name, layer, equations, **options):
+    def as_case(x, w, states, **how):
+        result = equations(x, w, *states, **how, **options)
+        trace = {gate: result[gate] for gate in "ifgozrn" if gate in result}
+        trace |= {"c": result["cs"]} if "cs" in result else {}
+        return {
+            "output": result["output"],
+            "states": [result[state] for state in "hc" if state in result],
+            "trace": trace,
+        }
+
+    return Case(name, layer, {"layer_norm": True, **options}, as_case)
+
+
 FUNCTIONS = {
     "tanh": np.tanh,
     "relu": lambda x: np.maximum(x, 0),
@@ -99,12 +139,19 @@ CASES = [
     gru("gru-no-bias", use_bias=False),
     gru("gru-before-no-bias", reset_after=False, use_bias=False),
     simple_rnn("simple-rnn"),
+    normalized("lstm-norm", layers.LSTM, reference.normalized_lstm),
+    normalized("gru-norm", layers.GRU, reference.normalized_gru),
+    normalized("gru-before-norm", layers.GRU, reference.normalized_gru, reset_after=False),
+    normalized("simple-rnn-norm", layers.SimpleRNN, reference.normalized_simple_rnn),
+    minimal_gated_unit("minimal-gated-unit"),
+    *[mutation(f"mut{number}", number, **({} if number == 3 else {"projection": True})) for number in (1, 2, 3)],
+    clockwork("clockwork", periods=(1, 3)),
 ]  # fmt: skip
 
 # One of each mechanism, for what does not depend on the equations.
 FEW = [case for case in CASES if case.name in (
     "lstm", "lstm-peephole-ifo", "lstm-full-peephole-ifo", "lstm-coupled-peephole-fo", "lstm-fgr", "gru", "gru-before",
-    "simple-rnn",
+    "simple-rnn", "mut1", "clockwork",
 )]  # fmt: skip
 
 BATCH, TIME, FEATURES, UNITS = 6, 5, 3, 4

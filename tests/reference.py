@@ -19,6 +19,11 @@ def linear(x):
     return x
 
 
+def normalize(z):
+    """Ba et al. (2016), over the last axis."""
+    return (z - z.mean(axis=-1, keepdims=True)) / np.sqrt(z.var(axis=-1, keepdims=True) + 1e-5)
+
+
 def lstm(
     x,
     w,
@@ -156,6 +161,147 @@ def simple_rnn(x, w, h0, *, activation=np.tanh, mask=None, zero_output_for_mask=
         h = np.where(m, h_new, h)
         trace.add(m, output=h_new)
     return trace.result(mask, zero_output_for_mask) | {"h": h}
+
+
+def normalized_lstm(x, w, h0, c0, *, mask=None, zero_output_for_mask=False, reverse=False):
+    """A plain LSTM with layer normalization: of all sums of x, of all sums of h, and of the cell that is put out."""
+    x, w, mask = prepare(x, w, mask, reverse)
+    h, c = np.array(h0, "float64"), np.array(c0, "float64")
+
+    trace = Trace(["output", "i", "f", "g", "o"], h, cs=c)
+    for t in range(x.shape[1]):
+        z = w["input_gain"] * normalize(x[:, t] @ w["kernel"])
+        z = z + w["recurrent_gain"] * normalize(h @ w["recurrent_kernel"]) + w["bias"]
+        i, f, g, o = np.split(z, 4, axis=1)
+        i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+        c_new = f * c + i * g
+        h_new = o * np.tanh(w["cell_gain"] * normalize(c_new) + w["cell_bias"])
+
+        m = mask[:, t, None]
+        h, c = np.where(m, h_new, h), np.where(m, c_new, c)
+        trace.add(m, output=h_new, i=i, f=f, g=g, o=o, cs=c_new)
+    return trace.result(mask, zero_output_for_mask) | {"h": h, "c": c}
+
+
+def normalized_gru(x, w, h0, *, reset_after=True, mask=None, zero_output_for_mask=False, reverse=False):
+    x, w, mask = prepare(x, w, mask, reverse)
+    h = np.array(h0, "float64")
+    units = h.shape[1]
+    gz, gn = w["recurrent_gain"][: 2 * units], w["recurrent_gain"][2 * units :]
+    bias, recurrent_bias = w["bias"] if reset_after else (w["bias"], 0.0)
+
+    trace = Trace(["output", "z", "r", "n"], h)
+    for t in range(x.shape[1]):
+        xz, xr, xn = np.split(w["input_gain"] * normalize(x[:, t] @ w["kernel"]) + bias, 3, axis=1)
+        if reset_after:
+            y = w["recurrent_gain"] * normalize(h @ w["recurrent_kernel"]) + recurrent_bias
+            yz, yr, yn = np.split(y, 3, axis=1)
+        else:
+            yz, yr = np.split(gz * normalize(h @ w["recurrent_kernel"][:, : 2 * units]), 2, axis=1)
+        z, r = sigmoid(xz + yz), sigmoid(xr + yr)
+        if not reset_after:
+            yn = gn * normalize((r * h) @ w["recurrent_kernel"][:, 2 * units :])
+        n = np.tanh(xn + r * yn) if reset_after else np.tanh(xn + yn)
+        h_new = z * h + (1 - z) * n
+
+        m = mask[:, t, None]
+        h = np.where(m, h_new, h)
+        trace.add(m, output=h_new, z=z, r=r, n=n)
+    return trace.result(mask, zero_output_for_mask) | {"h": h}
+
+
+def normalized_simple_rnn(x, w, h0, *, mask=None, zero_output_for_mask=False, reverse=False):
+    x, w, mask = prepare(x, w, mask, reverse)
+    h = np.array(h0, "float64")
+
+    trace = Trace(["output"], h)
+    for t in range(x.shape[1]):
+        z = normalize(x[:, t] @ w["kernel"] + h @ w["recurrent_kernel"])
+        h_new = np.tanh(w["recurrent_gain"] * z + w["bias"])
+
+        m = mask[:, t, None]
+        h = np.where(m, h_new, h)
+        trace.add(m, output=h_new)
+    return trace.result(mask, zero_output_for_mask) | {"h": h}
+
+
+def minimal_gated_unit(x, w, h0, *, mask=None, zero_output_for_mask=False, reverse=False):
+    """Zhou et al. (2016). Stored in the order f, n."""
+    x, w, mask = prepare(x, w, mask, reverse)
+    h = np.array(h0, "float64")
+    W, U, b = (split(w[name], "fn", h.shape[1]) for name in ("kernel", "recurrent_kernel", "bias"))
+
+    trace = Trace(["output", "f", "n"], h)
+    for t in range(x.shape[1]):
+        f = sigmoid(x[:, t] @ W["f"] + h @ U["f"] + b["f"])
+        n = np.tanh(x[:, t] @ W["n"] + (f * h) @ U["n"] + b["n"])
+        h_new = (1 - f) * h + f * n
+
+        m = mask[:, t, None]
+        h = np.where(m, h_new, h)
+        trace.add(m, output=h_new, f=f, n=n)
+    return trace.result(mask, zero_output_for_mask) | {"h": h}
+
+
+def mutation(number, x, w, h0, *, mask=None, zero_output_for_mask=False, reverse=False):
+    """MUT1, MUT2 and MUT3 of Jozefowicz et al. (2015). Without a block for the gate that reads x, it reads x raw."""
+    x, w, mask = prepare(x, w, mask, reverse)
+    h = np.array(h0, "float64")
+    units, raw = h.shape[1], {1: "n", 2: "r", 3: ""}[number]
+    is_raw = raw and w["kernel"].shape[1] < 3 * units
+    W = split(w["kernel"], [g for g in "zrn" if not (is_raw and g == raw)], units)
+    if is_raw:
+        W[raw] = np.eye(units)
+    U = split(w["recurrent_kernel"], "rn" if number == 1 else "zrn", units)
+    b = split(w["bias"], "zrn", units)
+
+    trace = Trace(["output", "z", "r", "n"], h)
+    for t in range(x.shape[1]):
+        x_t = x[:, t]
+        if number == 1:
+            z = sigmoid(x_t @ W["z"] + b["z"])
+        elif number == 2:
+            z = sigmoid(x_t @ W["z"] + h @ U["z"] + b["z"])
+        else:
+            z = sigmoid(x_t @ W["z"] + np.tanh(h) @ U["z"] + b["z"])
+        r = sigmoid(x_t @ W["r"] + h @ U["r"] + b["r"])
+        if number == 1:
+            n = np.tanh((r * h) @ U["n"] + np.tanh(x_t @ W["n"]) + b["n"])
+        else:
+            n = np.tanh((r * h) @ U["n"] + x_t @ W["n"] + b["n"])
+        h_new = n * z + h * (1 - z)
+
+        m = mask[:, t, None]
+        h = np.where(m, h_new, h)
+        trace.add(m, output=h_new, z=z, r=r, n=n)
+    return trace.result(mask, zero_output_for_mask) | {"h": h}
+
+
+def clockwork(x, w, h0, step0, *, periods, mask=None, zero_output_for_mask=False, reverse=False):
+    """Koutnik et al. (2014), a group at a time. `step0` is (batch, units), all of a row alike, rounded."""
+    x, w, mask = prepare(x, w, mask, reverse)
+    h, steps = np.array(h0, "float64"), np.array(step0, "float64")
+    size = h.shape[1] // len(periods)
+    groups = [slice(k * size, (k + 1) * size) for k in range(len(periods))]
+    turn = np.lcm.reduce(periods)
+
+    trace = Trace(["output"], h)
+    for t in range(x.shape[1]):
+        now = np.round(steps)
+        h_new = np.array(h)
+        for k, group in enumerate(groups):
+            z = x[:, t] @ w["kernel"][:, group] + w["bias"][group]
+            for j, other in enumerate(groups):
+                if periods[j] >= periods[k]:
+                    z = z + h[:, other] @ w["recurrent_kernel"][other, group]
+            h_new[:, group] = np.where(now[:, group] % periods[k] == 0, np.tanh(z), h[:, group])
+        following = np.where(now + 1 >= turn, 0.0, now + 1)
+
+        m = mask[:, t, None]
+        h = np.where(m, h_new, h)
+        steps = np.where(m, following, steps)
+        trace.add(m, output=h_new)
+    return trace.result(mask, zero_output_for_mask) | {"h": h, "steps": steps}
 
 
 def finite_differences(f, arrays, eps=1e-6):

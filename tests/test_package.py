@@ -7,6 +7,8 @@ import time
 
 import pytest
 
+import keras_rnnlm
+
 ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -33,9 +35,20 @@ def test_classes_are_registered_in_either_order(order):
     assert python(f"{order}\nprint(keras.saving.get_registered_object({name!r}).__name__)") == "LSTM"
 
 
-def test_the_rooms_beside_the_package_are_its_rooms():
-    import keras_rnnlm
+@pytest.mark.parametrize("room", ["cells", "layers", "optimizers"])
+def test_any_room_may_be_imported_first(room):
+    code = f"""
+import keras_rnnlm.{room} as room, sys
+from keras_rnnlm import cells, layers, models, optimizers
+import keras
+assert sys.modules[room.__name__] is room and room.__spec__.origin.endswith("__init__.py")
+for name, its in (("LSTM", layers), ("LSTMCell", cells), ("LanguageModel", models), ("ClippedOptimizer", optimizers)):
+    assert keras.saving.get_registered_object(f"keras_rnnlm>{{name}}") is getattr(its, name)
+"""
+    python(code)
 
+
+def test_the_rooms_beside_the_package_are_its_rooms():
     assert keras_rnnlm.training.__name__ == "keras_rnnlm.training"
     assert keras_rnnlm.export.__name__ == "keras_rnnlm.export"
     with pytest.raises(AttributeError, match="layers, models, optimizers"):

@@ -43,7 +43,7 @@ def obstacles(cell):
     if type(cell) not in WRITERS:
         return [f"ONNX has no operator for {type(cell).__name__}"]
     functions = {"activation": cell.activation}
-    reasons = []
+    reasons = ["zoneout"] * any(cell.zoneout_rates()) + ["layer_norm"] * bool(cell.layer_norm)
     if isinstance(cell, (LSTMCell, GRUCell)):
         functions["recurrent_activation"] = cell.recurrent_activation
     if isinstance(cell, LSTMCell):

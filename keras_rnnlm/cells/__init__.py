@@ -1,8 +1,21 @@
 """The recurrences: one a file, its equations and nothing else."""
 
+from keras_rnnlm.cells.clockwork import ClockworkRNNCell
 from keras_rnnlm.cells.gru import GRUCell
 from keras_rnnlm.cells.lstm import LSTMCell
+from keras_rnnlm.cells.minimal_gated_unit import MinimalGatedUnitCell
+from keras_rnnlm.cells.mutations import MUT1Cell, MUT2Cell, MUT3Cell
 from keras_rnnlm.cells.recurrent_cell import RecurrentCell
 from keras_rnnlm.cells.simple_rnn import SimpleRNNCell
 
-__all__ = ["GRUCell", "LSTMCell", "RecurrentCell", "SimpleRNNCell"]
+__all__ = [
+    "ClockworkRNNCell",
+    "GRUCell",
+    "LSTMCell",
+    "MUT1Cell",
+    "MUT2Cell",
+    "MUT3Cell",
+    "MinimalGatedUnitCell",
+    "RecurrentCell",
+    "SimpleRNNCell",
+]

@@ -55,10 +55,15 @@ class LSTMCell(RecurrentCell):
         output_activation: the function in h' = o*tanh(c'). Absent, it is `activation`; None is the identity.
         gate_recurrence: every gate also reads the previous step's gates (i@R + f@R + o@R, Greff's FGR). The states
             are then h, c and the gates.
+        layer_norm: normalize the sums of all gates, those of x and those of h each by itself, and the cell where the
+            output reads it (Ba et al. 2016): z = gx*norm(x@W) + gh*norm(h@U) + b, h' = o*tanh(gc*norm(c') + bc).
+        zoneout, zoneout_cell: fractions of h and of c that keep their values at a step, in training; outside of it,
+            what that gives in the mean. The output is made of the new cell, before it is held.
         peephole_initializer, peephole_regularizer, peephole_constraint: for the peephole weights.
 
     The weights are `kernel`, `recurrent_kernel`, `bias`, then `peephole_i`, `peephole_f`, `peephole_o`, those that
-    exist, then `gate_recurrent_kernel`. Columns are in the order i, f, g, o.
+    exist, then `gate_recurrent_kernel`, then `input_gain`, `recurrent_gain`, `cell_gain`, `cell_bias`. Columns are in
+    the order i, f, g, o.
 
     >>> cell = LSTMCell(4, peephole="io", open_gates="f")
     >>> output, (h, c) = cell(np.ones((2, 3)), [np.zeros((2, 4)), np.zeros((2, 4))])
@@ -75,6 +80,8 @@ class LSTMCell(RecurrentCell):
         "open_gates": "",
         "output_activation": SAME,
         "gate_recurrence": False,
+        "layer_norm": False,
+        "zoneout_cell": 0.0,
         "peephole_initializer": "zeros",
         "peephole_regularizer": None,
         "peephole_constraint": None,
@@ -82,7 +89,12 @@ class LSTMCell(RecurrentCell):
 
     def step(self, dot, x, states, p):
         h, c, *before = states
-        z = dict(zip(self.gates, self.by_gate(dot(h, "recurrent_kernel", x))))
+        if self.layer_norm:
+            z = p["input_gain"] * self.normalize(x) + p["recurrent_gain"] * self.normalize(dot(h, "recurrent_kernel"))
+            z = z + p["bias"] if self.use_bias else z
+        else:
+            z = dot(h, "recurrent_kernel", x)
+        z = dict(zip(self.gates, self.by_gate(z)))
         if self.gate_recurrence:
             r = self.by_gate(dot(ops.concatenate(before, axis=-1), "gate_recurrent_kernel"))
             z |= {name: z[name] + y for name, y in zip(self.real_gates, r)}
@@ -100,7 +112,7 @@ class LSTMCell(RecurrentCell):
         g = self.activation(z["g"])
         c = f * c + i * g
         o = gate("o", c)
-        h = o * self.squash(c)
+        h = o * self.squash(p["cell_gain"] * self.normalize(c) + p["cell_bias"] if self.layer_norm else c)
         dot.note(i=i, f=f, g=g, o=o, c=c, h=h)
         return h, c, *[{"i": i, "f": f, "o": o}[name] for name in self.real_gates if self.gate_recurrence]
 
@@ -125,6 +137,7 @@ class LSTMCell(RecurrentCell):
                 "`gate_recurrence` has no gate to read, since all are open: pass False, or drop one from `open_gates`. "
                 f"Received: gate_recurrence={self.gate_recurrence!r}, open_gates={self.open_gates!r}"
             )
+        self.only_adds_x = not self.layer_norm
         self.squash = self.activation if self.output_activation == SAME else self.output_activation
 
     def _peepholes(self, missing):
@@ -144,10 +157,13 @@ class LSTMCell(RecurrentCell):
                 raise ValueError(f"{why}, so {gate} has nothing to read. {way}. Received: peephole={self.peephole!r}")
         return names
 
+    def zoneout_rates(self):
+        return [self.zoneout, self.zoneout_cell] + [0.0] * (self.number_of_states - 2)
+
     fused_kernel = "lstm"
 
     def beyond_cudnn(self):
-        names = ("coupled", "open_gates", "gate_recurrence")
+        names = ("coupled", "open_gates", "gate_recurrence", "layer_norm")
         reasons = ["peephole"] * bool(self.peepholes) + [name for name in names if getattr(self, name)]
         if self.squash is not self.activation:
             reasons.append("an output_activation of its own")
@@ -164,6 +180,13 @@ class LSTMCell(RecurrentCell):
         if self.gate_recurrence:
             width = len(self.real_gates) * self.units
             self.declare("gate_recurrent_kernel", (width, width), "recurrent")
+        if self.layer_norm:
+            for name in ("input", "recurrent"):
+                self.declare_norm(name, len(self.gates) * self.units)
+            self.declare_norm("cell", self.units, bias=True)
+
+    def input_bias(self, w):
+        return None if self.layer_norm else w.get("bias")
 
     def initialize_bias(self, shape, dtype=None):
         if "f" not in self.gates or not self.unit_forget_bias:
@@ -179,7 +202,10 @@ class LSTMCell(RecurrentCell):
         return super().kernels(w) | {name: w[name] for name in names}
 
     def parameters(self, w):
-        return {f"peephole_{name}": w[f"peephole_{name}"] for name in self.peepholes if self.diagonal}
+        names = [f"peephole_{name}" for name in self.peepholes if self.diagonal]
+        if self.layer_norm:
+            names += ["input_gain", "recurrent_gain", "cell_gain", "cell_bias"] + ["bias"] * self.use_bias
+        return {name: w[name] for name in names}
 
     @classmethod
     def variant(cls, name, units, **kwargs):

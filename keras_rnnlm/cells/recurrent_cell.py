@@ -40,7 +40,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     """
 
     like = keras.layers.SimpleRNNCell  # the arguments, and their order, are those of this Keras cell
-    options = {}  # our own arguments, by keyword only
+    options = {"zoneout": 0.0}  # our own arguments, by keyword only
     gates = ""
     number_of_states = 1
     only_adds_x = False  # a step that only adds x, whole, to one product, `dot(h, name, x)`, may say so: it is faster
@@ -66,8 +66,8 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
             self.units = int(self.units)  # a numpy integer has no place in a saved configuration
         if type(self.units) is not int or self.units <= 0:
             raise ValueError(f"`units` is the width of the state: a positive integer. Received: units={self.units!r}")
-        for name in ("dropout", "recurrent_dropout"):
-            rate = getattr(self, name)
+        for name in ("dropout", "recurrent_dropout", "zoneout", "zoneout_cell"):
+            rate = getattr(self, name, 0)
             if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
                 raise ValueError(f"`{name}` is a fraction, from 0 to 1. Received: {name}={rate!r}")
         self.seed_generator = keras.random.SeedGenerator(seed=self.seed)
@@ -94,6 +94,25 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         """
         raise NotImplementedError(f"{type(self).__name__} has no `step`: write its equations there.")
 
+    def zoneout_rates(self):
+        """For each state, the fraction of its units that keeps its value at a step, in training."""
+        return [self.zoneout] + [0.0] * (self.number_of_states - 1)
+
+    def expect_zoneout(self, step):
+        """The step outside of training: what zoneout gives in the mean."""
+        rates = self.zoneout_rates()
+
+        def mixed(dot, x, states, p):
+            new = step(dot, x, states, p)
+            return [rate * s + (1 - rate) * n if rate else n for rate, s, n in zip(rates, states, new)]
+
+        return mixed if any(rates) else step
+
+    def zoneout_masks(self, shape):
+        """For each state, where it takes its new value: booleans of a shape that ends in units."""
+        seed = self.seed_generator
+        return [keras.random.uniform(shape, dtype="float32", seed=seed) >= rate for rate in self.zoneout_rates()]
+
     fused_kernel = None  # the name of the backend's own kernel
 
     def beyond_cudnn(self):
@@ -115,11 +134,20 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
 
     # The weights
 
+    @property
+    def kernel_gates(self):
+        """The gates that have a block of columns in `kernel`: all, unless a subclass says otherwise."""
+        return self.gates
+
+    @property
+    def recurrent_gates(self):
+        """The gates that have a block of columns in `recurrent_kernel`."""
+        return self.gates
+
     def build(self, input_shape):
-        width = len(self.gates) * self.units
         self.declared = []
-        self.declare("kernel", (input_shape[-1], width), "kernel")
-        self.declare("recurrent_kernel", (self.units, width), "recurrent")
+        self.declare("kernel", (input_shape[-1], len(self.kernel_gates) * self.units), "kernel")
+        self.declare("recurrent_kernel", (self.units, len(self.recurrent_gates) * self.units), "recurrent")
         if self.use_bias:
             self.declare("bias", self.bias_shape(), "bias", self.initialize_bias)
         else:
@@ -150,17 +178,24 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         setattr(self, name, variable)
         self.declared.append(name)
 
+    def declare_norm(self, name, width, bias=False):
+        """Adds the gain of a layer normalization, ones at first, and its bias where it has one."""
+        for what, initial in (("gain", "ones"), ("bias", "zeros"))[: 1 + bias]:
+            setattr(self, f"{name}_{what}", self.add_weight(name=f"{name}_{what}", shape=(width,), initializer=initial))
+            self.declared.append(f"{name}_{what}")
+
     def read_weights(self):
         """The weights as tensors, by name, in the dtype of the computation."""
         return {name: ops.cast(getattr(self, name), self.compute_dtype) for name in self.declared}
 
     def products(self):
         """Which gates' columns of the recurrent kernel each product of the step reads."""
-        return {"recurrent_kernel": self.gates}
+        return {"recurrent_kernel": self.recurrent_gates}
 
     def kernels(self, w):
         """The matrices that `dot` reads, from the weights `w`."""
-        return {name: self.columns(w["recurrent_kernel"], gates) for name, gates in self.products().items()}
+        kernel, stored = w["recurrent_kernel"], self.recurrent_gates
+        return {name: self.columns(kernel, gates, stored) for name, gates in self.products().items()}
 
     def parameters(self, w):
         """The vectors that the step itself reads, from the weights `w`."""
@@ -169,12 +204,19 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     def input_bias(self, w):
         return w.get("bias")
 
-    def columns(self, matrix, gates):
-        """The columns of neighbouring gates."""
-        if gates == self.gates:
+    def columns(self, matrix, gates, stored=None):
+        """The columns of neighbouring gates, of a matrix with a block for each of `stored`: of all, by default."""
+        stored = self.gates if stored is None else stored
+        if gates == stored:
             return matrix
-        start = self.gates.index(gates)
+        start = stored.index(gates)
         return matrix[..., start * self.units : (start + len(gates)) * self.units]
+
+    @staticmethod
+    def normalize(z):
+        """Mean 0 and variance 1 over the last axis."""
+        z = z - ops.mean(z, axis=-1, keepdims=True)
+        return z * ops.rsqrt(ops.mean(z * z, axis=-1, keepdims=True) + 1e-5)
 
     def by_gate(self, z):
         """Splits (..., gates * units) into a tensor a gate."""
@@ -186,18 +228,18 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         """`inputs @ kernel + bias`, for one step or for all; `mask` drops inputs, one mask or one for each gate."""
         inputs = ops.cast(inputs, w["kernel"].dtype)
         if isinstance(mask, (list, tuple)):
-            blocks = [self.columns(w["kernel"], gate) for gate in self.gates]
+            blocks = [self.columns(w["kernel"], gate, self.kernel_gates) for gate in self.kernel_gates]
             x = ops.concatenate([ops.matmul(inputs * m, block) for m, block in zip(mask, blocks)], axis=-1)
         else:
             x = ops.matmul(inputs if mask is None else inputs * mask, w["kernel"])
         bias = self.input_bias(w)
         return x if bias is None else x + bias
 
-    def recurrence(self, w, recurrent_mask=None):
+    def recurrence(self, w, recurrent_mask=None, training=False):
         """What `recurrence.run` needs: the step, and the kernels, parameters and constants that it reads."""
         kernels, parameters = self.kernels(w), self.parameters(w)
         if recurrent_mask is None:
-            return self.step, kernels, parameters, {}
+            return self.step if training else self.expect_zoneout(self.step), kernels, parameters, {}
         masks = {f"mask_{gate}": mask for gate, mask in zip(self.gates, recurrent_mask)}
         products = self.products()
         for name, gates in products.items():
@@ -208,7 +250,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         def step(dot, x, states, p):
             return self.step(DroppedDot(dot, products, p), x, states, p)
 
-        return step, kernels, parameters, masks
+        return step if training else self.expect_zoneout(step), kernels, parameters, masks
 
     def call(self, inputs, states, training=False):
         """One step: `(inputs, states) -> (output, new states)`, as keras.layers.RNN asks of a cell."""
@@ -223,10 +265,13 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         mask = self.get_dropout_mask(inputs) if training and self.dropout else None
         recurrent_mask = self.get_recurrent_dropout_mask(states[0]) if training and self.recurrent_dropout else None
         w = self.read_weights()
-        step, kernels, parameters, constants = self.recurrence(w, recurrent_mask)
+        step, kernels, parameters, constants = self.recurrence(w, recurrent_mask, training)
         p = {name: ops.cast(value, dtype) for name, value in (parameters | constants).items()}
         x = ops.cast(self.project(inputs, w, mask), dtype)
         new = step(Dot(kernels, dtype), x, tuple(ops.cast(state, dtype) for state in states), p)
+        if training and any(self.zoneout_rates()):
+            masks = self.zoneout_masks(ops.shape(new[0]))
+            new = [ops.where(m, n, ops.cast(s, dtype)) for m, n, s in zip(masks, new, states)]
         output = ops.cast(new[0], self.compute_dtype)
         new = [ops.cast(n, state.dtype) for n, state in zip(new, states)]
         return output, new[0] if alone else new

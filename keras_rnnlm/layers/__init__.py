@@ -1,10 +1,25 @@
 """Cells run over time."""
 
+from keras_rnnlm.layers.clockwork import ClockworkRNN
 from keras_rnnlm.layers.gru import GRU
 from keras_rnnlm.layers.lstm import LSTM
+from keras_rnnlm.layers.minimal_gated_unit import MinimalGatedUnit
+from keras_rnnlm.layers.mutations import MUT1, MUT2, MUT3
 from keras_rnnlm.layers.recurrent import Recurrent
 from keras_rnnlm.layers.simple_rnn import SimpleRNN
 from keras_rnnlm.layers.stack import RecurrentStack
 from keras_rnnlm.layers.vocabulary import VocabularyLogits
 
-__all__ = ["GRU", "LSTM", "Recurrent", "RecurrentStack", "SimpleRNN", "VocabularyLogits"]
+__all__ = [
+    "GRU",
+    "LSTM",
+    "MUT1",
+    "MUT2",
+    "MUT3",
+    "ClockworkRNN",
+    "MinimalGatedUnit",
+    "Recurrent",
+    "RecurrentStack",
+    "SimpleRNN",
+    "VocabularyLogits",
+]

@@ -16,6 +16,8 @@ def obstacles(layer, mask=None):
         reasons.append("unroll=True")
     if layer.return_trace:
         reasons.append("return_trace=True")
+    if any(cell.zoneout_rates()):
+        reasons.append("zoneout")
     if cell.recurrent_dropout:
         reasons.append("recurrent_dropout")
     if mask is not None:

@@ -142,10 +142,14 @@ class Recurrent(keras.layers.RNN):
         if training and cell.recurrent_dropout:
             like = ops.cast(states[0], self.compute_dtype)
             tensors["recurrent_dropout"] = cell._create_dropout_mask(like, cell.recurrent_dropout)
+        zoned = bool(training) and any(cell.zoneout_rates())
+        if zoned:
+            masks = cell.zoneout_masks((*ops.shape(sequences)[:2], cell.units))
+            mask = masks if mask is None else [ops.logical_and(m, mask) for m in masks]
         if mask is not None:
             tensors["mask"] = mask
         time = ops.shape(sequences)[1]
-        settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.plain_autodiff.get())
+        settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.plain_autodiff.get(), zoned)
         program = self._programs.get(settings, lambda: self._program(*settings))
         # XLA cannot hand the lists of TensorFlow's own loop gradient from one compiled region to another, and what is
         # compiled as a whole needs no region.
@@ -159,7 +163,7 @@ class Recurrent(keras.layers.RNN):
             trace = {name: value[:, :time] for name, value in trace.items()}
         return output, states, trace
 
-    def _program(self, return_sequences, unroll, return_trace, plain):
+    def _program(self, return_sequences, unroll, return_trace, plain, zoned):
         """The loop as a function of tensors alone."""
         cell = self.cell
 
@@ -174,7 +178,7 @@ class Recurrent(keras.layers.RNN):
                 projection = {name: w[name] for name in ("kernel", "bias") if name in w}
             else:
                 x = cell.project(x, w, tensors.get("dropout"))
-            step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"))
+            step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"), zoned)
             sequences, states, notes = recurrence.run(
                 step,
                 x,
@@ -183,7 +187,7 @@ class Recurrent(keras.layers.RNN):
                 parameters,
                 constants,
                 projection=projection,
-                mask=None if mask is None else time_major(mask),
+                mask=None if mask is None else keras.tree.map_structure(time_major, mask),
                 length=tensors.get("length"),
                 emit=(0,) if return_sequences else (),
                 unroll=unroll,

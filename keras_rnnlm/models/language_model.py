@@ -291,6 +291,8 @@ class LanguageModel(keras.Model):
     def fit(self, x=None, *args, **kwargs):
         self._carry("train_function", x)
         self._carry("test_function", kwargs.get("validation_data"))
+        if hasattr(x, "element_spec") and len(args) < 8:
+            kwargs.setdefault("shuffle", False)  # a dataset has its order, and Keras warns of its own default
         callbacks = kwargs.get("callbacks")
         if isinstance(self.optimizer, ClippedOptimizer) and not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = keras.tree.flatten(callbacks or [])

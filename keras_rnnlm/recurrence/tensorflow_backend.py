@@ -137,7 +137,7 @@ def padding(sequences, mask):
     more = -time % step
     padded = {"sequences": tf.pad(sequences, [(0, 0), (0, more), (0, 0)]), "length": time}
     if mask is not None:
-        padded["mask"] = tf.pad(mask, [(0, 0), (0, more), (0, 0)])
+        padded["mask"] = tree.map_structure(lambda m: tf.pad(m, [(0, 0), (0, more), (0, 0)]), mask)
     return padded
 
 

@@ -42,7 +42,8 @@ def run(
         constants: dict of tensors that take no gradient, such as dropout masks.
         projection: dict of `kernel` and, where there is one, `bias`. Then `x` holds the raw inputs, and the step, which
             may only add its x to a product, sees `inputs @ kernel + bias`, computed one step at a time.
-        mask: booleans, (time, batch, 1). Where False, the states are held.
+        mask: booleans, (time, batch, 1). Where False, the states are held. Or a list of a mask for each state, (time,
+            batch, units): a state may hold some of its units.
         length: scalar, how many time steps to run. What lies beyond is padding, and comes out as zeros.
         emit: which of the states to return as sequences.
         unroll: write the loop out.
@@ -115,7 +116,7 @@ def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
             x = x + cast(args["projection"]["bias"], dtype) if "bias" in args["projection"] else x
         new = [cast(state, dtype) for state in step(dot, x, states, p)]
         if "mask" in inputs:
-            new = [ops.where(inputs["mask"], n, s) for n, s in zip(new, states)]
+            new = [ops.where(m, n, s) for m, n, s in zip(_masks(inputs["mask"], states), new, states)]
         out = {"emitted": [cast(new[i], inputs["x"].dtype) for i in emit]}
         if keep:
             out |= {"before": list(states), "kept": dot.kept}
@@ -165,8 +166,9 @@ def _backward(step, args, fixed, out, cotangents, emit, unroll):
             d = [a + cast(cotangent, dtype) if j == i else a for j, a in enumerate(d)]
         held = None
         if "mask" in inputs:
-            held = [ops.where(inputs["mask"], ops.zeros_like(a), a) for a in d]
-            d = [ops.where(inputs["mask"], a, ops.zeros_like(a)) for a in d]
+            masks = _masks(inputs["mask"], d)
+            held = [ops.where(m, ops.zeros_like(a), a) for m, a in zip(masks, d)]
+            d = [ops.where(m, a, ops.zeros_like(a)) for m, a in zip(masks, d)]
 
         outputs, pull = backend.vjp(outputs_of, (inputs["x"], inputs["before"], inputs["kept"], own))
         d = d + [None] * (len(outputs) - len(d))
@@ -229,6 +231,11 @@ def _backward(step, args, fixed, out, cotangents, emit, unroll):
     if "bias" in args["projection"]:
         projection["bias"] = cast(ops.sum(cast(dx, dtype), axis=(0, 1)), kernel.dtype)
     return {"x": ops.matmul(dx, ops.transpose(kernel)), "projection": projection, **gradients}
+
+
+def _masks(mask, states):
+    """A mask for each state."""
+    return list(mask) if isinstance(mask, (list, tuple)) else [mask] * len(states)
 
 
 def _product_over_time(operand, dy):

@@ -68,6 +68,7 @@ def test_the_gradient_equals_finite_differences_of_the_reference(case):
         dict(return_state=True, go_backwards=True),
         dict(return_sequences=True, zero_output_for_mask=True),
         dict(return_sequences=True, recurrent_dropout=0.4, dropout=0.3, seed=5),
+        dict(return_sequences=True, return_state=True, zoneout=0.4, seed=5),
     ],
     ids=lambda how: "-".join(how),
 )

@@ -1,0 +1,150 @@
+"""How fast an exported language model takes a step: ONNX and LiteRT beside PyTorch and Keras's own ONNX export.
+
+    python benchmarks/inference.py [--units 650] [--layers 2] [--vocabulary 10000] [--threads 2] [--rounds 15] [--json]
+
+One token of one text at a time, the states handed in and out: what writing text costs. All are measured in turn, round
+after round, so that a noisy machine is noisy for all of them; the median of each is told, and how many times as fast as
+PyTorch's LSTM it is. The networks are plain LSTMs, but for the peephole LSTMs, which PyTorch does not have.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import statistics
+import tempfile
+import time
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+import keras
+import numpy as np
+from keras_rnnlm.export import runtime
+
+from keras_rnnlm import cells, export, models
+
+
+def exported(options, folder):
+    """Steps of our exports, by name."""
+    found = {}
+    for name, cell_options in (("", None), (", peepholes", {"peephole": True})):
+        model = models.LanguageModel(options.vocabulary, options.units, options.layers, cell_options=cell_options)
+        for quantize in (None, "int8"):
+            label = f"{quantize or 'float32'}{name}"
+            export.to_onnx(model, folder / "m.onnx", quantize=quantize)
+            found[f"ONNX {label}"] = stepper(folder / "m.onnx", options.threads)
+            if not name:
+                export.to_litert(model, folder / "m.tflite", quantize=quantize)
+                found[f"LiteRT {label}"] = stepper(folder / "m.tflite", options.threads)
+        found[f"Keras{name}"] = keras_stepper(model)
+    return found
+
+
+def stepper(path, threads):
+    model = runtime.load(path, threads=threads)
+    states = model.initial_states(1)
+
+    def run():
+        nonlocal states
+        _, states = model.step(np.zeros(1, "int32"), states)
+
+    return run
+
+
+def keras_stepper(model):
+    step, states = model._compiled_step(), model.initial_states(1)
+
+    def run():
+        nonlocal states
+        _, states = step(np.zeros(1, "int32"), states)
+        np.asarray(states[0])
+
+    return run
+
+
+def keras_export(options, folder):
+    """A peephole cell in keras.layers.RNN, as Keras's own `model.export(format="onnx")` writes it."""
+    import onnxruntime
+
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x, inputs, outputs = keras.layers.Embedding(options.vocabulary, options.units)(tokens), [tokens], []
+    for k in range(options.layers):
+        given = [keras.Input((options.units,), name=f"{letter}_{k}") for letter in "hc"]
+        rnn = keras.layers.RNN(cells.LSTMCell(options.units, peephole=True), return_sequences=True, return_state=True)
+        x, *after = rnn(x, initial_state=given)
+        inputs, outputs = inputs + given, outputs + after
+    model = keras.Model(inputs, [keras.layers.Dense(options.vocabulary)(x), *outputs])
+    zeros = [np.zeros((1, options.units), "float32") for _ in outputs]
+    model([np.zeros((1, 1), "int32"), *zeros])
+    model.export(folder / "keras.onnx", format="onnx", verbose=False, opset_version=18)
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads, settings.log_severity_level = options.threads, 3
+    session = onnxruntime.InferenceSession(folder / "keras.onnx", settings)
+    names = [value.name for value in session.get_inputs()]
+    states = zeros
+
+    def run():
+        nonlocal states
+        _, *states = session.run(None, dict(zip(names, [np.zeros((1, 1), "int32"), *states])))
+
+    return {"Keras's ONNX, peepholes": run}
+
+
+def torch_steps(options):
+    try:
+        import torch
+    except ImportError:
+        return {}
+    torch.set_num_threads(options.threads)
+    embedding = torch.nn.Embedding(options.vocabulary, options.units)
+    lstm = torch.nn.LSTM(options.units, options.units, options.layers, batch_first=True).eval()
+    head = torch.nn.Linear(options.units, options.vocabulary)
+    states = [torch.zeros(options.layers, 1, options.units) for _ in range(2)]
+
+    def run():
+        nonlocal states
+        with torch.inference_mode():
+            x, states = lstm(embedding(torch.zeros(1, 1, dtype=torch.long)), states)
+            head(x)
+
+    return {"PyTorch": run}
+
+
+def measure(steps, rounds, calls=20):
+    for step in steps.values():
+        step()
+    times = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            start = time.perf_counter()
+            for _ in range(calls):
+                step()
+            times[name].append((time.perf_counter() - start) / calls)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--units", type=int, default=650)
+    parser.add_argument("--layers", type=int, default=2)
+    parser.add_argument("--vocabulary", type=int, default=10_000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    keras.utils.set_random_seed(0)
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        steps = {**torch_steps(options), **exported(options, folder), **keras_export(options, folder)}
+        found = measure(steps, options.rounds)
+    if options.json:
+        print(json.dumps(found))
+        return
+    base = found.get("PyTorch")
+    for name, seconds in found.items():
+        ratio = "" if base is None else f"{base / seconds:>8.2f} times PyTorch"
+        print(f"{name:<26}{seconds * 1e3:>9.3f} ms{ratio}")
+
+
+if __name__ == "__main__":
+    main()

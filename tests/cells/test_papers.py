@@ -1,0 +1,119 @@
+"""What the papers say of their networks, beside the equations."""
+
+import numpy as np
+import pytest
+
+from keras_rnnlm import layers, models
+from tests import reference
+from tests.support import numpy
+
+
+def randomized(layer, features, seed=0):
+    layer.build((None, None, features))
+    rng = np.random.default_rng(seed)
+    layer.set_weights([rng.normal(size=weight.shape) * 0.5 for weight in layer.weights])
+    return layer
+
+
+def test_a_clockwork_group_changes_at_its_ticks_only():
+    periods, units = (1, 2, 5), 6
+    layer = randomized(layers.ClockworkRNN(units, periods=periods, return_sequences=True), 3)
+    h = numpy(layer(np.random.default_rng(1).normal(size=(2, 23, 3))))
+    changes = np.abs(np.diff(h, axis=1)).max(axis=0) > 0  # (22, units): at steps 1, 2, ...
+    for group, period in enumerate(periods):
+        wanted = np.arange(1, 23) % period == 0
+        for unit in (2 * group, 2 * group + 1):
+            np.testing.assert_array_equal(changes[:, unit], wanted)
+
+
+def test_a_slow_clockwork_group_does_not_hear_a_fast_one():
+    layer = randomized(layers.ClockworkRNN(4, periods=(1, 2), return_sequences=True), 3)
+    x = np.random.default_rng(1).normal(size=(1, 9, 3))
+    before = numpy(layer(x))
+    kernel, *rest = layer.get_weights()
+    kernel[:, :2] += 1  # what the fast group reads
+    layer.set_weights([kernel, *rest])
+    after = numpy(layer(x))
+    assert np.abs(after - before)[..., :2].min() > 0
+    np.testing.assert_array_equal(after[..., 2:], before[..., 2:])
+
+
+def test_the_clock_is_carried_from_window_to_window():
+    layer = randomized(layers.ClockworkRNN(4, periods=(2, 3), return_sequences=True, return_state=True), 3)
+    x = np.random.default_rng(1).normal(size=(2, 11, 3))
+    whole, *_ = layer(x)
+    first, *states = layer(x[:, :5])
+    second, *states = layer(x[:, 5:], initial_state=states)
+    np.testing.assert_allclose(np.concatenate([numpy(first), numpy(second)], axis=1), numpy(whole), atol=1e-6)
+    assert np.unique(numpy(states[1])).tolist() == [11 % 6]
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_mutation_reads_its_input_as_it_comes(number):
+    layer = randomized(getattr(layers, f"MUT{number}")(3, return_sequences=True), 3)
+    assert layer.cell.kernel.shape == (3, 6)
+    weights = {weight.name: numpy(weight) for weight in layer.weights}
+    x = np.random.default_rng(1).normal(size=(2, 5, 3))
+    wanted = reference.mutation(number, x, weights, np.zeros((2, 3)))["output"]
+    np.testing.assert_allclose(numpy(layer(x.astype("float32"))), wanted, atol=1e-5)
+    with pytest.raises(ValueError, match="must be equally wide.*projection=True"):
+        getattr(layers, f"MUT{number}")(4)(x)
+
+
+@pytest.mark.parametrize("periods", [(), (2, 1), (1, 1), (0, 1), (1, 2, 3), "12", (1.5, 2)])
+def test_wrong_periods_are_told(periods):
+    with pytest.raises(ValueError, match="periods"):
+        layers.ClockworkRNN(4, periods=periods)
+
+
+@pytest.mark.parametrize("cell", ["MinimalGatedUnit", "MUT1", "MUT2", "MUT3", "ClockworkRNN"])
+def test_a_language_model_of_any_cell_steps_as_it_reads(cell):
+    options = {"periods": (1, 2)} if cell == "ClockworkRNN" else None
+    model = models.LanguageModel(11, units=4, layers=2, cell=getattr(layers, cell), cell_options=options)
+    tokens = np.random.default_rng(0).integers(0, 11, (2, 6))
+    wanted = numpy(model(tokens))
+    states = model.initial_states(2)
+    for t in range(6):
+        logits, states = model.step(tokens[:, t], states)
+        np.testing.assert_allclose(numpy(logits), wanted[:, t], atol=1e-5)
+
+
+def test_zoneout_at_rate_one_copies_the_states():
+    layer = randomized(layers.LSTM(4, zoneout=1.0, zoneout_cell=1.0, return_sequences=True, return_state=True), 3)
+    rng = np.random.default_rng(1)
+    states = [rng.normal(size=(2, 4)).astype("float32") for _ in range(2)]
+    for training in (True, False):
+        output, *after = layer(rng.normal(size=(2, 5, 3)), initial_state=states, training=training)
+        for got, wanted in zip(after, states):
+            np.testing.assert_allclose(numpy(got), wanted, atol=1e-6)
+        np.testing.assert_allclose(numpy(output), np.repeat(states[0][:, None], 5, axis=1), atol=1e-6)
+
+
+def test_zoneout_holds_some_units_and_computes_the_others():
+    layer = randomized(layers.LSTM(50, peephole=True, zoneout=0.3, zoneout_cell=0.6, return_state=True, seed=1), 3)
+    plain = randomized(layers.LSTM(50, peephole=True, return_state=True), 3)
+    rng = np.random.default_rng(1)
+    x, states = rng.normal(size=(40, 1, 3)), [rng.normal(size=(40, 50)).astype("float32") for _ in range(2)]
+    wanted = [numpy(state) for state in plain(x, initial_state=states)[1:]]
+    got = [numpy(state) for state in layer(x, initial_state=states, training=True)[1:]]
+    mean = [numpy(state) for state in layer(x, initial_state=states)[1:]]
+    for rate, new, old, value, expected in zip((0.3, 0.6), wanted, states, got, mean):
+        is_held = np.isclose(value, old, atol=1e-6)
+        assert np.mean(is_held) == pytest.approx(rate, abs=0.05)
+        np.testing.assert_allclose(value[~is_held], new[~is_held], atol=1e-6)
+        np.testing.assert_allclose(expected, rate * old + (1 - rate) * new, atol=1e-6)
+
+
+def test_zoneout_leaves_masked_steps_and_the_rest_of_keras_alone():
+    layer = randomized(layers.GRU(4, zoneout=0.5, return_sequences=True, return_state=True), 3)
+    x = np.random.default_rng(1).normal(size=(2, 6, 3))
+    mask = np.array([[1, 1, 0, 0, 0, 0], [0] * 6], "bool")
+    output, h = layer(x, mask=mask, training=True)
+    np.testing.assert_array_equal(numpy(output)[0, 2:], np.repeat(numpy(h)[:1], 4, axis=0))
+    assert not numpy(h)[1].any()
+    cell = layer.cell  # alone, as keras.layers.RNN runs it
+    stepped, (state,) = cell(x[:, 0], [np.ones((2, 4), "float32")])
+    whole = layer(x[:, :1], initial_state=[np.ones((2, 4), "float32")])[0]
+    np.testing.assert_allclose(numpy(stepped), numpy(whole)[:, 0], atol=1e-6)
+    with pytest.raises(ValueError, match="`zoneout` is a fraction"):
+        layers.GRU(4, zoneout=1.5)
