@@ -62,8 +62,8 @@ class Interface:
         specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in self.inputs}
         return tf.function(lambda given: self.call(given), input_signature=[specs], autograph=False)
 
-    def example(self, rng, batch, time, padding=None):
-        """Random inputs: of every row but the first, with padding, the end is zeros."""
+    def example(self, rng, batch, time, padding=None, from_zeros=False):
+        """Random inputs: of every row but the first, with padding, the end is zeros; states are zeros if asked for."""
         found = {}
         for tensor in self.inputs:
             shape = [size if size is not None else batch if k == 0 else time for k, size in enumerate(tensor.shape)]
@@ -72,7 +72,8 @@ class Interface:
             elif tensor.dtype == "bool":
                 value = rng.random(shape) < 0.5
             else:
-                value = rng.normal(size=shape) * (0.5 if tensor.name in {state.name for state in self.states} else 1)
+                is_state = tensor.name in {state.name for state in self.states}
+                value = rng.normal(size=shape) * ((0 if from_zeros else 0.5) if is_state else 1)
             if padding == "right" and len(shape) > 1 and tensor.shape[1] is None:
                 for row in range(1, batch):
                     value[row, rng.integers(1, time + 1) :] = 0

@@ -8,7 +8,7 @@ import warnings
 
 import keras
 import numpy as np
-from keras_rnnlm.export import artifacts, parity
+from keras_rnnlm.export import artifacts, parity, tied_tables
 from keras_rnnlm.export.interface import interface_of
 
 from keras_rnnlm.cells.dot import Dot, state_dtype
@@ -45,10 +45,10 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
             raise ValueError(f"LiteRT alone has no {', '.join(foreign)}, which the model needs")
         partial.write_bytes(content)
         score, step = runners(partial, interface)
-        measured = parity.measure(interface, score, tokens=tokens)
+        measured = parity.measure(interface, score, quantize, tokens=tokens)
         artifacts.raise_unless_equal(measured, quantize, "LiteRT file", tolerance)
         if step is not None:
-            stepwise = parity.measure(interface, parity.by_steps(interface, step), cases=((1, 1), (2, 9)))
+            stepwise = parity.measure(interface, parity.by_steps(interface, step), quantize, cases=((1, 1), (2, 9)))
             artifacts.raise_unless_equal(stepwise, quantize, "LiteRT file's `step`", tolerance)
             measured = parity.worse(measured, stepwise)
     return artifacts.Exported(path, "litert", quantize, artifacts.size(path), found, measured)
@@ -73,10 +73,11 @@ def convert(interface, quantize=None):
         if quantize == "float16":
             converter.target_spec.supported_types = [tf.float16]
         try:
-            return converter.convert()
+            content = converter.convert()
         except Exception as error:  # of MLIR, many lines long
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ValueError(f"LiteRT's converter refuses the model: {reason[:500]}") from error
+    return tied_tables.share(content) if quantize == "int8" else content
 
 
 def programs(interface):

@@ -40,13 +40,14 @@ class Parity:
         return found
 
 
-def measure(interface, run, padding=None, tokens=None, cases=None, seed=0):
+def measure(interface, run, quantize=None, padding=None, tokens=None, cases=None, seed=0):
     """Runs an export beside the model.
 
     Args:
         interface: of the model.
         run: from a dict of numpy arrays to a dict of numpy arrays, in the export's own runtime.
-        padding: as in the export.
+        quantize, padding: as in the export. In int8 the states begin at zero, as a text's do: how it rounds states that
+            no text leads to is no measure of it.
         tokens: ids of a real text, for a language model.
         cases: sizes of batch and time to try. Default: `CASES`, and `LONGER` for a language model.
         seed: of the random inputs.
@@ -61,7 +62,7 @@ def measure(interface, run, padding=None, tokens=None, cases=None, seed=0):
             worst[name in states] = _largest(worst[name in states], difference(value, got[name]))
 
     for batch, time in cases or (CASES + LONGER if interface.states else CASES):
-        inputs = interface.example(rng, batch, time, padding)
+        inputs = interface.example(rng, batch, time, padding, from_zeros=quantize == "int8")
         wanted = interface.numpy(inputs)
         compare(wanted, run(inputs))
         if interface.states and time > 1:

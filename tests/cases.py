@@ -1,6 +1,7 @@
 """Every recurrence and every option of it, once. The shared tests run over all of them: a new cell is one line here."""
 
 import dataclasses
+import os
 from collections.abc import Callable
 
 import numpy as np
@@ -147,6 +148,14 @@ CASES = [
     *[mutation(f"mut{number}", number, **({} if number == 3 else {"projection": True})) for number in (1, 2, 3)],
     clockwork("clockwork", periods=(1, 3)),
 ]  # fmt: skip
+
+# What only combines options that are there already. On a backend after the first these may be left out.
+COMBINATIONS = [f"lstm-peephole-{gates}" for gates in ("f", "if", "io", "fo")] + [
+    "lstm-full-peephole-i", "lstm-full-peephole-o", "lstm-coupled-peephole-f", "lstm-coupled-peephole-o",
+    "lstm-coupled-open-o", "lstm-no-bias", "lstm-nfg", "lstm-nog", "gru-no-bias", "gru-before-no-bias",
+]  # fmt: skip
+if os.environ.get("KERAS_RNNLM_FEWER_CASES"):
+    CASES = [case for case in CASES if case.name not in COMBINATIONS]
 
 # One of each mechanism, for what does not depend on the equations.
 FEW = [case for case in CASES if case.name in (

@@ -47,7 +47,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         _describe(proto, interface, tokenizer)
         _save(proto, partial)
         session = _checked_session(partial)
-        measured = parity.measure(interface, _runner(session), padding, tokens)
+        measured = parity.measure(interface, _runner(session), quantize, padding, tokens)
         artifacts.raise_unless_equal(measured, quantize, "ONNX file", tolerance)
     return artifacts.Exported(path, "onnx", quantize, artifacts.size(path), count_operators(proto), measured)
 
@@ -151,8 +151,10 @@ class _quiet:
     """Within it, what tf2onnx logs as an error is raised, and the rest is not shown."""
 
     def __enter__(self):
-        self.logger = logging.getLogger("tf2onnx")
+        self.logger, self.tensorflow = logging.getLogger("tf2onnx"), logging.getLogger("tensorflow")
         self.before = self.logger.level, self.logger.propagate
+        self.tensorflow_before = self.tensorflow.level
+        self.tensorflow.setLevel(logging.ERROR)  # it warns of tables that are in no graph of ours
         self.handler = _Raise()
         self.logger.addHandler(self.handler)
         self.logger.setLevel(logging.ERROR)
@@ -160,6 +162,7 @@ class _quiet:
 
     def __exit__(self, kind, error, trace):
         self.logger.removeHandler(self.handler)
+        self.tensorflow.setLevel(self.tensorflow_before)
         self.logger.level, self.logger.propagate = self.before
         if kind is None and self.handler.found:
             raise ValueError(f"tf2onnx could not convert the model: {' / '.join(self.handler.found)[:2000]}")

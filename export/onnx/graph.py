@@ -34,7 +34,9 @@ def share_transposes(graph):
     A tied output layer reads the embedding's table, which otherwise would be in the file twice. Runtimes make the
     second when they load the file.
     """
+    tables = {node.input[0] for node in graph.node if node.op_type == "Gather"}
     matrices = [tensor for tensor in graph.initializer if len(tensor.dims) == 2 and np.prod(tensor.dims) >= 1024]
+    matrices.sort(key=lambda tensor: tensor.name not in tables)  # the one whose rows are looked up is kept
     for k, kept in enumerate(matrices):
         for other in matrices[k + 1 :]:
             if list(other.dims) != list(kept.dims)[::-1] or other.data_type != kept.data_type:

@@ -66,25 +66,40 @@ def _lstm(graph, node, proto):
 
 
 def _product(graph, node):
-    """`a @ weight` in integers: a is quantized as it comes, and one scale an output puts the product right."""
+    """`a @ weight` in integers: each row of a is quantized as it comes, and two scales put the product right.
+
+    ONNX's own DynamicQuantizeLinear has one scale for all rows, which one large row would spoil for the others.
+    """
     a, b, out = node.input[0], node.input[1], node.output[0]
     source, is_transposed = graph.matrix(b)
     whole, scale = graph.once(source, axis=1 if is_transposed else 0)
     at = list(graph.graph.node).index(node)
     graph.graph.node.remove(node)
+    parts = []
     if is_transposed:
-        graph.insert(at, "Transpose", [whole], [f"{out}_weight"], perm=[1, 0])
-        at, whole = at + 1, f"{out}_weight"
-        scale = graph.constant(f"{scale}_row", graph.weights[scale].reshape(1, -1))
-    parts = [
-        ("DynamicQuantizeLinear", [a], [f"{out}_a", f"{out}_a_scale", f"{out}_a_zero"]),
-        ("MatMulInteger", [f"{out}_a", whole, f"{out}_a_zero"], [f"{out}_whole"]),
-        ("Cast", [f"{out}_whole"], [f"{out}_cast"]),
-        ("Mul", [f"{out}_a_scale", scale], [f"{out}_scale"]),
-        ("Mul", [f"{out}_cast", f"{out}_scale"], [out]),
+        parts.append(("Transpose", [whole], f"{out}_weight", {"perm": [1, 0]}))
+        whole, scale = f"{out}_weight", graph.constant(f"{scale}_row", graph.weights[scale].reshape(1, -1))
+    last = graph.constant("keras_rnnlm_last_axis", np.array([-1], "int64"))
+    least = graph.constant("keras_rnnlm_least", np.array(1e-30, "float32"))
+    most = graph.constant("keras_rnnlm_most", np.array(127, "float32"))
+    middle = graph.constant("keras_rnnlm_middle", np.array(128, "float32"))
+    zero = graph.constant("keras_rnnlm_zero", np.array(128, "uint8"))
+    parts += [
+        ("Abs", [a], f"{out}_abs", {}),
+        ("ReduceMax", [f"{out}_abs", last], f"{out}_largest", {"keepdims": 1}),
+        ("Max", [f"{out}_largest", least], f"{out}_some", {}),
+        ("Div", [f"{out}_some", most], f"{out}_rows", {}),
+        ("Div", [a, f"{out}_rows"], f"{out}_steps", {}),
+        ("Round", [f"{out}_steps"], f"{out}_round", {}),
+        ("Add", [f"{out}_round", middle], f"{out}_above", {}),
+        ("Cast", [f"{out}_above"], f"{out}_a", {"to": 2}),  # uint8
+        ("MatMulInteger", [f"{out}_a", whole, zero], f"{out}_whole", {}),
+        ("Cast", [f"{out}_whole"], f"{out}_cast", {"to": 1}),  # float32
+        ("Mul", [f"{out}_cast", f"{out}_rows"], f"{out}_of_rows", {}),
+        ("Mul", [f"{out}_of_rows", scale], out, {}),
     ]
-    for k, (kind, inputs, outputs) in enumerate(parts):
-        graph.insert(at + k, kind, inputs, outputs, **({"to": 1} if kind == "Cast" else {}))
+    for k, (kind, inputs, output, attributes) in enumerate(parts):
+        graph.insert(at + k, kind, inputs, [output], **attributes)
 
 
 def _table(graph, node):

@@ -31,8 +31,8 @@ def randomized(model, scale=0.3, seed=0):
     return model
 
 
-def language_model(cell="lstm", options=None, layers=2, units=16, scale=0.3, **more):
-    model = models.LanguageModel(VOCABULARY, units=units, layers=layers, cell=cell, cell_options=options, **more)
+def language_model(cell="lstm", options=None, layers=2, units=16, scale=0.3, vocabulary=VOCABULARY, **more):
+    model = models.LanguageModel(vocabulary, units=units, layers=layers, cell=cell, cell_options=options, **more)
     return randomized(model, scale)
 
 

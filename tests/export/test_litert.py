@@ -28,9 +28,10 @@ def test_cells_without_an_operator_anywhere_are_exported_too(tmp_path):
     assert made.parity.error < 1e-5
 
 
-@pytest.mark.parametrize("quantize, share", [("int8", 0.3), ("float16", 0.55)])
-def test_small_files_compute_nearly_the_same(quantize, share, tmp_path):
-    model = models.language_model("lstm", {"peephole": True, "coupled": True}, units=200, scale=0.08)
+@pytest.mark.parametrize("quantize, share, tied", [("int8", 0.3, False), ("int8", 0.3, True), ("float16", 0.55, True)])
+def test_small_files_compute_nearly_the_same(quantize, share, tied, tmp_path):
+    options = {"peephole": True, "coupled": True}
+    model = models.language_model("lstm", options, units=200, scale=0.08, tied=tied, vocabulary=500)
     text = np.random.default_rng(1).integers(0, models.VOCABULARY, 200)
     whole = export.to_litert(model, tmp_path / "whole.tflite", tokens=text)
     small = export.to_litert(model, tmp_path / "small.tflite", quantize=quantize, tokens=text)

@@ -212,7 +212,7 @@ def test_pairs_of_bytes_merge_and_end_a_document_by_id_only():
 
 
 def test_what_is_remembered_of_a_text_is_bounded(monkeypatch):
-    from keras_rnnlm.training import tokenizers as module
+    from keras_rnnlm.text import tokenizers as module
 
     tokenizer = Tokenizer.train("bpe", TEXT, 300)
     expected = [tokenizer.encode(text) for text in random_texts(30, 60)]
