@@ -233,7 +233,8 @@ def test_the_fingerprint_knows_files_times_and_cuts(tmp_path):
 def test_nothing_slow_is_imported():
     code = (
         "import sys\n"
-        "from keras_rnnlm.training import corpora, tokenizers, encoded\n"
+        "from keras_rnnlm.text import tokenizers\n"
+        "from keras_rnnlm.training import corpora, encoded\n"
         "print([name for name in ('keras', 'tensorflow', 'tensorflow_datasets') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -228,7 +228,8 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     write(tmp_path, train="a b c d\n" * 5000)
     code = (
         "import resource, sys\n"
-        "from keras_rnnlm.training import corpora, encoded, tokenizers\n"
+        "from keras_rnnlm.text import tokenizers\n"
+        "from keras_rnnlm.training import corpora, encoded\n"
         "corpus = corpora.open_corpus(sys.argv[1])\n"
         "tokenizer = tokenizers.Tokenizer.train('char', 'abcd\\n')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"
