@@ -153,8 +153,10 @@ CASES = [
 COMBINATIONS = [f"lstm-peephole-{gates}" for gates in ("f", "if", "io", "fo")] + [
     "lstm-full-peephole-i", "lstm-full-peephole-o", "lstm-coupled-peephole-f", "lstm-coupled-peephole-o",
     "lstm-coupled-open-o", "lstm-no-bias", "lstm-nfg", "lstm-nog", "gru-no-bias", "gru-before-no-bias",
+    "lstm-fgr-coupled", "lstm-noaf", "lstm-functions", "lstm-coupled-full-peephole", "gru-before-norm", "mut2",
 ]  # fmt: skip
-if os.environ.get("KERAS_RNNLM_FEWER_CASES"):
+FEWER = bool(os.environ.get("KERAS_RNNLM_FEWER_CASES"))
+if FEWER:
     CASES = [case for case in CASES if case.name not in COMBINATIONS]
 
 # One of each mechanism, for what does not depend on the equations.

@@ -36,6 +36,13 @@ def language_model(cell="lstm", options=None, layers=2, units=16, scale=0.3, voc
     return randomized(model, scale)
 
 
+def stack_of(names, units=12, seed=0):
+    """A language model with a layer for each of these cells."""
+    kinds = {"lstm": layers.LSTM, "gru": layers.GRU, "simple_rnn": layers.SimpleRNN}
+    made = [kinds[NATIVE[name][0]](units, **NATIVE[name][1]) for name in names]
+    return randomized(models.LanguageModel(VOCABULARY, layers=made), seed=seed)
+
+
 def tagger():
     """Two bidirectional peephole LSTMs and a mask."""
 

@@ -17,6 +17,9 @@ from keras_rnnlm.generation import Beam, Greedy, Sample
 from keras_rnnlm.text import Tokenizer
 from tests.export.models import randomized
 
+# Its fixtures take seconds: they are made once where tests run side by side.
+pytestmark = pytest.mark.xdist_group(__name__)
+
 TEXT = "the cat sat on the mat\nthe dog ate the log\n" * 30
 FORMATS = ("saved_model", "onnx", "litert")
 

@@ -10,16 +10,16 @@ from ai_edge_litert.compiled_model import CompiledModel
 from keras_rnnlm import export
 from tests.export import models
 
-NAMES = ["lstm plain", "lstm coupled, peephole", "gru before", "gru after", "simple_rnn"]
+LSTMS = [name for name in models.NATIVE if name.startswith("lstm")]
+OTHERS = [name for name in models.NATIVE if not name.startswith("lstm")]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_whole_sequences_and_steps_are_the_models(name, tmp_path):
-    cell, options = models.NATIVE[name]
-    made = export.to_litert(models.language_model(cell, options), tmp_path / "m.tflite")
+@pytest.mark.parametrize("names", [LSTMS[::2], LSTMS[1::2], OTHERS], ids=["lstms", "more lstms", "others"])
+def test_whole_sequences_and_steps_are_the_models(names, tmp_path):
+    made = export.to_litert(models.stack_of(names), tmp_path / "m.tflite")
     assert made.parity.error < 1e-5 and made.parity.state_error < 1e-5
     assert not [operator for operator in made.operators if operator.startswith(("FLEX", "CUSTOM"))]
-    assert made.operators["WHILE"] == 2  # in `score`; a step has no loop
+    assert made.operators["WHILE"] == len(names)  # in `score`; a step has no loop
 
 
 def test_cells_without_an_operator_anywhere_are_exported_too(tmp_path):

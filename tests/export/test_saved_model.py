@@ -9,7 +9,10 @@ import tensorflow as tf
 from keras_rnnlm import export, models
 from keras_rnnlm.generation import Greedy, Sample, TextStream
 from keras_rnnlm.text import Tokenizer
-from tests.export.models import randomized, regressor, tagger
+from tests.export.models import NATIVE, randomized, regressor, stack_of, tagger
+
+# Its fixtures take seconds: they are made once where tests run side by side.
+pytestmark = pytest.mark.xdist_group(__name__)
 
 TEXT = "the cat sat on the mat\nthe dog ate a <eos>\n<eos>\n log \u00e9t\u00e9\n"
 
@@ -83,6 +86,11 @@ def test_a_text_is_scored_as_keras_scores_it(served, text):
     np.testing.assert_allclose(found["log_probabilities"][0, : len(wanted)], wanted, atol=1e-5)
     assert found["log_probability"][0] == pytest.approx(wanted.sum(), abs=1e-4)
     assert not found["log_probabilities"][1, found["count"][1] :].any()
+
+
+def test_every_cell(tmp_path):
+    made = export.to_saved_model(stack_of(list(NATIVE)), tmp_path / "m")
+    assert made.parity.error < 1e-5 and made.parity.state_error < 1e-5
 
 
 @pytest.mark.parametrize("make", [tagger, regressor])

@@ -7,11 +7,12 @@ from keras import ops
 
 from keras_rnnlm import recurrence
 from tests import reference
-from tests.cases import BATCH, CASES, FEATURES, FEW, MASK, TIME, UNITS, build, data
+from tests.cases import BATCH, CASES, FEATURES, FEW, FEWER, MASK, TIME, UNITS, build, data
 from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, value_and_gradients
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 a_few_cases = pytest.mark.parametrize("case", FEW, ids=str)
+HOW = [{}, {"mask": MASK}, {"mask": MASK, "zero_output_for_mask": True, "reverse": True}]
 RETURN_ALL = dict(return_sequences=True, return_state=True)
 
 
@@ -21,7 +22,7 @@ def arguments(layer, weights, dtype):
 
 
 @every_case
-@pytest.mark.parametrize("how", [{}, {"mask": MASK}, {"mask": MASK, "zero_output_for_mask": True, "reverse": True}])
+@pytest.mark.parametrize("how", HOW[::2] if FEWER else HOW)
 def test_outputs_and_states_equal_the_reference(case, how):
     zeros, reverse, mask = how.get("zero_output_for_mask", False), how.get("reverse", False), how.get("mask")
     layer, weights = build(case, **RETURN_ALL, zero_output_for_mask=zeros, go_backwards=reverse)
@@ -111,7 +112,7 @@ def test_a_mask_holds_the_state(case):
         np.testing.assert_array_equal(numpy(got), want)
 
 
-@every_case
+@pytest.mark.parametrize("case", FEW if FEWER else CASES, ids=str)  # a format, not a backend's
 def test_saving_and_loading_is_the_identity(case, tmp_path):
     layer, _ = build(case, return_sequences=True)
     model = keras.Sequential([keras.Input((None, FEATURES)), layer, keras.layers.Dense(2)])
