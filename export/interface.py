@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 import typing
 
 import keras
@@ -116,20 +117,13 @@ def _of_language_model(model):
 
 
 def _of_any(model):
-    structure = getattr(model, "_inputs_struct", None)
-    if structure is None:
-        structure = getattr(model, "inputs", None)
-        structure = structure[0] if isinstance(structure, list) and len(structure) == 1 else structure
-    if structure is None:
-        raise ValueError(
-            f"What {model.name!r} takes is not written down in it: make it a functional model, keras.Model(inputs, "
-            f"outputs). Received: a {type(model).__name__}"
-        )
-    keys = [keras_tensor.name for keras_tensor in keras.tree.flatten(structure)]
+    structure = _inputs_of(model)
+    flat, keys = keras.tree.flatten(structure), []
+    for tensor in flat:  # TensorFlow names arguments as Python does
+        name = re.sub(r"\W", "_", tensor.name, flags=re.ASCII)
+        keys.append(name if name not in keys else f"{name}_{len(keys)}")
     below = min((layer.input_dim for layer in layers_of(model) if isinstance(layer, keras.layers.Embedding)), default=2)
-    inputs = tuple(
-        Tensor(key, (None, *t.shape[1:]), t.dtype, below) for key, t in zip(keys, keras.tree.flatten(structure))
-    )
+    inputs = tuple(Tensor(key, (None, *t.shape[1:]), t.dtype, below) for key, t in zip(keys, flat))
 
     def call(given):
         tensors = [keras.ops.convert_to_tensor(given[key]) for key in keys]
@@ -143,6 +137,25 @@ def _of_any(model):
         return dict(zip(names, outputs))
 
     return Interface(model, inputs, call)
+
+
+def _inputs_of(model):
+    """What a model is called on: a KerasTensor, or a structure of them."""
+    structure = getattr(model, "_inputs_struct", None)
+    if structure is None:
+        structure = getattr(model, "inputs", None)
+        structure = structure[0] if isinstance(structure, list) and len(structure) == 1 else structure
+    if structure is None:
+        # Keras notes the shape that a subclassed model was first called on.
+        shapes = list((getattr(model, "_build_shapes_dict", None) or {}).values())
+        if len(shapes) == 1 and all(size is None or isinstance(size, int) for size in shapes[0]):
+            structure = keras.KerasTensor((None, *shapes[0][1:]), dtype=model.input_dtype, name="inputs")
+    if structure is None:
+        raise ValueError(
+            f"What {model.name!r} takes is not written down in it: make it a functional model, keras.Model(inputs, "
+            f"outputs). Received: a {type(model).__name__}"
+        )
+    return structure
 
 
 def layers_of(model):

@@ -62,3 +62,27 @@ def regressor():
     x = layers.GRU(7, reset_after=False)(x)
     x = keras.layers.Dense(4, "tanh")(keras.layers.Concatenate()([x, extra]))
     return randomized(keras.Model([series, extra], keras.layers.Dense(1, name="value")(x)))
+
+
+def oddly_named():
+    """Inputs in a dict, with names that are no Python names."""
+    inputs = {"a": keras.Input((5, 3), name="first one"), "b": keras.Input((5, 3), name="first-one")}
+    outputs = {"y": layers.GRU(4)(inputs["a"]), "z": layers.LSTM(3, coupled=True)(inputs["b"])}
+    return randomized(keras.Model(inputs, outputs))
+
+
+class Written(keras.Model):
+    """A model that is no graph: what it takes is known once it was called."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.recurrent, self.dense = layers.GRU(4), keras.layers.Dense(2)
+
+    def call(self, x):
+        return self.dense(self.recurrent(x))
+
+
+def subclassed():
+    model = Written()
+    model(np.zeros((1, 5, 3), "float32"))
+    return randomized(model)

@@ -111,6 +111,19 @@ def test_states_of_padded_rows_are_those_of_their_last_step(return_sequences, tm
     assert recurrent(made.operators) == {"LSTM": 1}
 
 
+@pytest.mark.parametrize("make", [models.oddly_named, models.subclassed])
+@pytest.mark.parametrize(
+    "write, file", [(export.to_onnx, "m.onnx"), (export.to_litert, "m.tflite"), (export.to_saved_model, "m")]
+)
+def test_models_of_any_form_in_every_format(make, write, file, tmp_path):
+    assert write(make(), tmp_path / file).parity.error < 1e-5
+
+
+def test_a_model_that_was_never_called_is_told(tmp_path):
+    with pytest.raises(ValueError, match="no weights yet"):
+        export.to_onnx(models.Written(), tmp_path / "m.onnx")
+
+
 def test_a_functional_model_of_any_form(tmp_path):
     made = export.to_onnx(models.regressor(), tmp_path / "m.onnx")
     assert recurrent(made.operators) == {"GRU": 1}
