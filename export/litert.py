@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras_rnnlm.export import artifacts, parity, tied_tables
 from keras_rnnlm.export.interface import interface_of
+from keras_rnnlm.export.runtime import engines
 
 from keras_rnnlm.cells.dot import Dot, state_dtype
 from keras_rnnlm.layers.exporting import exporting
@@ -44,11 +45,13 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
         if foreign:
             raise ValueError(f"LiteRT alone has no {', '.join(foreign)}, which the model needs")
         partial.write_bytes(content)
-        score, step = runners(partial, interface)
-        measured = parity.measure(interface, score, quantize, tokens=tokens)
+        engine = engines.LiteRT(partial, None)
+        measured = parity.measure(interface, engine.run, quantize, tokens=tokens)
         artifacts.raise_unless_equal(measured, quantize, "LiteRT file", tolerance)
-        if step is not None:
-            stepwise = parity.measure(interface, parity.by_steps(interface, step), quantize, cases=((1, 1), (2, 9)))
+        if interface.states:
+            stepwise = parity.measure(
+                interface, parity.by_steps(interface, engine.step), quantize, cases=((1, 1), (2, 9))
+            )
             artifacts.raise_unless_equal(stepwise, quantize, "LiteRT file's `step`", tolerance)
             measured = parity.worse(measured, stepwise)
     return artifacts.Exported(path, "litert", quantize, artifacts.size(path), found, measured)
@@ -152,25 +155,6 @@ def _write_at(outputs, t, update):
     except ImportError:
         return tf.tensor_scatter_nd_update(outputs, tf.reshape(t, [1, 1]), update)
     return xla_dynamic_update_slice(input=outputs, update=update, indices=tf.stack([t, 0, 0]))
-
-
-def runners(path, interface=None):
-    """The signatures as functions of numpy arrays by name: the whole, and `step` or None."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    with _quiet():
-        interpreter = Interpreter(model_path=str(path), num_threads=1)
-        signatures = interpreter.get_signature_list()
-        found = [
-            interpreter.get_signature_runner(name) if name in signatures else None
-            for name in (["score", "step"] if "score" in signatures else ["serving_default", "step"])
-        ]
-
-    def call(runner):
-        taken = None if runner is None else set(runner.get_input_details())
-        return runner and (lambda inputs: dict(runner(**{k: v for k, v in inputs.items() if k in taken})))
-
-    return [call(runner) for runner in found]
 
 
 def count_operators(content):

@@ -6,6 +6,7 @@ import pathlib
 
 from keras_rnnlm.export import artifacts, parity
 from keras_rnnlm.export.interface import interface_of
+from keras_rnnlm.export.runtime import engines
 
 METADATA = "keras_rnnlm"
 FORMAT = 1
@@ -46,8 +47,8 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
             proto = smaller.WAYS[quantize](proto)
         _describe(proto, interface, tokenizer)
         _save(proto, partial)
-        session = _checked_session(partial)
-        measured = parity.measure(interface, _runner(session), quantize, padding, tokens)
+        _check_graph(partial)
+        measured = parity.measure(interface, engines.Onnx(partial, None).run, quantize, padding, tokens)
         artifacts.raise_unless_equal(measured, quantize, "ONNX file", tolerance)
     return artifacts.Exported(path, "onnx", quantize, artifacts.size(path), count_operators(proto), measured)
 
@@ -114,24 +115,10 @@ def _save(proto, path):
     path.write_bytes(proto.SerializeToString())
 
 
-def _checked_session(path):
+def _check_graph(path):
     import onnx
-    import onnxruntime
 
     onnx.checker.check_model(str(path), full_check=True)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-
-
-def _runner(session):
-    names = [output.name for output in session.get_outputs()]
-    taken = {given.name for given in session.get_inputs()}  # a model may have no use for one of its inputs
-
-    def run(inputs):
-        return dict(zip(names, session.run(names, {k: v for k, v in inputs.items() if k in taken})))
-
-    return run
 
 
 class _Raise(logging.Handler):

@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 from keras_rnnlm.export import artifacts, parity
 from keras_rnnlm.export.interface import interface_of
+from keras_rnnlm.export.runtime import engines
 
 from keras_rnnlm.layers.exporting import exporting
 
@@ -33,22 +34,19 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
     Returns:
         An `Exported`: size, operators, measured error.
     """
-    import tensorflow as tf
-
     path, interface = pathlib.Path(path), interface_of(model)
     tokenizer = artifacts.as_tokenizer(tokenizer)
     with artifacts.whole(path) as partial:
         write(interface, partial, tokenizer)
-        loaded = tf.saved_model.load(str(partial))
-        score, step = runners(loaded, interface)
-        measured = parity.measure(interface, score, tokens=tokens)
-        if step is not None:
-            stepwise = parity.measure(interface, parity.by_steps(interface, step), cases=((1, 1), (2, 9)))
+        engine = engines.SavedModel(partial, None)
+        measured = parity.measure(interface, engine.run, tokens=tokens)
+        if interface.states:
+            stepwise = parity.measure(interface, parity.by_steps(interface, engine.step), cases=((1, 1), (2, 9)))
             measured = parity.worse(measured, stepwise)
         artifacts.raise_unless_equal(measured, None, "SavedModel", tolerance)
         if interface.states:
-            _check_generation(interface, loaded, tokenizer, tokens)
-        found = count_operators(loaded)
+            _check_generation(interface, engine, tokenizer, tokens)
+        found = count_operators(engine)
     return artifacts.Exported(path, "saved_model", None, artifacts.size(path), found, measured)
 
 
@@ -87,25 +85,6 @@ def _plain(function):
             return function(*arguments)
 
     return traced
-
-
-def runners(loaded, interface):
-    """The signatures as functions of numpy arrays by name: the whole, and `step` or None."""
-    import tensorflow as tf
-
-    def call(name):
-        function = loaded.signatures[name]
-        taken = function.structured_input_signature[1]
-
-        def run(inputs):
-            given = {k: tf.constant(value, taken[k].dtype) for k, value in inputs.items() if k in taken}
-            return {k: value.numpy() for k, value in function(**given).items()}
-
-        return run
-
-    if interface.states:
-        return call("score"), call("step")
-    return call("serving_default"), None
 
 
 def count_operators(loaded):
