@@ -10,9 +10,6 @@ import numpy as np
 
 from keras_rnnlm.models import LanguageModel
 
-# What the states of a layer are called, in their order; the gates are those that a gate recurrence reads.
-LETTERS = ("h", "c", "gate_0", "gate_1", "gate_2")
-
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
@@ -98,11 +95,8 @@ def interface_of(model):
 
 
 def _of_language_model(model):
-    states = []
-    for k, layer in enumerate(model.stack.layers):
-        for letter in LETTERS[: layer.cell.number_of_states]:
-            name = f"layer_{k}_{letter}"
-            states.append(State(name, f"{name}_out", layer.cell.units))
+    stack = model.stack
+    states = [State(name, f"{name}_out", width) for name, width in zip(stack.state_names, stack.state_widths)]
 
     def call(inputs):
         given = [keras.ops.convert_to_tensor(inputs[state.name]) for state in states]

@@ -130,19 +130,19 @@ def loop(layer, sequences, states, mask):
         x, mask = tf.reverse(x, [0]), None if mask is None else tf.reverse(mask, [0])
     time, batch = x.shape[:2]
     steps = tf.shape(x)[0]
-    outputs = tf.zeros(tf.stack([steps, tf.shape(x)[1], cell.units]), dtype)
+    outputs = tf.zeros(tf.stack([steps, tf.shape(x)[1], cell.output_size]), dtype)
 
     def body(t, outputs, states):
         new = step(Dot(kernels, dtype), tf.gather(x, t), tuple(states), parameters)
         if mask is not None:
             new = [tf.where(tf.gather(mask, t), n, s) for n, s in zip(new, states)]
         outputs = _write_at(outputs, t, new[0][None])
-        outputs.set_shape([time, batch, cell.units])
+        outputs.set_shape([time, batch, cell.output_size])
         return t + 1, outputs, list(new)
 
     start = (tf.constant(0), outputs, list(states))
-    free = [tf.TensorShape([batch, cell.units]) for _ in states]
-    shapes = (tf.TensorShape([]), tf.TensorShape([time, batch, cell.units]), free)
+    free = [tf.TensorShape([batch, width]) for width in cell.state_widths]
+    shapes = (tf.TensorShape([]), tf.TensorShape([time, batch, cell.output_size]), free)
     _, outputs, after = tf.while_loop(lambda t, *_: t < steps, body, start, shape_invariants=shapes)
     return tf.transpose(outputs, [1, 0, 2]), after
 

@@ -31,7 +31,7 @@ class ClockworkRNNCell(RecurrentCell):
     """
 
     gates = "h"
-    number_of_states = 2
+    state_names = ("h", "t")
     options = {"periods": (1, 2, 4, 8)}
 
     def check_options(self):

@@ -131,7 +131,7 @@ class LSTMCell(RecurrentCell):
         self.gates = "".join(gate for gate in "ifgo" if gate not in missing)
         self.real_gates = self.gates.replace("g", "")
         self.peepholes = self._peepholes(missing)
-        self.number_of_states = 2 + len(self.real_gates) * bool(self.gate_recurrence)
+        self.state_names = ("h", "c", *self.real_gates) if self.gate_recurrence else ("h", "c")
         if self.gate_recurrence and not self.real_gates:
             raise ValueError(
                 "`gate_recurrence` has no gate to read, since all are open: pass False, or drop one from `open_gates`. "

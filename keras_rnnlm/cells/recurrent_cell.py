@@ -18,7 +18,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
 
     - `gates`: a letter for each block of `units` columns of `kernel`, `recurrent_kernel` and `bias`;
     - `step(dot, x, states, p)`: its equations;
-    - where it has them, `options` of its own (name: default), `states` beside the output, and further weights.
+    - where it has them, `options` of its own (name: default), `state_names` beside the output's, and further weights.
 
     Everything else is done here, so that this is a whole cell, with dropout, regularizers, saving, and a fast gradient
     through time in `keras_rnnlm.layers.Recurrent`:
@@ -42,7 +42,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     like = keras.layers.SimpleRNNCell  # the arguments, and their order, are those of this Keras cell
     options = {"zoneout": 0.0}  # our own arguments, by keyword only
     gates = ""
-    number_of_states = 1
+    state_names = ("h",)  # the first is the output
     only_adds_x = False  # a step that only adds x, whole, to one product, `dot(h, name, x)`, may say so: it is faster
 
     def __init_subclass__(cls, **kwargs):
@@ -74,8 +74,8 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         self.check_options()
         if self.recurrent_dropout:
             self.dropout_mask_count = len(self.gates)  # a mask a gate, as Keras has it
-        self.output_size = self.units
-        self.state_size = self.units if self.number_of_states == 1 else [self.units] * self.number_of_states
+        self.output_size = self.state_widths[0]
+        self.state_size = list(self.state_widths) if self.number_of_states > 1 else self.output_size
 
     def check_options(self):
         """Raises a ValueError where the options contradict each other, and works out what follows from them."""
@@ -86,13 +86,22 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         Args:
             dot: `dot(a, name)` is `a @ kernel`, the only product by a weight in a step; `dot(a, name, x)` adds x to it.
             x: `inputs @ kernel + bias`, (batch, gates * units).
-            states: tuple of tensors, (batch, units). The first is the output.
+            states: tuple of tensors, (batch, width), the widths being `state_widths`. The first is the output.
             p: dict of the step's own weights, and of anything else that it reads.
 
         Returns:
             The new states.
         """
         raise NotImplementedError(f"{type(self).__name__} has no `step`: write its equations there.")
+
+    @property
+    def number_of_states(self):
+        return len(self.state_names)
+
+    @property
+    def state_widths(self):
+        """The width of each state."""
+        return [self.units] * self.number_of_states
 
     def zoneout_rates(self):
         """For each state, the fraction of its units that keeps its value at a step, in training."""
@@ -108,10 +117,13 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
 
         return mixed if any(rates) else step
 
-    def zoneout_masks(self, shape):
-        """For each state, where it takes its new value: booleans of a shape that ends in units."""
-        seed = self.seed_generator
-        return [keras.random.uniform(shape, dtype="float32", seed=seed) >= rate for rate in self.zoneout_rates()]
+    def zoneout_masks(self, *shape):
+        """For each state, where it takes its new value: booleans of this shape and the state's width."""
+        draws = [
+            keras.random.uniform((*shape, width), dtype="float32", seed=self.seed_generator)
+            for width in self.state_widths
+        ]
+        return [draw >= rate for draw, rate in zip(draws, self.zoneout_rates())]
 
     fused_kernel = None  # the name of the backend's own kernel
 
@@ -258,7 +270,8 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         states = [states] if alone else list(states)
         if len(states) != self.number_of_states:
             raise ValueError(
-                f"`states` of {self.name!r} are {self.number_of_states} tensors of shape (batch, units). "
+                f"`states` of {self.name!r} are {self.number_of_states} tensors of shape (batch, width), of widths "
+                f"{self.state_widths}. "
                 f"Received shapes: {[tuple(state.shape) for state in states]}"
             )
         dtype = state_dtype(self.compute_dtype)
@@ -270,14 +283,14 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         x = ops.cast(self.project(inputs, w, mask), dtype)
         new = step(Dot(kernels, dtype), x, tuple(ops.cast(state, dtype) for state in states), p)
         if training and any(self.zoneout_rates()):
-            masks = self.zoneout_masks(ops.shape(new[0]))
+            masks = self.zoneout_masks(ops.shape(new[0])[0])
             new = [ops.where(m, n, ops.cast(s, dtype)) for m, n, s in zip(masks, new, states)]
         output = ops.cast(new[0], self.compute_dtype)
         new = [ops.cast(n, state.dtype) for n, state in zip(new, states)]
         return output, new[0] if alone else new
 
     def get_initial_state(self, batch_size=None):
-        zeros = [ops.zeros((batch_size, self.units), dtype=self.compute_dtype) for _ in range(self.number_of_states)]
+        zeros = [ops.zeros((batch_size, width), dtype=self.compute_dtype) for width in self.state_widths]
         return zeros[0] if self.number_of_states == 1 else zeros
 
     def set_weights(self, weights):

@@ -144,7 +144,7 @@ class Recurrent(keras.layers.RNN):
             tensors["recurrent_dropout"] = cell._create_dropout_mask(like, cell.recurrent_dropout)
         zoned = bool(training) and any(cell.zoneout_rates())
         if zoned:
-            masks = cell.zoneout_masks((*ops.shape(sequences)[:2], cell.units))
+            masks = cell.zoneout_masks(*ops.shape(sequences)[:2])
             mask = masks if mask is None else [ops.logical_and(m, mask) for m in masks]
         if mask is not None:
             tensors["mask"] = mask
@@ -209,6 +209,24 @@ class Recurrent(keras.layers.RNN):
             shown = ops.any(mask, axis=1)
         return ops.where(shown, output, ops.zeros_like(output))
 
+    # What a stack needs to know
+
+    @property
+    def output_width(self):
+        return self.cell.output_size
+
+    @property
+    def state_names(self):
+        return self.cell.state_names
+
+    @property
+    def state_widths(self):
+        return self.cell.state_widths
+
+    def step(self, x, states):
+        """One step, without a loop: x is (batch, features). Returns the output and the new states."""
+        return self.cell.call(x, list(states))
+
     # States
 
     def _starting_states(self, sequences, initial_state):
@@ -223,7 +241,7 @@ class Recurrent(keras.layers.RNN):
     def get_initial_state(self, batch_size):
         """Zeros, in the dtype in which states are carried."""
         dtype = state_dtype(self.compute_dtype)
-        return [ops.zeros((batch_size, self.cell.units), dtype=dtype) for _ in range(self.cell.number_of_states)]
+        return [ops.zeros((batch_size, width), dtype=dtype) for width in self.state_widths]
 
     @no_automatic_dependency_tracking
     def _create_state_variables(self, batch_size):
@@ -258,10 +276,10 @@ class Recurrent(keras.layers.RNN):
         if initial_state is not None:
             received = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
             shapes = [tuple(getattr(state, "shape", ())) for state in received]
-            number, wanted = self.cell.number_of_states, (batch, self.cell.units)
-            if len(shapes) != number or not all(fits(shape, wanted) for shape in shapes):
+            wanted = [(batch, width) for width in self.state_widths]
+            if len(shapes) != len(wanted) or not all(map(fits, shapes, wanted)):
                 raise ValueError(
-                    f"`initial_state` is a list of {number} tensors of shape (batch, units) = {wanted}. "
+                    f"`initial_state` is a list of {len(wanted)} tensors of shapes (batch, width) = {wanted}. "
                     f"Received shapes: {shapes}"
                 )
         if mask is not None:
@@ -274,11 +292,11 @@ class Recurrent(keras.layers.RNN):
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         batch, time = sequences_shape[:2]
-        steps, last = (batch, time, self.cell.units), (batch, self.cell.units)
-        shapes = [steps if self.return_sequences else last]
-        shapes += [last] * self.cell.number_of_states * bool(self.return_state)
+        shapes = [(batch, time, self.output_width) if self.return_sequences else (batch, self.output_width)]
+        shapes += [(batch, width) for width in self.state_widths if self.return_state]
         if self.return_trace:
-            shapes.append({name: steps for name in self.cell.traced()})
+            widths = dict(zip(self.cell.state_names, self.state_widths))
+            shapes.append({name: (batch, time, widths.get(name, self.cell.units)) for name in self.cell.traced()})
         return shapes[0] if len(shapes) == 1 else tuple(shapes)
 
     def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False):
@@ -297,7 +315,7 @@ class Recurrent(keras.layers.RNN):
     def compute_mask(self, _, mask):
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         output_mask = mask if self.return_sequences else None
-        extra = self.cell.number_of_states * bool(self.return_state) + len(self.cell.traced()) * bool(self.return_trace)
+        extra = len(self.state_widths) * bool(self.return_state) + len(self.cell.traced()) * bool(self.return_trace)
         return [output_mask] + [None] * extra if extra else output_mask
 
     # Weights and configuration

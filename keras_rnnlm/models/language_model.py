@@ -122,9 +122,15 @@ class LanguageModel(keras.Model):
 
     def _make_layers(self, a):
         options = {"dtype": self.dtype_policy}
+        for layer in a.layers if isinstance(a.layers, (list, tuple)) else ():
+            if isinstance(layer, keras.layers.Bidirectional) or getattr(layer, "bidirectional", False):
+                raise ValueError(
+                    "A language model reads from left to right: with a bidirectional layer it would see the tokens "
+                    f"that it has to predict. Such layers are for encoders. Received: {layer.name!r} in `layers`"
+                )
         recurrent = list(a.layers) if isinstance(a.layers, (list, tuple)) else _recurrent_layers(a, options)
         stack = RecurrentStack(recurrent, a.connection, a.dropout, name="stack", **options)
-        width = a.embedding_dim or recurrent[-1 if a.tied and a.connection is None else 0].cell.units
+        width = a.embedding_dim or recurrent[-1 if a.tied and a.connection is None else 0].output_width
         self.embedding = keras.layers.Embedding(
             a.vocabulary_size, width, embeddings_initializer=_uniform(a) or "uniform", name="embedding", **options
         )
@@ -135,7 +141,7 @@ class LanguageModel(keras.Model):
         if a.tied:
             self.head.tie(self.embedding)
         self.dropout = keras.layers.Dropout(a.dropout, name="dropout", **options)
-        self.carried = CarriedStates(self.stack.state_sizes(), name="carried")
+        self.carried = CarriedStates(self.stack.state_widths, name="carried")
 
     def build(self, input_shape=None):
         if self.built:
