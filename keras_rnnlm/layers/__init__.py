@@ -1,10 +1,8 @@
 """Cells run over time."""
 
-from keras_rnnlm.layers.clockwork import ClockworkRNN
+from keras_rnnlm.layers.family import MUT1, MUT2, MUT3, ClockworkRNN, DepthGatedLSTM, GridLSTM, MinimalGatedUnit
 from keras_rnnlm.layers.gru import GRU
 from keras_rnnlm.layers.lstm import LSTM
-from keras_rnnlm.layers.minimal_gated_unit import MinimalGatedUnit
-from keras_rnnlm.layers.mutations import MUT1, MUT2, MUT3
 from keras_rnnlm.layers.recurrent import Recurrent
 from keras_rnnlm.layers.simple_rnn import SimpleRNN
 from keras_rnnlm.layers.stack import RecurrentStack
@@ -17,6 +15,8 @@ __all__ = [
     "MUT2",
     "MUT3",
     "ClockworkRNN",
+    "DepthGatedLSTM",
+    "GridLSTM",
     "MinimalGatedUnit",
     "Recurrent",
     "RecurrentStack",
