@@ -158,6 +158,10 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         """The names of what the step notes."""
         return ["h"]
 
+    def gate_names(self):
+        """Those of `traced()` that are gates, from 0, closed, to 1, open: all but states and candidates."""
+        return [name for name in self.traced() if name not in ("h", "c", "g", "n")]
+
     # The weights
 
     @property

@@ -64,10 +64,25 @@ def test_stacks_are_drawn():
     assert flow.names == ["layer 0, state 0", "layer 1, state 0", "layer 1, state 1"]
     axes = flow.plot()
     assert [line.get_label() for line in axes.get_lines()] == flow.names
+    gradient_flow(layers.SimpleRNN(4), np.ones((2, 10, 4))).plot(axes, label="plain")
+    assert [line.get_label() for line in axes.get_lines()] == [*flow.names, "plain: layer 0, state 0"]
+
+
+def test_a_chain_of_layers_gives_what_its_recurrent_layer_gives():
+    rng = np.random.default_rng(0)
+    recurrent, identity = layers.LSTM(4, peephole=True), keras.layers.Dense(3, kernel_initializer="identity")
+    x = rng.normal(size=(2, 10, 3))
+    wanted = gradient_flow(recurrent, x)
+    chain = keras.Sequential([keras.Input((None, 3)), identity, recurrent, keras.layers.Dropout(0.5)])
+    flow = gradient_flow(chain, x)
+    assert flow.names == wanted.names
+    np.testing.assert_allclose(flow.norms, wanted.norms, rtol=1e-5)
 
 
 def test_what_does_not_fit_is_told():
     with pytest.raises(ValueError, match="Received: Dense"):
         gradient_flow(keras.layers.Dense(3), np.zeros((1, 2, 3)))
+    with pytest.raises(ValueError, match="Only a LanguageModel has `targets`"):
+        gradient_flow(layers.GRU(3), np.zeros((1, 2, 3)), targets=[1])
     with pytest.raises(ValueError, match="targets=None"):
-        gradient_flow(models.LanguageModel(5, units=3, layers=1), np.zeros((1, 2), "int32"))
+        gradient_flow(models.LanguageModel(5, units=3, layers=1, cell="simple_rnn"), np.zeros((1, 2), "int32"))
