@@ -160,7 +160,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
 
     def gate_names(self):
         """Those of `traced()` that are gates, from 0, closed, to 1, open: all but states and candidates."""
-        return [name for name in self.traced() if name not in ("h", "c", "g", "n")]
+        return [name for name in self.traced() if name.split("_")[0] not in ("h", "c", "g", "n")]
 
     # The weights
 

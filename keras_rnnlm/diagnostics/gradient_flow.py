@@ -16,7 +16,7 @@ class GradientFlow:
     """The norms of a gradient by the states before the loss.
 
     Attributes:
-        names: of the states: "layer 0, state 0" is h of the first layer, "layer 0, state 1" its cell, where it has one.
+        names: of the states: "layer 0, h" is that of the first layer, "layer 0, c" its cell, where it has one.
         norms: (states, steps): `norms[i, k]` is the norm of the gradient of the loss at the last step by state i, k + 1
             steps before the step's end; of a batch, the root of the mean square.
     """
@@ -62,7 +62,7 @@ def gradient_flow(model, inputs, targets=None, states=None, seed=0):
     >>> layer = keras_rnnlm.layers.LSTM(8)
     >>> flow = gradient_flow(layer, np.random.normal(size=(4, 20, 3)))
     >>> flow.names, flow.norms.shape
-    (['layer 0, state 0', 'layer 0, state 1'], (2, 20))
+    (['layer 0, h', 'layer 0, c'], (2, 20))
     """
     walk = steps(model, inputs, states)
     step, states, sequences = walk.step, walk.states, walk.sequences

@@ -41,8 +41,7 @@ class Steps:
     states: list
 
     def state_names(self):
-        numbers = [len(layer.get_initial_state(1)) for layer in self.layers]
-        return [f"layer {k}, state {i}" for k, number in enumerate(numbers) for i in range(number)]
+        return [f"layer {k}, {name}" for k, layer in enumerate(self.layers) for name in layer.state_names]
 
     def notes(self):
         """For each step, for each layer, a dict of its cell's h and of what it notes: arrays of (batch, units)."""
@@ -158,8 +157,8 @@ def _step_through(chain):
         states, new = list(states), []
         for layer in chain:
             if isinstance(layer, Recurrent):
-                number = layer.cell.number_of_states
-                x, mine = layer.cell.call(x, states[:number])
+                number = len(layer.state_names)
+                x, mine = layer.step(x, states[:number])
                 states, new = states[number:], new + list(mine)
             else:
                 x = layer(x[:, None], training=False)[:, 0]  # it may count on an axis of time

@@ -38,7 +38,7 @@ def test_a_chain_gives_at_every_step_what_it_gives_at_once(make, every_step):
     model = make(chain(layers.LSTM(3, return_sequences=every_step, **UNIFORM)))
     tokens = np.random.default_rng(0).integers(0, 9, (2, 6))
     walk = steps(model, tokens)
-    assert walk.state_names() == ["layer 0, state 0", "layer 1, state 0", "layer 1, state 1"]
+    assert walk.state_names() == ["layer 0, h", "layer 1, h", "layer 1, c"]
     states, wanted = walk.states, numpy(model(tokens))
     for t in range(6):
         output, states = walk.step(walk.sequences[:, t], states)
