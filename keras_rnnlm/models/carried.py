@@ -30,7 +30,7 @@ class CarriedStates(keras.layers.Layer):
         if batch_size not in self._made.of:
             self._made.of[batch_size] = [
                 keras.Variable(
-                    state,
+                    keras.ops.copy(state),  # rows that were broadcast share their memory on PyTorch
                     trainable=False,
                     autocast=False,
                     dtype="float32",
