@@ -6,7 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rnnlm.layers import Recurrent, RecurrentStack
+from keras_rnnlm.layers import RecurrentStack
+from keras_rnnlm.layers.stackable import Stackable
 from keras_rnnlm.models import LanguageModel
 from keras_rnnlm.recurrence import backend
 
@@ -81,20 +82,11 @@ def gradient_flow(model, inputs, targets=None, states=None, seed=0):
 def _unrolled(model, inputs, states):
     """`step(x, states) -> (output, states)`, what it reads (batch, time, features), and where it begins."""
     if isinstance(model, LanguageModel):
-        sequences, stack = model.embedding(ops.convert_to_tensor(inputs)), model.stack
-        step = stack.step
-    elif isinstance(model, RecurrentStack):
-        sequences, stack = ops.convert_to_tensor(inputs, dtype=model.compute_dtype), model
+        sequences, model = model.embedding(ops.convert_to_tensor(inputs)), model.stack
+    elif isinstance(model, (RecurrentStack, Stackable)):
+        sequences = ops.convert_to_tensor(inputs, dtype=model.compute_dtype)
         if not model.built:
             model.build(sequences.shape)
-        step = stack.step
-    elif isinstance(model, Recurrent):
-        sequences, stack = ops.convert_to_tensor(inputs, dtype=model.compute_dtype), None
-        if not model.built:
-            model.build(sequences.shape)
-
-        def step(x, states):
-            return model.cell.call(x, list(states))
     else:
         raise ValueError(
             "The gradient flows through a LanguageModel, a recurrent layer of keras_rnnlm.layers or a RecurrentStack. "
@@ -102,11 +94,11 @@ def _unrolled(model, inputs, states):
         )
     if len(sequences.shape) != 3 or not sequences.shape[1]:
         raise ValueError(f"Sequences have at least one step. Received: inputs of shape {np.shape(inputs)}")
-    layers = [model] if stack is None else stack.layers
-    names = [f"layer {k}, state {i}" for k, layer in enumerate(layers) for i in range(layer.cell.number_of_states)]
+    layers = model.layers if isinstance(model, RecurrentStack) else [model]
+    names = [f"layer {k}, state {i}" for k, layer in enumerate(layers) for i in range(len(layer.state_widths))]
     if states is None:
         states = [s for layer in layers for s in layer.get_initial_state(sequences.shape[0])]
-    return step, sequences, [ops.convert_to_tensor(state) for state in states], names
+    return model.step, sequences, [ops.convert_to_tensor(state) for state in states], names
 
 
 def _loss(model, targets, seed):

@@ -1,5 +1,6 @@
-"""Cells run over time."""
+"""Cells run over time, and attention to what they gave."""
 
+from keras_rnnlm.layers.attention import CausalAttention, EncoderAttention
 from keras_rnnlm.layers.clockwork import ClockworkRNN
 from keras_rnnlm.layers.gru import GRU
 from keras_rnnlm.layers.lstm import LSTM
@@ -16,7 +17,9 @@ __all__ = [
     "MUT1",
     "MUT2",
     "MUT3",
+    "CausalAttention",
     "ClockworkRNN",
+    "EncoderAttention",
     "MinimalGatedUnit",
     "Recurrent",
     "RecurrentStack",

@@ -9,7 +9,8 @@ import keras
 from keras import ops
 
 from keras_rnnlm.layers import GRU, LSTM, Recurrent, RecurrentStack, SimpleRNN, VocabularyLogits
-from keras_rnnlm.layers.recurrent import Programs, fits
+from keras_rnnlm.layers.recurrent import Programs
+from keras_rnnlm.layers.stackable import fits
 from keras_rnnlm.models.carried import CarriedStates
 from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport
