@@ -7,7 +7,8 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from keras_rnnlm.layers import Recurrent, RecurrentStack, VocabularyLogits
+from keras_rnnlm.layers import RecurrentStack, VocabularyLogits
+from keras_rnnlm.layers.stackable import Stackable
 from keras_rnnlm.models import LanguageModel
 from keras_rnnlm.models.compiled import compiled
 
@@ -114,25 +115,25 @@ def _parts(model):
     if isinstance(model, RecurrentStack):
         return model, model.layers, model.step
     chain = _chain(model)
-    return chain[0], [layer for layer in chain if isinstance(layer, Recurrent)], _step_through(chain)
+    return chain[0], [layer for layer in chain if isinstance(layer, Stackable)], _step_through(chain)
 
 
 def _chain(model):
     """The layers that a model without branches runs one after another."""
-    if isinstance(model, Recurrent):
+    if isinstance(model, Stackable):
         chain = [model]
     elif isinstance(model, keras.Model) and len(getattr(model, "inputs", None) or [()]) == 1:
         chain = [layer for layer in model.layers if not isinstance(layer, keras.layers.InputLayer)]
     else:
         chain = []
-    if not any(isinstance(layer, Recurrent) for layer in chain) or not _is_unbranched(model, chain):
+    if not any(isinstance(layer, Stackable) for layer in chain) or not _is_unbranched(model, chain):
         raise ValueError(
             "What goes step by step is a LanguageModel, a recurrent layer of keras_rnnlm.layers, a RecurrentStack, or "
             "a keras.Sequential or functional model that is one chain with such layers in it. "
             f"Received: {type(model).__name__}"
         )
     for layer in chain:
-        if isinstance(layer, Recurrent) and not layer.go_backwards:
+        if isinstance(layer, Stackable) and not layer.go_backwards:
             continue
         if not isinstance(layer, PER_STEP) or getattr(layer, "mask_zero", False):
             names = ", ".join(kind.__name__ for kind in PER_STEP)
@@ -144,7 +145,7 @@ def _chain(model):
 
 
 def _is_unbranched(model, chain):
-    if isinstance(model, (Recurrent, keras.Sequential)):
+    if isinstance(model, (Stackable, keras.Sequential)):
         return True
     try:
         return all(b.input is a.output for a, b in zip(chain, chain[1:])) and chain[-1].output is model.output
@@ -156,7 +157,7 @@ def _step_through(chain):
     def step(x, states):
         states, new = list(states), []
         for layer in chain:
-            if isinstance(layer, Recurrent):
+            if isinstance(layer, Stackable):
                 number = len(layer.state_names)
                 x, mine = layer.step(x, states[:number])
                 states, new = states[number:], new + list(mine)

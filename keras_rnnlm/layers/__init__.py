@@ -1,5 +1,6 @@
-"""Cells run over time."""
+"""Cells run over time, and attention to what they gave."""
 
+from keras_rnnlm.layers.attention import CausalAttention, EncoderAttention
 from keras_rnnlm.layers.family import MUT1, MUT2, MUT3, ClockworkRNN, DepthGatedLSTM, GridLSTM, MinimalGatedUnit
 from keras_rnnlm.layers.gru import GRU
 from keras_rnnlm.layers.lstm import LSTM
@@ -14,8 +15,10 @@ __all__ = [
     "MUT1",
     "MUT2",
     "MUT3",
+    "CausalAttention",
     "ClockworkRNN",
     "DepthGatedLSTM",
+    "EncoderAttention",
     "GridLSTM",
     "MinimalGatedUnit",
     "Recurrent",

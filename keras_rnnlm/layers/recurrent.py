@@ -12,10 +12,11 @@ from keras_rnnlm.cells.dot import state_dtype
 from keras_rnnlm.cells.recurrent_cell import check_layout
 from keras_rnnlm.cells.signature import keyword_only, serialize, with_options
 from keras_rnnlm.layers import exporting, fused
+from keras_rnnlm.layers.stackable import Stackable, check_mask, check_states, mask_of
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
-class Recurrent(keras.layers.RNN):
+class Recurrent(Stackable, keras.layers.RNN):
     """Runs a `RecurrentCell` over a sequence, with one gradient through time for every cell.
 
     Args:
@@ -103,9 +104,7 @@ class Recurrent(keras.layers.RNN):
             self.supports_jit = False  # TensorFlow's cuDNN operators do not compile under XLA
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
-        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
-        if mask is None:  # Keras passes the mask of its input on to a layer that has one input only, and no states
-            mask = getattr(sequences, "_keras_mask", None)
+        mask = mask_of(sequences, mask)
         self._check(sequences, initial_state, mask)
         sequences = ops.cast(sequences, self.compute_dtype)
         states = self._starting_states(sequences, initial_state)
@@ -278,21 +277,9 @@ class Recurrent(keras.layers.RNN):
                 f"Received: sequences.shape={tuple(sequences.shape)}"
             )
         if initial_state is not None:
-            received = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
-            shapes = [tuple(getattr(state, "shape", ())) for state in received]
-            wanted = [(batch, width) for width in self.state_widths]
-            if len(shapes) != len(wanted) or not all(map(fits, shapes, wanted)):
-                raise ValueError(
-                    f"`initial_state` is a list of {len(wanted)} tensors of shapes (batch, width) = {wanted}. "
-                    f"Received shapes: {shapes}"
-                )
+            check_states(initial_state, self.state_widths, batch)
         if mask is not None:
-            shape = tuple(getattr(mask, "shape", ()))
-            if not fits(shape, (batch, time)) and not fits(shape, (batch, time, 1)):
-                raise ValueError(
-                    f"`mask` is an array with a boolean for each step: shape (batch, time) = {(batch, time)}. "
-                    f"Received: a mask of shape {shape}"
-                )
+            check_mask(mask, batch, time)
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         batch, time = sequences_shape[:2]
@@ -362,8 +349,3 @@ class Programs:
 def time_major(tensor):
     """(batch, time, ...) from (time, batch, ...), and back."""
     return ops.transpose(tensor, (1, 0, 2))
-
-
-def fits(shape, wanted):
-    """Whether two shapes can be the same, unknown dimensions being anything."""
-    return len(shape) == len(wanted) and all(None in (a, b) or a == b for a, b in zip(shape, wanted))

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_rnnlm.layers.recurrent import Recurrent
+from keras_rnnlm.layers.stackable import Stackable, mask_of
 
 CONNECTIONS = (None, "residual", "dense", "highway")
 
@@ -18,8 +18,8 @@ class RecurrentStack(keras.layers.Layer):
         highway   x_(l+1) = t h_l + (1 - t) x_l,  t = sigmoid(x_l W_l + b_l), with b_l = -1 at first: mostly carried
 
     Args:
-        layers: the `keras_rnnlm.layers.Recurrent` layers, such as `LSTM(units)`. They are made to return sequences and
-            states.
+        layers: layers of keras_rnnlm.layers, such as `LSTM(units)` or `CausalAttention(units, memory)`. They are made
+            to return sequences and states.
         connection: None, "residual", "dense" or "highway".
         dropout: the fraction of what each layer but the first reads that is dropped, in training.
         bidirectional: beside each layer goes a copy of it from the end of the sequence to its beginning, with weights
@@ -46,7 +46,7 @@ class RecurrentStack(keras.layers.Layer):
             raise ValueError(
                 "Both directions of a stack are made by `bidirectional=True`. Received: a Bidirectional layer"
             )
-        if not layers or not all(isinstance(layer, Recurrent) for layer in layers):
+        if not layers or not all(isinstance(layer, Stackable) for layer in layers):
             raise ValueError(f"`layers` is a list of recurrent layers of keras_rnnlm.layers. Received: {layers}")
         for layer in layers:
             if layer.go_backwards or layer.stateful or layer.return_trace:
@@ -88,9 +88,7 @@ class RecurrentStack(keras.layers.Layer):
         self.built = True
 
     def call(self, sequences, states=None, mask=None, training=False):
-        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
-        if mask is None:
-            mask = getattr(sequences, "_keras_mask", None)
+        mask = mask_of(sequences, mask)
         if states is None:
             states = self.initial_states(ops.shape(sequences)[0])
 
@@ -186,4 +184,8 @@ class RecurrentStack(keras.layers.Layer):
 def _backwards(layer):
     """A copy of a layer, with weights of its own, that goes from the end to the beginning."""
     config = layer.get_config()
+    if "go_backwards" not in config:
+        raise ValueError(
+            f"{layer.name!r} only goes forwards, and so does a stack with it. Received: bidirectional=True"
+        )
     return type(layer).from_config({**config, "name": f"{layer.name}_backwards", "go_backwards": True})

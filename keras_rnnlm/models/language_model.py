@@ -10,7 +10,8 @@ from keras import ops
 from keras_rnnlm import layers as our_layers
 from keras_rnnlm.cells.signature import is_count
 from keras_rnnlm.layers import Recurrent, RecurrentStack, VocabularyLogits
-from keras_rnnlm.layers.recurrent import Programs, fits
+from keras_rnnlm.layers.recurrent import Programs
+from keras_rnnlm.layers.stackable import fits
 from keras_rnnlm.models.carried import CarriedStates
 from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport
