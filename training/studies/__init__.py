@@ -18,7 +18,7 @@ import ast
 import importlib
 import pathlib
 
-NAMES = ("vanishing",)
+NAMES = ("vanishing", "adding", "copy", "depth")
 
 
 def load(name):

@@ -1,6 +1,7 @@
 """The command `study`: an experiment with its table and its picture."""
 
 import argparse
+import logging
 import pathlib
 
 from keras_rnnlm.training import studies
@@ -32,6 +33,7 @@ def run(options):
         return
     if options.name in studies.NAMES:
         import_keras()
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of many programs: each network is a new one
     found = run_study(
         studies.load(options.name),
         options.name,

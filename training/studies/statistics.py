@@ -66,6 +66,20 @@ def share(solved, level=0.95):
     return {"solved": k, "of": n, "low": max(0.0, center - half), "high": min(1.0, center + half)}
 
 
+def groups(results, *keys):
+    """The results by the values of some keys, in the order in which they first appear.
+
+    >>> of_model = groups([{"model": "lstm", "seed": 0}, {"model": "gru", "seed": 0}], "model")
+    >>> of_model["gru"]
+    [{'model': 'gru', 'seed': 0}]
+    """
+    found = {}
+    for result in results:
+        values = tuple(result[key] for key in keys)
+        found.setdefault(values if len(keys) > 1 else values[0], []).append(result)
+    return found
+
+
 def claim(expected, found, numbers):
     """A line that says whether what was expected was found.
 
