@@ -70,6 +70,7 @@ def _export(kind, model, path, tokenizer, tokens, quantize):
 def describe(model, tokenizer, tokens, made, folder):
     """What the manifest says."""
     from keras_rnnlm.export.interface import interface_of
+    from keras_rnnlm.export.parity import log_probabilities
 
     from keras_rnnlm import __version__
 
@@ -98,17 +99,8 @@ def describe(model, tokenizer, tokens, made, folder):
             }
             for export in made
         ],
-        "check": {"tokens": checked, "log_probabilities": log_probabilities(interface, checked)},
+        "check": {"tokens": checked, "log_probabilities": log_probabilities(interface, interface.numpy, checked)},
     }
-
-
-def log_probabilities(interface, tokens):
-    """By Keras, of every token but the first."""
-    states = {state.name: np.zeros((1, state.units), "float32") for state in interface.states}
-    logits = interface.numpy({"tokens": np.array([tokens[:-1]], "int32"), **states})["logits"][0].astype("float64")
-    top = logits.max(axis=-1, keepdims=True)
-    log_sums = np.log(np.exp(logits - top).sum(axis=-1)) + top[:, 0]
-    return [float(x) for x in logits[np.arange(len(logits)), tokens[1:]] - log_sums]
 
 
 def verify(folder, threads=None):

@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+import types
 
 import numpy as np
 from keras_rnnlm.export.bounds import BOUNDS, PERPLEXITY
+from keras_rnnlm.export.runtime.models import ExportedLanguageModel
 
 CASES = ((3, 7), (1, 1))  # batch and time
 LONGER = ((2, 40),)  # and of a language model
@@ -69,8 +71,8 @@ def measure(interface, run, quantize=None, padding=None, tokens=None, cases=None
             compare(wanted, _in_two(interface, run, inputs, time // 2))
     found = {}
     if tokens is not None and interface.states:
-        found["wanted_perplexity"] = perplexity(interface, interface.numpy, tokens)
-        found["perplexity"] = perplexity(interface, run, tokens)
+        for name, of in (("wanted_perplexity", interface.numpy), ("perplexity", run)):
+            found[name] = math.exp(-np.mean(log_probabilities(interface, of, tokens)))
     return Parity(worst[False], worst[True], **found)
 
 
@@ -101,20 +103,11 @@ def worse(a, b):
     return dataclasses.replace(a, error=max(a.error, b.error), state_error=max(a.state_error, b.state_error))
 
 
-def perplexity(interface, run, tokens):
-    """Of a text, its states carried from window to window."""
-    states = {state.name: np.zeros((1, state.units), "float32") for state in interface.states}
-    total, count = 0.0, 0
-    for start in range(0, len(tokens) - 1, WINDOW):
-        window = np.asarray(tokens[start : start + WINDOW + 1], "int32")
-        outputs = run({"tokens": window[None, :-1], **states})
-        states = {state.name: outputs[state.output] for state in interface.states}
-        logits = outputs["logits"][0].astype("float64")
-        top = logits.max(axis=-1, keepdims=True)
-        log_sum = np.log(np.exp(logits - top).sum(axis=-1)) + top[:, 0]
-        total += float((log_sum - logits[np.arange(len(logits)), window[1:]]).sum())
-        count += len(logits)
-    return math.exp(total / count)
+def log_probabilities(interface, run, tokens):
+    """Of every token of a text but the first, by the model or by an export."""
+    states = map(dataclasses.astuple, interface.states)
+    model = ExportedLanguageModel(types.SimpleNamespace(run=run), None, interface.vocabulary_size, states)
+    return model.score(tokens, WINDOW)["log_probabilities"]
 
 
 def difference(wanted, got):

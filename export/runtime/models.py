@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from keras_rnnlm import generation
+from keras_rnnlm.generation.beam import log_softmax
 
 
 class ExportedModel:
@@ -60,16 +61,14 @@ class ExportedLanguageModel(ExportedModel):
             text: a string; or ids, of which the first is given and the others are predicted.
             window: tokens at a time, which bounds the memory.
         """
-        ids = self._ids(text)
+        ids = self._checked(self._ids(text), 1)
         found, states = [], self.initial_states(1)
         for start in range(0, len(ids) - 1, window):
-            part = np.asarray(ids[start : start + window + 1], "int32")
+            part = ids[start : start + window + 1]
             logits, states = self.logits(part[None, :-1], states)
-            logits = logits[0].astype("float64")
-            top = logits.max(axis=-1, keepdims=True)
-            log_sums = np.log(np.exp(logits - top).sum(axis=-1)) + top[:, 0]
-            found += (logits[np.arange(len(logits)), part[1:]] - log_sums).tolist()
-        return {"tokens": [int(id) for id in ids[1:]], "log_probability": math.fsum(found), "log_probabilities": found}
+            logs = log_softmax(logits[0].astype("float64"))
+            found += logs[np.arange(len(logs)), part[1:]].tolist()
+        return {"tokens": ids[1:].tolist(), "log_probability": math.fsum(found), "log_probabilities": found}
 
     def generate(self, prompt="", length=200, sampler=None, **options):
         """Goes on from a prompt, or from several: the new text, or ids where ids came in.
