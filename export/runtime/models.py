@@ -85,27 +85,17 @@ class ExportedLanguageModel(ExportedModel):
         written = generation.generate(self.step, states, ids, length, sampler, prefill=self._prefill, **options)
         if prompts and not isinstance(prompts[0], str):
             return written
-        texts = []
-        for begun, new in zip(ids, written):
-            text = generation.TextStream(self.tokenizer.decode, begun)
-            texts.append(text.feed(*new) + text.finish())
+        texts = [generation.TextStream(self.tokenizer.decode, begun).whole(new) for begun, new in zip(ids, written)]
         return texts[0] if isinstance(prompt, str) else texts
 
     def stream(self, prompt="", length=200, sampler=None, **options):
         """Like `generate` for one prompt, but yields each piece of text, or each id, as soon as it is there."""
         ids = self._ids(prompt)
-        new = generation.stream(
+        written = generation.stream(
             self.step, self.initial_states(1), [ids], length, sampler, prefill=self._prefill, **options
         )
-        if not isinstance(prompt, str):
-            return (token for (token,) in new)
-        return self._pieces(new, ids)
-
-    def _pieces(self, new, ids):
-        text = generation.TextStream(self.tokenizer.decode, ids)
-        for (token,) in new:
-            yield text.feed(token)
-        yield text.finish()
+        new = (token for (token,) in written)
+        return generation.TextStream(self.tokenizer.decode, ids).pieces(new) if isinstance(prompt, str) else new
 
     def _prefill(self, tokens, mask, states):
         """Reads prompts at once where they are equally long, else step by step."""

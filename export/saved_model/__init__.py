@@ -130,8 +130,7 @@ def _check_generation(interface, loaded, tokenizer, tokens):
         "text"
     ].numpy()[0]
     (new,) = interface.model.generate([ids], 12, Sample(), seed=1)
-    stream = TextStream(tokenizer.decode, ids)
-    wanted = stream.feed(*new) + stream.finish()
+    wanted = TextStream(tokenizer.decode, ids).whole(new)
     if got.decode("utf-8", "replace") != wanted:
         raise ValueError(f"The SavedModel writes {got!r}, and the model {wanted!r}")
 
