@@ -8,6 +8,8 @@ import shutil
 import numpy as np
 from keras_rnnlm.export.manifest import FORMAT, MANIFEST, check_whole, hashes, read_manifest
 
+from keras_rnnlm.quiet import import_keras
+
 FORMATS = ("saved_model", "onnx", "litert")
 FILES = {"saved_model": "saved_model", "onnx": "model.onnx", "litert": "model.tflite"}
 TOKENIZER = "tokenizer.json"
@@ -142,8 +144,7 @@ def verify(folder, threads=None):
 
 
 def _load(path):
-    import keras
-
+    keras = import_keras()
     import keras_rnnlm.models  # noqa: F401  its classes are registered
 
     try:

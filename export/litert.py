@@ -1,7 +1,5 @@
 """LiteRT (TensorFlow Lite): builtin operators only, states in the open, batch and time free."""
 
-import contextlib
-import logging
 import pathlib
 import tempfile
 import warnings
@@ -12,6 +10,7 @@ from keras_rnnlm.export import artifacts, parity, tied_tables
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 
+from keras_rnnlm import quiet
 from keras_rnnlm.cells.dot import Dot, state_dtype
 from keras_rnnlm.layers.exporting import exporting
 
@@ -68,7 +67,11 @@ def convert(interface, quantize=None):
         function = tf.function(_with_constants(interface.model, program), autograph=False)
         setattr(module, name, function)
         signatures[name] = function.get_concrete_function(**specs)
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        quiet.loggers("tensorflow", "absl"),
+        warnings.catch_warnings(action="ignore"),  # that the converter and the interpreter have successors
+    ):
         tf.saved_model.save(module, folder, signatures=signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
         if quantize is not None:
@@ -172,20 +175,3 @@ def count_operators(content):
                 name = f"FLEX {custom}" if custom.startswith("Flex") else f"CUSTOM {custom}"
             found[name] = found.get(name, 0) + 1
     return dict(sorted(found.items()))
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Without the converter's and the interpreter's notices of their successors."""
-    logger = logging.getLogger("tensorflow")
-    before, absl = logger.level, logging.getLogger("absl")
-    absl_before = absl.level
-    logger.setLevel(logging.ERROR)
-    absl.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
-        absl.setLevel(absl_before)

@@ -1,6 +1,5 @@
 """SavedModel: for TensorFlow Serving, with text in and text out."""
 
-import logging
 import pathlib
 
 import numpy as np
@@ -8,6 +7,7 @@ from keras_rnnlm.export import artifacts, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 
+from keras_rnnlm import quiet
 from keras_rnnlm.layers.exporting import exporting
 
 
@@ -68,13 +68,8 @@ def write(interface, path, tokenizer=None):
         functions = {"serving_default": (lambda *given: interface.call(dict(zip(names, given))), specs)}
     for name, (function, specs) in functions.items():
         signatures[name] = tf.function(_plain(function), autograph=False).get_concrete_function(*specs)
-    logger = logging.getLogger("tensorflow")
-    before = logger.level
-    logger.setLevel(logging.ERROR)  # it warns of tables that it writes well
-    try:
+    with quiet.loggers("tensorflow"):  # it warns of tables that it writes well
         tf.saved_model.save(module, str(path), signatures=signatures)
-    finally:
-        logger.setLevel(before)
 
 
 def _plain(function):
