@@ -1,6 +1,5 @@
 """LiteRT (TensorFlow Lite): builtin operators only, states in the open, batch and time free."""
 
-import pathlib
 import tempfile
 import warnings
 
@@ -32,9 +31,7 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
     Returns:
         An `Exported`: size, operators, measured error.
     """
-    path = pathlib.Path(path)
-    if path.suffix != ".tflite":
-        raise ValueError(f"A LiteRT file ends in .tflite. Received: path={str(path)!r}")
+    path = artifacts.checked_path(path, ".tflite")
     artifacts.check_quantize(quantize)
     interface = interface_of(model)
     with artifacts.whole(path) as partial:
@@ -44,15 +41,8 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
         if foreign:
             raise ValueError(f"LiteRT alone has no {', '.join(foreign)}, which the model needs")
         partial.write_bytes(content)
-        engine = engines.LiteRT(partial, None)
-        measured = parity.measure(interface, engine.run, quantize, tokens=tokens)
+        measured = parity.measure(interface, engines.LiteRT(partial, None), quantize, tokens=tokens)
         artifacts.raise_unless_equal(measured, quantize, "LiteRT file", tolerance)
-        if interface.states:
-            stepwise = parity.measure(
-                interface, parity.by_steps(interface, engine.step), quantize, cases=((1, 1), (2, 9))
-            )
-            artifacts.raise_unless_equal(stepwise, quantize, "LiteRT file's `step`", tolerance)
-            measured = parity.worse(measured, stepwise)
     return artifacts.Exported(path, "litert", quantize, artifacts.size(path), found, measured)
 
 

@@ -42,16 +42,15 @@ class Parity:
         return found
 
 
-def measure(interface, run, quantize=None, padding=None, tokens=None, cases=None, seed=0):
-    """Runs an export beside the model.
+def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0):
+    """Runs an export beside the model: whole sequences and, of a language model, halves and single steps.
 
     Args:
         interface: of the model.
-        run: from a dict of numpy arrays to a dict of numpy arrays, in the export's own runtime.
+        engine: the export in its own runtime: `run` and `step`, from a dict of numpy arrays to a dict of numpy arrays.
         quantize, padding: as in the export. In int8 the states begin at zero, as a text's do: how it rounds states that
             no text leads to is no measure of it.
         tokens: ids of a real text, for a language model.
-        cases: sizes of batch and time to try. Default: `CASES`, and `LONGER` for a language model.
         seed: of the random inputs.
     """
     rng, states = np.random.default_rng(seed), {state.output for state in interface.states}
@@ -63,15 +62,17 @@ def measure(interface, run, quantize=None, padding=None, tokens=None, cases=None
         for name, value in wanted.items():
             worst[name in states] = _largest(worst[name in states], difference(value, got[name]))
 
-    for batch, time in cases or (CASES + LONGER if interface.states else CASES):
+    for batch, time in CASES + LONGER if interface.states else CASES:
         inputs = interface.example(rng, batch, time, padding, from_zeros=quantize == "int8")
         wanted = interface.numpy(inputs)
-        compare(wanted, run(inputs))
-        if interface.states and time > 1:
-            compare(wanted, _in_two(interface, run, inputs, time // 2))
+        compare(wanted, engine.run(inputs))
+        if interface.states:
+            compare(wanted, _by_steps(interface, engine.step, inputs))
+            if time > 1:
+                compare(wanted, _in_two(interface, engine.run, inputs, time // 2))
     found = {}
     if tokens is not None and interface.states:
-        for name, of in (("wanted_perplexity", interface.numpy), ("perplexity", run)):
+        for name, of in (("wanted_perplexity", interface.numpy), ("perplexity", engine.run)):
             found[name] = math.exp(-np.mean(log_probabilities(interface, of, tokens)))
     return Parity(worst[False], worst[True], **found)
 
@@ -84,23 +85,14 @@ def _in_two(interface, run, inputs, half):
     return {**second, "logits": np.concatenate([first["logits"], second["logits"]], axis=1)}
 
 
-def by_steps(interface, step):
-    """A run of whole sequences by an export's single steps."""
-
-    def run(inputs):
-        states, logits = {state.name: inputs[state.name] for state in interface.states}, []
-        for tokens in inputs["tokens"].T:
-            outputs = step({"tokens": np.ascontiguousarray(tokens), **states})
-            states = {state.name: outputs[state.output] for state in interface.states}
-            logits.append(outputs["logits"])
-        return {"logits": np.stack(logits, axis=1), **{s.output: states[s.name] for s in interface.states}}
-
-    return run
-
-
-def worse(a, b):
-    """The larger errors of two measurements, and the perplexities of the first."""
-    return dataclasses.replace(a, error=max(a.error, b.error), state_error=max(a.state_error, b.state_error))
+def _by_steps(interface, step, inputs):
+    """The same, a token at a time."""
+    carried, logits = {state.name: inputs[state.name] for state in interface.states}, []
+    for tokens in inputs["tokens"].T:
+        outputs = step({"tokens": np.ascontiguousarray(tokens), **carried})
+        carried = {state.name: outputs[state.output] for state in interface.states}
+        logits.append(outputs["logits"])
+    return {**outputs, "logits": np.stack(logits, axis=1)}
 
 
 def log_probabilities(interface, run, tokens):

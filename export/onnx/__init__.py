@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import pathlib
 
 from keras_rnnlm.export import artifacts, parity
 from keras_rnnlm.export.interface import interface_of
@@ -35,9 +34,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
     Returns:
         An `Exported`: size, operators, measured error.
     """
-    path = pathlib.Path(path)
-    if path.suffix != ".onnx":
-        raise ValueError(f"An ONNX file ends in .onnx. Received: path={str(path)!r}")
+    path = artifacts.checked_path(path, ".onnx")
     if isinstance(opset, bool) or not isinstance(opset, int) or opset < 18:
         raise ValueError(f"`opset` is a whole number, at least 18. Received: opset={opset!r}")
     artifacts.check_quantize(quantize)
@@ -51,7 +48,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         _describe(proto, interface, tokenizer)
         _save(proto, partial)
         _check_graph(partial)
-        measured = parity.measure(interface, engines.Onnx(partial, None).run, quantize, padding, tokens)
+        measured = parity.measure(interface, engines.Onnx(partial, None), quantize, padding, tokens)
         artifacts.raise_unless_equal(measured, quantize, "ONNX file", tolerance)
     return artifacts.Exported(path, "onnx", quantize, artifacts.size(path), count_operators(proto), measured)
 

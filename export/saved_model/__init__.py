@@ -39,10 +39,7 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
     with artifacts.whole(path) as partial:
         write(interface, partial, tokenizer)
         engine = engines.SavedModel(partial, None)
-        measured = parity.measure(interface, engine.run, tokens=tokens)
-        if interface.states:
-            stepwise = parity.measure(interface, parity.by_steps(interface, engine.step), cases=((1, 1), (2, 9)))
-            measured = parity.worse(measured, stepwise)
+        measured = parity.measure(interface, engine, tokens=tokens)
         artifacts.raise_unless_equal(measured, None, "SavedModel", tolerance)
         if interface.states:
             _check_generation(interface, engine, tokenizer, tokens)
