@@ -109,11 +109,6 @@ def loop(layer, sequences, states, mask):
     """A layer's recurrence as a loop that writes into one tensor: LiteRT has no lists of tensors of unknown sizes."""
     import tensorflow as tf
 
-    if layer.stateful:
-        raise ValueError(
-            f"{layer.name!r} is stateful, and a LiteRT file keeps no states between calls: build the model with "
-            "`stateful=False`, and hand the states in and out (`initial_state`, `return_state`)"
-        )
     cell, dtype = layer.cell, state_dtype(layer.compute_dtype)
     weights = cell.read_weights()
     step, kernels, parameters, _ = cell.recurrence(weights)

@@ -99,12 +99,12 @@ class SavedModel:
             self.description = _described(widths, step.structured_outputs["logits"].shape[-1])
 
     def run(self, inputs):
-        return self._call("score" if "score" in self.signatures else "serving_default", inputs)
+        return self.ask("score" if "score" in self.signatures else "serving_default", inputs)
 
     def step(self, inputs):
-        return self._call("step", inputs)
+        return self.ask("step", inputs)
 
-    def _call(self, name, inputs):
+    def ask(self, name, inputs):
         function = self.signatures[name]
         taken = function.structured_input_signature[1]
         given = {k: self._tf.constant(value, taken[k].dtype) for k, value in inputs.items() if k in taken}
