@@ -51,9 +51,17 @@ def whole(path):
         _remove(partial)
 
 
-def check_quantize(quantize, allowed=("int8", "float16")):
-    if quantize is not None and quantize not in allowed:
-        raise ValueError(f"`quantize` is {', '.join(map(repr, allowed))} or None. Received: quantize={quantize!r}")
+def checked_path(path, suffix):
+    """The path of the one file that is to be written."""
+    path = pathlib.Path(path)
+    if path.suffix != suffix:
+        raise ValueError(f"The file's name ends in {suffix}. Received: path={str(path)!r}")
+    return path
+
+
+def check_quantize(quantize):
+    if quantize not in (None, "int8", "float16"):
+        raise ValueError(f"`quantize` is 'int8', 'float16' or None. Received: quantize={quantize!r}")
 
 
 def raise_unless_equal(measured, quantize, what, tolerance=None):

@@ -90,6 +90,8 @@ def interface_of(model):
         raise ValueError(f"What is exported is a keras.Model. Received: {type(model).__name__}")
     if not model.built:
         raise ValueError(f"{model.name!r} has no weights yet: call it on data, or build it, before it is exported")
+    for layer in layers_of(model):
+        check_stateless(layer)
     model = in_float32(model)
     return _of_language_model(model) if isinstance(model, LanguageModel) else _of_any(model)
 
@@ -155,6 +157,14 @@ def _inputs_of(model):
 def layers_of(model):
     """Every layer in it, however deep."""
     return model._flatten_layers(include_self=False, recursive=True)
+
+
+def check_stateless(layer):
+    if getattr(layer, "stateful", False):
+        raise ValueError(
+            f"{layer.name!r} is stateful, and an exported file keeps no states between calls: build the model with "
+            "`stateful=False`, and hand the states in and out (`initial_state`, `return_state`)"
+        )
 
 
 def in_float32(model):

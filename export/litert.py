@@ -1,8 +1,5 @@
 """LiteRT (TensorFlow Lite): builtin operators only, states in the open, batch and time free."""
 
-import contextlib
-import logging
-import pathlib
 import tempfile
 import warnings
 
@@ -12,6 +9,7 @@ from keras_rnnlm.export import artifacts, parity, tied_tables
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 
+from keras_rnnlm import quiet
 from keras_rnnlm.cells.dot import Dot, state_dtype
 from keras_rnnlm.layers.exporting import exporting
 
@@ -33,9 +31,7 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
     Returns:
         An `Exported`: size, operators, measured error.
     """
-    path = pathlib.Path(path)
-    if path.suffix != ".tflite":
-        raise ValueError(f"A LiteRT file ends in .tflite. Received: path={str(path)!r}")
+    path = artifacts.checked_path(path, ".tflite")
     artifacts.check_quantize(quantize)
     interface = interface_of(model)
     with artifacts.whole(path) as partial:
@@ -45,15 +41,8 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
         if foreign:
             raise ValueError(f"LiteRT alone has no {', '.join(foreign)}, which the model needs")
         partial.write_bytes(content)
-        engine = engines.LiteRT(partial, None)
-        measured = parity.measure(interface, engine.run, quantize, tokens=tokens)
+        measured = parity.measure(interface, engines.LiteRT(partial, None), quantize, tokens=tokens)
         artifacts.raise_unless_equal(measured, quantize, "LiteRT file", tolerance)
-        if interface.states:
-            stepwise = parity.measure(
-                interface, parity.by_steps(interface, engine.step), quantize, cases=((1, 1), (2, 9))
-            )
-            artifacts.raise_unless_equal(stepwise, quantize, "LiteRT file's `step`", tolerance)
-            measured = parity.worse(measured, stepwise)
     return artifacts.Exported(path, "litert", quantize, artifacts.size(path), found, measured)
 
 
@@ -68,7 +57,11 @@ def convert(interface, quantize=None):
         function = tf.function(_with_constants(interface.model, program), autograph=False)
         setattr(module, name, function)
         signatures[name] = function.get_concrete_function(**specs)
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        quiet.loggers("tensorflow", "absl"),
+        warnings.catch_warnings(action="ignore"),  # that the converter and the interpreter have successors
+    ):
         tf.saved_model.save(module, folder, signatures=signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
         if quantize is not None:
@@ -116,11 +109,6 @@ def loop(layer, sequences, states, mask):
     """A layer's recurrence as a loop that writes into one tensor: LiteRT has no lists of tensors of unknown sizes."""
     import tensorflow as tf
 
-    if layer.stateful:
-        raise ValueError(
-            f"{layer.name!r} is stateful, and a LiteRT file keeps no states between calls: build the model with "
-            "`stateful=False`, and hand the states in and out (`initial_state`, `return_state`)"
-        )
     cell, dtype = layer.cell, state_dtype(layer.compute_dtype)
     weights = cell.read_weights()
     step, kernels, parameters, _ = cell.recurrence(weights)
@@ -172,20 +160,3 @@ def count_operators(content):
                 name = f"FLEX {custom}" if custom.startswith("Flex") else f"CUSTOM {custom}"
             found[name] = found.get(name, 0) + 1
     return dict(sorted(found.items()))
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Without the converter's and the interpreter's notices of their successors."""
-    logger = logging.getLogger("tensorflow")
-    before, absl = logger.level, logging.getLogger("absl")
-    absl_before = absl.level
-    logger.setLevel(logging.ERROR)
-    absl.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)
-        absl.setLevel(absl_before)

@@ -2,9 +2,11 @@
 
 import dataclasses
 import math
+import types
 
 import numpy as np
 from keras_rnnlm.export.bounds import BOUNDS, PERPLEXITY
+from keras_rnnlm.export.runtime.models import ExportedLanguageModel
 
 CASES = ((3, 7), (1, 1))  # batch and time
 LONGER = ((2, 40),)  # and of a language model
@@ -40,16 +42,15 @@ class Parity:
         return found
 
 
-def measure(interface, run, quantize=None, padding=None, tokens=None, cases=None, seed=0):
-    """Runs an export beside the model.
+def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0):
+    """Runs an export beside the model: whole sequences and, of a language model, halves and single steps.
 
     Args:
         interface: of the model.
-        run: from a dict of numpy arrays to a dict of numpy arrays, in the export's own runtime.
+        engine: the export in its own runtime: `run` and `step`, from a dict of numpy arrays to a dict of numpy arrays.
         quantize, padding: as in the export. In int8 the states begin at zero, as a text's do: how it rounds states that
             no text leads to is no measure of it.
         tokens: ids of a real text, for a language model.
-        cases: sizes of batch and time to try. Default: `CASES`, and `LONGER` for a language model.
         seed: of the random inputs.
     """
     rng, states = np.random.default_rng(seed), {state.output for state in interface.states}
@@ -61,16 +62,18 @@ def measure(interface, run, quantize=None, padding=None, tokens=None, cases=None
         for name, value in wanted.items():
             worst[name in states] = _largest(worst[name in states], difference(value, got[name]))
 
-    for batch, time in cases or (CASES + LONGER if interface.states else CASES):
+    for batch, time in CASES + LONGER if interface.states else CASES:
         inputs = interface.example(rng, batch, time, padding, from_zeros=quantize == "int8")
         wanted = interface.numpy(inputs)
-        compare(wanted, run(inputs))
-        if interface.states and time > 1:
-            compare(wanted, _in_two(interface, run, inputs, time // 2))
+        compare(wanted, engine.run(inputs))
+        if interface.states:
+            compare(wanted, _by_steps(interface, engine.step, inputs))
+            if time > 1:
+                compare(wanted, _in_two(interface, engine.run, inputs, time // 2))
     found = {}
     if tokens is not None and interface.states:
-        found["wanted_perplexity"] = perplexity(interface, interface.numpy, tokens)
-        found["perplexity"] = perplexity(interface, run, tokens)
+        for name, of in (("wanted_perplexity", interface.numpy), ("perplexity", engine.run)):
+            found[name] = math.exp(-np.mean(log_probabilities(interface, of, tokens)))
     return Parity(worst[False], worst[True], **found)
 
 
@@ -82,39 +85,21 @@ def _in_two(interface, run, inputs, half):
     return {**second, "logits": np.concatenate([first["logits"], second["logits"]], axis=1)}
 
 
-def by_steps(interface, step):
-    """A run of whole sequences by an export's single steps."""
-
-    def run(inputs):
-        states, logits = {state.name: inputs[state.name] for state in interface.states}, []
-        for tokens in inputs["tokens"].T:
-            outputs = step({"tokens": np.ascontiguousarray(tokens), **states})
-            states = {state.name: outputs[state.output] for state in interface.states}
-            logits.append(outputs["logits"])
-        return {"logits": np.stack(logits, axis=1), **{s.output: states[s.name] for s in interface.states}}
-
-    return run
+def _by_steps(interface, step, inputs):
+    """The same, a token at a time."""
+    carried, logits = {state.name: inputs[state.name] for state in interface.states}, []
+    for tokens in inputs["tokens"].T:
+        outputs = step({"tokens": np.ascontiguousarray(tokens), **carried})
+        carried = {state.name: outputs[state.output] for state in interface.states}
+        logits.append(outputs["logits"])
+    return {**outputs, "logits": np.stack(logits, axis=1)}
 
 
-def worse(a, b):
-    """The larger errors of two measurements, and the perplexities of the first."""
-    return dataclasses.replace(a, error=max(a.error, b.error), state_error=max(a.state_error, b.state_error))
-
-
-def perplexity(interface, run, tokens):
-    """Of a text, its states carried from window to window."""
-    states = {state.name: np.zeros((1, state.units), "float32") for state in interface.states}
-    total, count = 0.0, 0
-    for start in range(0, len(tokens) - 1, WINDOW):
-        window = np.asarray(tokens[start : start + WINDOW + 1], "int32")
-        outputs = run({"tokens": window[None, :-1], **states})
-        states = {state.name: outputs[state.output] for state in interface.states}
-        logits = outputs["logits"][0].astype("float64")
-        top = logits.max(axis=-1, keepdims=True)
-        log_sum = np.log(np.exp(logits - top).sum(axis=-1)) + top[:, 0]
-        total += float((log_sum - logits[np.arange(len(logits)), window[1:]]).sum())
-        count += len(logits)
-    return math.exp(total / count)
+def log_probabilities(interface, run, tokens):
+    """Of every token of a text but the first, by the model or by an export."""
+    states = map(dataclasses.astuple, interface.states)
+    model = ExportedLanguageModel(types.SimpleNamespace(run=run), None, interface.vocabulary_size, states)
+    return model.score(tokens, WINDOW)["log_probabilities"]
 
 
 def difference(wanted, got):

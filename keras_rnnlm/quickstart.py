@@ -72,6 +72,5 @@ def write(run, prompt, seed, length=160):
 
     trained = load_run(run)
     ids = prompt_ids(trained.tokenizer, prompt)
-    text = TextStream(trained.tokenizer.decode, ids)
     (new,) = trained.model.generate([ids], length, Sample(temperature=0.8, top_p=0.95), seed=seed)
-    return prompt + text.feed(*new) + text.finish()
+    return prompt + TextStream(trained.tokenizer.decode, ids).whole(new)

@@ -1,18 +1,13 @@
 """What a run shows while it goes on: a line on the terminal, and, where it is installed, TensorBoard's files."""
 
-import contextlib
 import importlib.util
 import math
-import os
-import re
 import shutil
 import sys
-import tempfile
 import time
 
 EVERY = 0.25  # seconds between two drawings of the line on a terminal
 SELDOM = 60.0  # and between two lines where there is no terminal
-GREETING = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} ")
 
 
 class Display:
@@ -121,35 +116,3 @@ def duration(seconds):
     """
     minutes, seconds = divmod(int(round(seconds)), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
-
-
-def import_keras():
-    """Keras, without what TensorFlow's C++ code greets with, whatever the level of its log.
-
-    Everything else that is said on the standard error meanwhile is passed on.
-    """
-    if "keras" not in sys.modules:
-        with _without_greetings():
-            import keras  # noqa: F401
-            import tensorflow  # noqa: F401  the streams are tf.data's on every backend
-    return sys.modules["keras"]
-
-
-@contextlib.contextmanager
-def _without_greetings():
-    try:
-        sys.stderr.flush()
-        kept = os.dup(2)
-    except (AttributeError, OSError, ValueError):  # there is no standard error
-        yield
-        return
-    with tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
-        try:
-            yield
-        finally:
-            sys.stderr.flush()
-            os.dup2(kept, 2)
-            os.close(kept)
-            said.seek(0)
-            os.write(2, b"".join(line for line in said if not GREETING.match(line)))

@@ -1,12 +1,14 @@
 """ONNX: a native recurrent operator for each layer and direction."""
 
+import contextlib
 import json
 import logging
-import pathlib
 
 from keras_rnnlm.export import artifacts, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
+
+from keras_rnnlm import quiet
 
 METADATA = "keras_rnnlm"
 FORMAT = 1
@@ -32,9 +34,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
     Returns:
         An `Exported`: size, operators, measured error.
     """
-    path = pathlib.Path(path)
-    if path.suffix != ".onnx":
-        raise ValueError(f"An ONNX file ends in .onnx. Received: path={str(path)!r}")
+    path = artifacts.checked_path(path, ".onnx")
     if isinstance(opset, bool) or not isinstance(opset, int) or opset < 18:
         raise ValueError(f"`opset` is a whole number, at least 18. Received: opset={opset!r}")
     artifacts.check_quantize(quantize)
@@ -48,7 +48,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         _describe(proto, interface, tokenizer)
         _save(proto, partial)
         _check_graph(partial)
-        measured = parity.measure(interface, engines.Onnx(partial, None).run, quantize, padding, tokens)
+        measured = parity.measure(interface, engines.Onnx(partial, None), quantize, padding, tokens)
         artifacts.raise_unless_equal(measured, quantize, "ONNX file", tolerance)
     return artifacts.Exported(path, "onnx", quantize, artifacts.size(path), count_operators(proto), measured)
 
@@ -61,7 +61,7 @@ def convert(interface, opset, padding=None):
 
     specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in interface.inputs}
     program = tf.function(lambda given: interface.call(given), autograph=False)
-    with _quiet(), tracing.native(padding):
+    with _errors_raised(), tracing.native(padding):
         proto, _ = tf2onnx.convert.from_function(program, [specs], opset=min(opset, NEWEST))
     graph.finish(proto, interface)
     return proto if opset <= NEWEST else _newer(proto, opset)
@@ -134,22 +134,17 @@ class _Raise(logging.Handler):
         self.found.append(message if error is None else f"{error} ({message})")
 
 
-class _quiet:
+@contextlib.contextmanager
+def _errors_raised():
     """Within it, what tf2onnx logs as an error is raised, and the rest is not shown."""
-
-    def __enter__(self):
-        self.logger, self.tensorflow = logging.getLogger("tf2onnx"), logging.getLogger("tensorflow")
-        self.before = self.logger.level, self.logger.propagate
-        self.tensorflow_before = self.tensorflow.level
-        self.tensorflow.setLevel(logging.ERROR)  # it warns of tables that are in no graph of ours
-        self.handler = _Raise()
-        self.logger.addHandler(self.handler)
-        self.logger.setLevel(logging.ERROR)
-        self.logger.propagate = False
-
-    def __exit__(self, kind, error, trace):
-        self.logger.removeHandler(self.handler)
-        self.tensorflow.setLevel(self.tensorflow_before)
-        self.logger.level, self.logger.propagate = self.before
-        if kind is None and self.handler.found:
-            raise ValueError(f"tf2onnx could not convert the model: {' / '.join(self.handler.found)[:2000]}")
+    logger, handler = logging.getLogger("tf2onnx"), _Raise()
+    propagate, logger.propagate = logger.propagate, False
+    logger.addHandler(handler)
+    try:
+        with quiet.loggers("tf2onnx", "tensorflow"):  # which warns of tables that are in no graph of ours
+            yield
+    finally:
+        logger.removeHandler(handler)
+        logger.propagate = propagate
+    if handler.found:
+        raise ValueError(f"tf2onnx could not convert the model: {' / '.join(handler.found)[:2000]}")

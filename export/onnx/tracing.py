@@ -10,6 +10,7 @@ import warnings
 
 import numpy as np
 import tensorflow as tf
+from keras_rnnlm.export.interface import check_stateless
 from keras_rnnlm.export.onnx.operators import obstacles, operator
 
 from keras_rnnlm.layers.exporting import exporting
@@ -32,14 +33,10 @@ def native(padding=None):
 
 
 def _write(layer, sequences, states, mask, padding, told):
+    check_stateless(layer)  # Keras's own export comes here alone
     reasons = obstacles(layer.cell)
     if mask is not None and padding is None:
         reasons.append('a mask; padding="right" says that it hides the ends of sequences only')
-    if layer.stateful:
-        raise ValueError(
-            f"{layer.name!r} is stateful, and an ONNX graph keeps no states between calls: build the model with "
-            "`stateful=False`, and hand the states in and out (`initial_state`, `return_state`)"
-        )
     if reasons:
         message = f"{layer.name!r} becomes a Loop of small operators, slower than a native node: {'; '.join(reasons)}"
         if message not in told:

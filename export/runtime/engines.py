@@ -1,13 +1,13 @@
 """The three runtimes, each as functions of numpy arrays by name."""
 
-import contextlib
 import importlib
 import importlib.util
 import json
 import os
-import sys
 
 import numpy as np
+
+from keras_rnnlm import quiet
 
 PACKAGES = {"onnx": "onnxruntime", "litert": "ai-edge-litert", "saved_model": "tensorflow"}
 MODULES = {"onnx": "onnxruntime", "litert": "ai_edge_litert.interpreter", "saved_model": "tensorflow"}
@@ -50,7 +50,7 @@ class LiteRT:
     def __init__(self, path, threads):
         interpreter = runtime_of("litert").Interpreter
         try:
-            with _silent():
+            with quiet.standard_error():  # it says from C that it made a delegate
                 self._interpreter = interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
                 names = self._interpreter.get_signature_list()
@@ -85,7 +85,8 @@ class SavedModel:
 
     def __init__(self, path, threads):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-        tf = runtime_of("saved_model")
+        with quiet.standard_error(without=quiet.GREETING):
+            tf = runtime_of("saved_model")
         try:
             self._loaded = tf.saved_model.load(str(path))
         except Exception as error:
@@ -98,12 +99,12 @@ class SavedModel:
             self.description = _described(widths, step.structured_outputs["logits"].shape[-1])
 
     def run(self, inputs):
-        return self._call("score" if "score" in self.signatures else "serving_default", inputs)
+        return self.ask("score" if "score" in self.signatures else "serving_default", inputs)
 
     def step(self, inputs):
-        return self._call("step", inputs)
+        return self.ask("step", inputs)
 
-    def _call(self, name, inputs):
+    def ask(self, name, inputs):
         function = self.signatures[name]
         taken = function.structured_input_signature[1]
         given = {k: self._tf.constant(value, taken[k].dtype) for k, value in inputs.items() if k in taken}
@@ -143,21 +144,3 @@ def has_runtime(kind):
 def _unreadable(path, kind, error):
     reason = " ".join(str(error).split())[:200]
     return ValueError(f"{path} is damaged, or no {kind} model: {reason}")
-
-
-@contextlib.contextmanager
-def _silent():
-    """The interpreter says on stderr, from C, that it made a delegate."""
-    sys.stderr.flush()
-    try:
-        kept = os.dup(2)
-    except OSError:
-        yield
-        return
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(kept, 2)
-            os.close(kept)

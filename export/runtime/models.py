@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from keras_rnnlm import generation
+from keras_rnnlm.generation.beam import log_softmax
 
 
 class ExportedModel:
@@ -60,16 +61,14 @@ class ExportedLanguageModel(ExportedModel):
             text: a string; or ids, of which the first is given and the others are predicted.
             window: tokens at a time, which bounds the memory.
         """
-        ids = self._ids(text)
+        ids = self._checked(self._ids(text), 1)
         found, states = [], self.initial_states(1)
         for start in range(0, len(ids) - 1, window):
-            part = np.asarray(ids[start : start + window + 1], "int32")
+            part = ids[start : start + window + 1]
             logits, states = self.logits(part[None, :-1], states)
-            logits = logits[0].astype("float64")
-            top = logits.max(axis=-1, keepdims=True)
-            log_sums = np.log(np.exp(logits - top).sum(axis=-1)) + top[:, 0]
-            found += (logits[np.arange(len(logits)), part[1:]] - log_sums).tolist()
-        return {"tokens": [int(id) for id in ids[1:]], "log_probability": math.fsum(found), "log_probabilities": found}
+            logs = log_softmax(logits[0].astype("float64"))
+            found += logs[np.arange(len(logs)), part[1:]].tolist()
+        return {"tokens": ids[1:].tolist(), "log_probability": math.fsum(found), "log_probabilities": found}
 
     def generate(self, prompt="", length=200, sampler=None, **options):
         """Goes on from a prompt, or from several: the new text, or ids where ids came in.
@@ -86,27 +85,17 @@ class ExportedLanguageModel(ExportedModel):
         written = generation.generate(self.step, states, ids, length, sampler, prefill=self._prefill, **options)
         if prompts and not isinstance(prompts[0], str):
             return written
-        texts = []
-        for begun, new in zip(ids, written):
-            text = generation.TextStream(self.tokenizer.decode, begun)
-            texts.append(text.feed(*new) + text.finish())
+        texts = [generation.TextStream(self.tokenizer.decode, begun).whole(new) for begun, new in zip(ids, written)]
         return texts[0] if isinstance(prompt, str) else texts
 
     def stream(self, prompt="", length=200, sampler=None, **options):
         """Like `generate` for one prompt, but yields each piece of text, or each id, as soon as it is there."""
         ids = self._ids(prompt)
-        new = generation.stream(
+        written = generation.stream(
             self.step, self.initial_states(1), [ids], length, sampler, prefill=self._prefill, **options
         )
-        if not isinstance(prompt, str):
-            return (token for (token,) in new)
-        return self._pieces(new, ids)
-
-    def _pieces(self, new, ids):
-        text = generation.TextStream(self.tokenizer.decode, ids)
-        for (token,) in new:
-            yield text.feed(token)
-        yield text.finish()
+        new = (token for (token,) in written)
+        return generation.TextStream(self.tokenizer.decode, ids).pieces(new) if isinstance(prompt, str) else new
 
     def _prefill(self, tokens, mask, states):
         """Reads prompts at once where they are equally long, else step by step."""

@@ -1,6 +1,5 @@
 """SavedModel: for TensorFlow Serving, with text in and text out."""
 
-import logging
 import pathlib
 
 import numpy as np
@@ -8,6 +7,7 @@ from keras_rnnlm.export import artifacts, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 
+from keras_rnnlm import quiet
 from keras_rnnlm.layers.exporting import exporting
 
 
@@ -39,10 +39,7 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
     with artifacts.whole(path) as partial:
         write(interface, partial, tokenizer)
         engine = engines.SavedModel(partial, None)
-        measured = parity.measure(interface, engine.run, tokens=tokens)
-        if interface.states:
-            stepwise = parity.measure(interface, parity.by_steps(interface, engine.step), cases=((1, 1), (2, 9)))
-            measured = parity.worse(measured, stepwise)
+        measured = parity.measure(interface, engine, tokens=tokens)
         artifacts.raise_unless_equal(measured, None, "SavedModel", tolerance)
         if interface.states:
             _check_generation(interface, engine, tokenizer, tokens)
@@ -68,13 +65,8 @@ def write(interface, path, tokenizer=None):
         functions = {"serving_default": (lambda *given: interface.call(dict(zip(names, given))), specs)}
     for name, (function, specs) in functions.items():
         signatures[name] = tf.function(_plain(function), autograph=False).get_concrete_function(*specs)
-    logger = logging.getLogger("tensorflow")
-    before = logger.level
-    logger.setLevel(logging.ERROR)  # it warns of tables that it writes well
-    try:
+    with quiet.loggers("tensorflow"):  # it warns of tables that it writes well
         tf.saved_model.save(module, str(path), signatures=signatures)
-    finally:
-        logger.setLevel(before)
 
 
 def _plain(function):
@@ -96,48 +88,32 @@ def count_operators(loaded):
     return dict(sorted(found.items()))
 
 
-def _check_generation(interface, loaded, tokenizer, tokens):
+def _check_generation(interface, engine, tokenizer, tokens):
     """The endpoints that write, beside the package's own generation, and those of text beside its tokenizer."""
-    import tensorflow as tf
-
     from keras_rnnlm.generation import Greedy, Sample, TextStream
 
     given = np.arange(5) % interface.vocabulary_size if tokens is None else np.asarray(tokens[:40])
     prompts = [given[:3].tolist(), given[:1].tolist()]
-    padded = np.array([prompt + [0] * (3 - len(prompt)) for prompt in prompts], "int32")
-    settings = {"temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
+    padded = {"tokens": [prompt + [0] * (3 - len(prompt)) for prompt in prompts], "lengths": [3, 1]}
+    settings = {"length": 12, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
     for sampler, changed in (
         (Greedy(), {"temperature": 0.0}),
         (Sample(top_k=5, top_p=0.9), {"top_k": 5, "top_p": 0.9}),
     ):
-        options = {**settings, **changed, "length": 12}
-        got = loaded.signatures["generate"](
-            tokens=tf.constant(padded), lengths=tf.constant([3, 1]), **_constants(loaded, "generate", options)
-        )["tokens"].numpy()
+        got = engine.ask("generate", {**padded, **settings, **changed})["tokens"]
         wanted = interface.model.generate(prompts, 12, sampler, seed=1)
         if got.tolist() != wanted:
             raise ValueError(f"The SavedModel writes {got.tolist()}, and the model {wanted}, with {sampler}")
-    if "score_text" not in loaded.signatures:
+    if "score_text" not in engine.signatures:
         return
     begun = tokenizer.decode(given)
     for text in (begun, "", begun[:1] + " \u00e9\n\n" + begun[:3]):
         ids = [tokenizer.start, *tokenizer.encode(text).tolist()]
-        found = loaded.signatures["score_text"](text=tf.constant([text]))
-        if found["count"].numpy()[0] != len(ids) - 1 or found["tokens"].numpy()[0].tolist() != ids[1:]:
-            raise ValueError(f"The SavedModel cuts {text!r} into {found['tokens'].numpy()[0].tolist()}, not {ids[1:]}")
-    options = {**settings, "length": 12}
-    got = loaded.signatures["generate_text"](text=tf.constant([text]), **_constants(loaded, "generate_text", options))[
-        "text"
-    ].numpy()[0]
+        found = engine.ask("score_text", {"text": [text]})
+        if found["count"][0] != len(ids) - 1 or found["tokens"][0].tolist() != ids[1:]:
+            raise ValueError(f"The SavedModel cuts {text!r} into {found['tokens'][0].tolist()}, not {ids[1:]}")
+    got = engine.ask("generate_text", {"text": [text], **settings})["text"][0]
     (new,) = interface.model.generate([ids], 12, Sample(), seed=1)
-    stream = TextStream(tokenizer.decode, ids)
-    wanted = stream.feed(*new) + stream.finish()
+    wanted = TextStream(tokenizer.decode, ids).whole(new)
     if got.decode("utf-8", "replace") != wanted:
         raise ValueError(f"The SavedModel writes {got!r}, and the model {wanted!r}")
-
-
-def _constants(loaded, name, options):
-    import tensorflow as tf
-
-    taken = loaded.signatures[name].structured_input_signature[1]
-    return {key: tf.constant(value, taken[key].dtype) for key, value in options.items()}

@@ -165,24 +165,14 @@ def _choose(logits, seed, rows, places, temperature, top_k, top_p):
             most = tf.where(top_k > 0, tf.minimum(top_k, vocabulary), vocabulary)
             ordered = tf.sort(scores, axis=-1, direction="DESCENDING")
             ordered = tf.where(tf.range(vocabulary)[None] < most, ordered, -np.inf)
-            count = tf.where(top_p < 1, _number_that_reach(top_p, ordered), most)
-            return tf.where(samplers._are_largest(scores, ordered, count, ops), scores, -np.inf)
+            needed = tf.cast(tf.round(samplers.parts_of(tf.cast(top_p, tf.float64))), tf.int32)
+            count = tf.where(top_p < 1, samplers.number_that_reach(needed, ordered, ops), most)
+            return tf.where(samplers.are_largest(scores, ordered, count, ops), scores, -np.inf)
 
         is_filtered = ((top_k > 0) & (top_k < vocabulary)) | (top_p < 1)
         return samplers.draw(tf.exp(tf.cond(is_filtered, filtered, lambda: scores)), uniforms, ops)
 
     return tf.cond(temperature > 0, drawn, lambda: greedy)
-
-
-def _number_that_reach(share, ordered):
-    """How many of the largest scores have `share` of the probability, which is a tensor here."""
-    import tensorflow as tf
-
-    weights = tf.exp(ordered)
-    parts = tf.round(weights * (2.0**30 / tf.reduce_sum(weights, axis=-1, keepdims=True)))
-    reached = tf.cumsum(tf.cast(parts, tf.int32), axis=-1)
-    needed = tf.cast(tf.round((tf.cast(share, tf.float64) - samplers.TOLERANCE) * 2**30), tf.int32)
-    return 1 + tf.reduce_sum(tf.cast(reached[:, :-1] < needed, tf.int32), axis=-1, keepdims=True)
 
 
 def _with_start(ragged, start):

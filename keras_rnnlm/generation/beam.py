@@ -48,7 +48,7 @@ def beam_search(step, states, prompts, length, beam, *, stop=None, repetition_pe
             seen = tokens_in(prompts, vocabulary)[rows]
         if penalty != 1:
             logits = penalise(logits, seen, penalty)
-        candidates = np.where(is_live[:, None], totals[:, None] + _log_softmax(logits), -np.inf)
+        candidates = np.where(is_live[:, None], totals[:, None] + log_softmax(logits), -np.inf)
 
         parents, texts, totals = rows * width, [[] for _ in rows], np.full(len(rows), -np.inf)
         for row, own in enumerate(candidates.reshape(len(prompts), -1)):
@@ -84,7 +84,8 @@ def _best(values, count):
     return places[np.argsort(-values[places], kind="stable")][:count]
 
 
-def _log_softmax(logits):
+def log_softmax(logits):
+    """The log-probabilities of the tokens, of logits (..., vocabulary)."""
     with np.errstate(invalid="ignore"):  # of a place without a hypothesis
         logits = logits - logits.max(axis=-1, keepdims=True)
     return logits - np.log(np.sum(np.exp(logits), axis=-1, keepdims=True))

@@ -77,8 +77,8 @@ class Sample:
         has_top_p = self.top_p is not None and self.top_p < 1
         if most < vocabulary or has_top_p:
             ordered = _largest(scores, most, ops)
-            count = _number_that_reach(self.top_p, ordered, ops) if has_top_p else most
-            scores = ops.where(_are_largest(scores, ordered, count, ops), scores, -math.inf)
+            count = number_that_reach(round(parts_of(self.top_p)), ordered, ops) if has_top_p else most
+            scores = ops.where(are_largest(scores, ordered, count, ops), scores, -math.inf)
         if self.min_p is not None:
             scores = ops.where(scores >= math.log(self.min_p) - TOLERANCE, scores, -math.inf)
         return draw(ops.exp(scores), uniforms, ops)
@@ -167,7 +167,7 @@ def _largest(scores, count, ops):
     return -np.sort(np.partition(-scores, count - 1, axis=-1)[:, :count], axis=-1)
 
 
-def _are_largest(scores, ordered, count, ops):
+def are_largest(scores, ordered, count, ops):
     """Where the `count` largest scores are, of equals the lowest ids: what a backend's own top_k does not promise."""
     places = ops.arange(ordered.shape[-1], dtype="int32")
     least = ops.min(ops.where(places < count, ordered, math.inf), axis=-1, keepdims=True)
@@ -177,12 +177,17 @@ def _are_largest(scores, ordered, count, ops):
     return ops.logical_or(is_above, ops.logical_and(is_equal, place_among_equals + above <= count))
 
 
-def _number_that_reach(share, ordered, ops):
-    """How many of the largest scores have `share` of the probability. Integers sum to the same in any order."""
+def parts_of(share):
+    """What part of 2**30 a probability is, to be rounded: integers sum to the same in any order."""
+    return (share - TOLERANCE) * 2**30
+
+
+def number_that_reach(needed, ordered, ops):
+    """How many of the largest scores have `needed` parts of the probability."""
     weights = ops.exp(ordered)
     parts = ops.round(weights * (2.0**30 / ops.sum(weights, axis=-1, keepdims=True)))
     reached = ops.cumsum(ops.array(parts, dtype="int32"), axis=-1)
-    are_short = reached[:, :-1] < round((share - TOLERANCE) * 2**30)
+    are_short = reached[:, :-1] < needed
     return 1 + ops.sum(ops.array(are_short, dtype="int32"), axis=-1, keepdims=True)
 
 

@@ -44,6 +44,16 @@ class TextStream:
         text = self._decode(self._ids)
         return self._until(text, len(text))
 
+    def pieces(self, ids):
+        """Yields the text of ids piece by piece, to its end."""
+        for id in ids:
+            yield self.feed(id)
+        yield self.finish()
+
+    def whole(self, ids):
+        """The text of ids, to its end."""
+        return self.feed(*ids) + self.finish()
+
     def _until(self, text, end):
         piece = text[self._printed : end]
         self._printed = max(self._printed, end)

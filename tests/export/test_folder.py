@@ -118,6 +118,9 @@ def test_what_crashes_runtimes_does_not_reach_them(folder, kind):
     for tokens in ([[0.5]], [1], [[loaded.vocabulary_size]], [[-1]]):
         with pytest.raises(ValueError, match="Tokens are integers|Ids are from"):
             loaded.logits(np.array(tokens))
+    for last in (loaded.vocabulary_size, -1):  # which no call reads: it is only looked up
+        with pytest.raises(ValueError, match="Ids are from"):
+            loaded.score([1, last])
     with pytest.raises(ValueError, match=r"4 arrays of shapes \[\(1, 24\)"):
         loaded.step([1], loaded.initial_states(2))
 

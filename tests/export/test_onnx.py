@@ -15,6 +15,7 @@ from keras_rnnlm import export, layers
 from tests.export import models
 
 NODES = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "RNN"}
+WRITERS = [(export.to_onnx, "m.onnx"), (export.to_litert, "m.tflite"), (export.to_saved_model, "m")]
 RECURRENT = {"LSTM", "GRU", "RNN", "Loop", "Scan", "com.microsoft.DynamicQuantizeLSTM"}
 
 
@@ -112,9 +113,7 @@ def test_states_of_padded_rows_are_those_of_their_last_step(return_sequences, tm
 
 
 @pytest.mark.parametrize("make", [models.oddly_named, models.subclassed])
-@pytest.mark.parametrize(
-    "write, file", [(export.to_onnx, "m.onnx"), (export.to_litert, "m.tflite"), (export.to_saved_model, "m")]
-)
+@pytest.mark.parametrize("write, file", WRITERS)
 def test_models_of_any_form_in_every_format(make, write, file, tmp_path):
     assert write(make(), tmp_path / file).parity.error < 1e-5
 
@@ -235,8 +234,18 @@ def test_wrong_arguments_are_told(file, options, message, tmp_path):
         export.to_onnx(models.language_model("gru", layers=1), tmp_path / file, **options)
 
 
-def test_stateful_layers_are_refused(tmp_path):
+@pytest.mark.parametrize("library", [layers, keras.layers])
+def test_stateful_layers_are_refused(library, tmp_path):
+    inputs = keras.Input((None, 3), batch_size=2, name="x")
+    model = keras.Model(inputs, library.GRU(4, stateful=True)(inputs))
+    for write, file in WRITERS:
+        with pytest.raises(ValueError, match="^'gru.*' is stateful"):
+            write(model, tmp_path / file)
+
+
+def test_keras_itself_exports_no_stateful_layer(tmp_path):
     inputs = keras.Input((None, 3), batch_size=2, name="x")
     model = keras.Model(inputs, layers.GRU(4, stateful=True)(inputs))
+    model(np.zeros((2, 5, 3), "float32"))
     with pytest.raises(ValueError, match="stateful"):
-        export.to_onnx(model, tmp_path / "m.onnx")
+        model.export(tmp_path / "m.onnx", format="onnx", verbose=False)

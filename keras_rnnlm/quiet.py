@@ -1,0 +1,54 @@
+"""Libraries that say less: on Python's loggers, and on the standard error, where code in C writes."""
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import tempfile
+
+GREETING = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} ")
+
+
+def import_keras():
+    """Keras, without what TensorFlow's C++ code greets with, whatever the level of its log."""
+    if "keras" not in sys.modules:
+        with standard_error(without=GREETING):
+            import keras  # noqa: F401
+            import tensorflow  # noqa: F401  for data on every backend, and for every export
+    return sys.modules["keras"]
+
+
+@contextlib.contextmanager
+def loggers(*names):
+    """These loggers tell errors alone."""
+    found = [logging.getLogger(name) for name in names]
+    before = [logger.level for logger in found]
+    for logger in found:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for logger, level in zip(found, before):
+            logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def standard_error(without=re.compile(b"")):
+    """The standard error without the lines that begin so, by default without any; the others come at the end."""
+    try:
+        sys.stderr.flush()
+        said, kept = tempfile.TemporaryFile(), os.dup(2)
+    except (AttributeError, OSError, ValueError):  # there is no standard error, or nowhere to keep what is said
+        yield
+        return
+    with said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            os.close(kept)
+            said.seek(0)
+            os.write(2, b"".join(line for line in said if not without.match(line)))
