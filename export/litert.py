@@ -81,14 +81,9 @@ def programs(interface):
     if not interface.states:
         return [("serving_default", interface.call, interface.inputs)]
 
-    def step(given):
-        states = [given[state.name] for state in interface.states]
-        logits, after = interface.model.step(given["tokens"], states)
-        return {"logits": logits, **{state.output: value for state, value in zip(interface.states, after)}}
-
     tokens, *states = interface.inputs
     one = type(tokens)("tokens", (None,), "int32", tokens.below)
-    return [("score", interface.call, interface.inputs), ("step", step, (one, *states))]
+    return [("score", interface.call, interface.inputs), ("step", interface.step, (one, *states))]
 
 
 def _with_constants(model, program):
