@@ -79,11 +79,6 @@ def as_tokenizer(tokenizer):
     return tokenizer if tokenizer is None or isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
 
 
-def size(path):
-    path = pathlib.Path(path)
-    return path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
-
-
 def _remove(path):
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)

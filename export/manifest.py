@@ -24,16 +24,23 @@ def read_manifest(folder):
     return manifest
 
 
+def files(path):
+    """A file itself, or all files of a folder."""
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
+def size(path):
+    """The bytes of a file, or of a folder."""
+    return sum(file.stat().st_size for file in files(path))
+
+
 def hashes(path):
     """The size and the SHA-256 of a file, or of each file of a folder."""
-    path = pathlib.Path(path)
     if path.is_file():
-        return {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    return {
-        "bytes": sum(p.stat().st_size for p in files),
-        "sha256": {p.relative_to(path).as_posix(): sha256(p) for p in files},
-    }
+        found = sha256(path)
+    else:
+        found = {file.relative_to(path).as_posix(): sha256(file) for file in files(path)}
+    return {"bytes": size(path), "sha256": found}
 
 
 def check_whole(path, entry):

@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 
-from keras_rnnlm.export import artifacts, parity
+from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 
@@ -50,7 +50,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         _check_graph(partial)
         measured = parity.measure(interface, engines.Onnx(partial, None), quantize, padding, tokens)
         artifacts.raise_unless_equal(measured, quantize, "ONNX file", tolerance)
-    return artifacts.Exported(path, "onnx", quantize, artifacts.size(path), count_operators(proto), measured)
+    return artifacts.Exported(path, "onnx", quantize, manifest.size(path), count_operators(proto), measured)
 
 
 def convert(interface, opset, padding=None):

@@ -3,7 +3,7 @@
 import pathlib
 
 import numpy as np
-from keras_rnnlm.export import artifacts, parity
+from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 
@@ -44,7 +44,7 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
         if interface.states:
             _check_generation(interface, engine, tokenizer, tokens)
         found = count_operators(engine)
-    return artifacts.Exported(path, "saved_model", None, artifacts.size(path), found, measured)
+    return artifacts.Exported(path, "saved_model", None, manifest.size(path), found, measured)
 
 
 def write(interface, path, tokenizer=None):
