@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from keras_rnnlm.export import runtime
+from keras_rnnlm.export.manifest import read_manifest
 from keras_rnnlm.training import encode_corpus, open_corpus
 
 from keras_rnnlm import __main__, export, models
@@ -272,7 +273,9 @@ def test_a_full_disk_leaves_nothing(trained, tmp_path, monkeypatch):
 def test_an_int8_folder_is_small_and_verified(trained, tmp_path, capsys):
     out = tmp_path / "small"
     assert __main__.main(["export", str(trained[0]), "--out", str(out), "--format", "onnx", "--quantize", "int8"]) == 0
-    assert "model.onnx" in capsys.readouterr().out
+    (line,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("model.onnx")]
+    parity = read_manifest(out)["artifacts"][0]["parity"]
+    assert parity["error"] < 3e-2 and line[2:4] == [f"{parity[name]:.1e}" for name in ("error", "state_error")]
     assert __main__.main(["verify", str(out)]) == 0
     assert runtime.load(out).generate("the", 5)
 
