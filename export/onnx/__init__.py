@@ -38,7 +38,8 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
     if isinstance(opset, bool) or not isinstance(opset, int) or opset < 18:
         raise ValueError(f"`opset` is a whole number, at least 18. Received: opset={opset!r}")
     artifacts.check_quantize(quantize)
-    interface, tokenizer = interface_of(model), artifacts.as_tokenizer(tokenizer)
+    interface = interface_of(model)
+    tokenizer = artifacts.as_tokenizer(tokenizer, interface.vocabulary_size)
     with artifacts.whole(path) as partial:
         proto = convert(interface, opset, padding)
         if quantize is not None:

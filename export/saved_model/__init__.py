@@ -35,7 +35,7 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
         An `Exported`: size, operators, measured error.
     """
     path, interface = pathlib.Path(path), interface_of(model)
-    tokenizer = artifacts.as_tokenizer(tokenizer)
+    tokenizer = artifacts.as_tokenizer(tokenizer, interface.vocabulary_size)
     with artifacts.whole(path) as partial:
         write(interface, partial, tokenizer)
         engine = engines.SavedModel(partial, None)

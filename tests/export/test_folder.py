@@ -234,6 +234,29 @@ def test_a_manifest_of_another_world_is_told(copy):
         runtime.load(copy)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda manifest: manifest.pop("check"),
+        lambda manifest: manifest.pop("tokenizer"),
+        lambda manifest: manifest["check"]["log_probabilities"].pop(),
+        lambda manifest: manifest["artifacts"].clear(),
+        lambda manifest: manifest["artifacts"][0].pop("sha256"),
+        lambda manifest: manifest["artifacts"][0].update(format="pickle"),
+        lambda manifest: manifest["artifacts"][0].update(quantize="int4"),
+        lambda manifest: manifest["artifacts"][0].update(file="../model.onnx"),
+    ],
+)
+def test_a_manifest_with_something_missing_is_told_in_one_line(folder, damage, tmp_path, capsys):
+    manifest = read_manifest(folder)
+    damage(manifest)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    for command in ("verify", "run"):
+        assert __main__.main([command, str(tmp_path)]) == 2
+        told = capsys.readouterr().err
+        assert "manifest.json is damaged" in told and len(told.splitlines()) == 1
+
+
 def test_a_model_that_is_no_language_model_runs(tmp_path):
     from tests.export.models import regressor
 
@@ -258,6 +281,44 @@ def test_mistakes_end_in_one_line(folder, tmp_path, capsys, arguments, message):
     told = capsys.readouterr().err
     assert message in told and len(told.splitlines()) == 1
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["verify", "{folder}/model.onnx"], "is no export folder"),
+        (["run", "{folder}/model.onnx", "--format", "litert"], "is of the format onnx"),
+        (["run", "{folder}/manifest.json"], "a .onnx or .tflite file or a folder"),
+        (["run", "{folder}", "--threads", "0"], "`threads` is a whole number, at least 1"),
+        (["run", "{folder}", "--length", "-1"], "`length` counts the tokens"),
+    ],
+)
+def test_mistakes_with_an_export_end_in_one_line(folder, capsys, arguments, message):
+    assert __main__.main([word.format(folder=folder) for word in arguments]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err and len(shown.err.splitlines()) == 1 and shown.out == ""
+
+
+def test_a_tokenizer_with_more_ids_than_the_model_is_not_exported(trained, tmp_path):
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    Tokenizer.train("char", [TEXT + "0123456789"]).save(run / "tokenizer.json")
+    with pytest.raises(ValueError, match="do not belong together"):
+        export.export_run(run, tmp_path / "out", ["litert"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_language_model_is_not_exported_as_a_run(trained, tmp_path):
+    from tests.export.models import regressor
+
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    regressor().save(run / "model.keras")
+    with pytest.raises(ValueError, match="holds a Functional"):
+        export.export_run(run, tmp_path / "out", ["onnx"])
+
+
+def test_a_text_of_one_token_predicts_nothing(trained, tmp_path):
+    with pytest.raises(ValueError, match="at least two ids"):
+        export.to_onnx(trained[1], tmp_path / "m.onnx", tokens=[1])
 
 
 def test_a_full_disk_leaves_nothing(trained, tmp_path, monkeypatch):
