@@ -55,9 +55,9 @@ def _chosen(folder, manifest, format):
         if format not in held:
             raise ValueError(f"{folder} holds {', '.join(held)}. Received: format={format!r}")
         return manifest["artifacts"][held.index(format)]
-    for entry in manifest["artifacts"]:
-        if has_runtime(entry["format"]):
-            return entry
+    for kind in ENGINES:
+        if kind in held and has_runtime(kind):
+            return manifest["artifacts"][held.index(kind)]
     ways = " or ".join(f"pip install {PACKAGES[kind]}" for kind in held)
     raise ValueError(f"None of the runtimes for what {folder} holds is installed: {ways}")
 

@@ -299,6 +299,10 @@ def test_mistakes_with_an_export_end_in_one_line(folder, capsys, arguments, mess
     assert message in shown.err and len(shown.err.splitlines()) == 1 and shown.out == ""
 
 
+def test_a_folder_is_run_by_the_smallest_runtime_that_is_there(folder):
+    assert runtime.load(folder).format == "onnx"
+
+
 def test_a_tokenizer_with_more_ids_than_the_model_is_not_exported(trained, tmp_path):
     run = shutil.copytree(trained[0], tmp_path / "run")
     Tokenizer.train("char", [TEXT + "0123456789"]).save(run / "tokenizer.json")
