@@ -7,6 +7,7 @@ import pathlib
 import shutil
 
 from keras_rnnlm.export.parity import Parity
+from keras_rnnlm.export.runtime.loading import check_belongs
 
 from keras_rnnlm.text import Tokenizer
 
@@ -74,14 +75,14 @@ def raise_unless_equal(measured, quantize, what, tolerance=None):
         )
 
 
-def as_tokenizer(tokenizer):
-    """A tokenizer, or None, from one or from the path of a tokenizer.json."""
-    return tokenizer if tokenizer is None or isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
-
-
-def size(path):
-    path = pathlib.Path(path)
-    return path.stat().st_size if path.is_file() else sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+def as_tokenizer(tokenizer, vocabulary_size):
+    """A tokenizer, or None, from one or from the path of a tokenizer.json; of a language model, its own."""
+    if tokenizer is None:
+        return None
+    tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
+    if vocabulary_size is not None:
+        check_belongs(tokenizer, vocabulary_size, "The tokenizer")
+    return tokenizer
 
 
 def _remove(path):

@@ -6,12 +6,11 @@ import pathlib
 import shutil
 
 import numpy as np
-from keras_rnnlm.export.manifest import FORMAT, MANIFEST, check_whole, hashes, read_manifest
+from keras_rnnlm.export.manifest import FILES, FORMAT, MANIFEST, check_whole, hashes, read_manifest
 
 from keras_rnnlm.quiet import import_keras
 
-FORMATS = ("saved_model", "onnx", "litert")
-FILES = {"saved_model": "saved_model", "onnx": "model.onnx", "litert": "model.tflite"}
+FORMATS = tuple(FILES)
 TOKENIZER = "tokenizer.json"
 CHECKED = 64  # tokens whose log-probabilities by Keras the manifest holds
 COMPARED = 2048  # tokens of real text on which perplexities are compared
@@ -44,8 +43,8 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
                 f"{run} holds no {name}: is it the directory of a run that has come to its first validation?"
             )
     out.parent.mkdir(parents=True, exist_ok=True)
-    tokenizer = artifacts.as_tokenizer(run / TOKENIZER)
     model, tokens = _load(run / "model.keras"), _real_tokens(run / "data")
+    tokenizer = artifacts.as_tokenizer(run / TOKENIZER, model.vocabulary_size)
     with artifacts.whole(out) as partial:
         partial.mkdir()
         shutil.copyfile(run / TOKENIZER, partial / TOKENIZER)
@@ -145,12 +144,15 @@ def verify(folder, threads=None):
 
 def _load(path):
     keras = import_keras()
-    import keras_rnnlm.models  # noqa: F401  its classes are registered
+    from keras_rnnlm.models import LanguageModel
 
     try:
-        return keras.models.load_model(path, compile=False)
+        model = keras.models.load_model(path, compile=False)
     except Exception as error:  # of many kinds, from zip files, HDF5 and Keras
         raise ValueError(f"{path} cannot be read as a model: {' '.join(str(error).split())[:200]}") from error
+    if not isinstance(model, LanguageModel):
+        raise ValueError(f"{path} holds a {type(model).__name__}: what a run exports is a LanguageModel")
+    return model
 
 
 def _real_tokens(data):
@@ -159,6 +161,7 @@ def _real_tokens(data):
         index = json.loads((data / "index.json").read_text(encoding="utf-8"))
         split = next(index["splits"][name] for name in ("valid", "test", "train") if name in index["splits"])
         file, _, count, _ = split["shards"][0]
-        return np.fromfile(data / file, index["dtype"], min(count, COMPARED + 1)).astype("int32")
+        tokens = np.fromfile(data / file, index["dtype"], min(count, COMPARED + 1)).astype("int32")
     except (OSError, ValueError, KeyError, StopIteration, TypeError):
         return None
+    return tokens if len(tokens) > 1 else None  # the first of which nothing predicts

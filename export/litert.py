@@ -5,7 +5,7 @@ import warnings
 
 import keras
 import numpy as np
-from keras_rnnlm.export import artifacts, parity, tied_tables
+from keras_rnnlm.export import artifacts, manifest, parity, tied_tables
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 
@@ -43,7 +43,7 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
         partial.write_bytes(content)
         measured = parity.measure(interface, engines.LiteRT(partial, None), quantize, tokens=tokens)
         artifacts.raise_unless_equal(measured, quantize, "LiteRT file", tolerance)
-    return artifacts.Exported(path, "litert", quantize, artifacts.size(path), found, measured)
+    return artifacts.Exported(path, "litert", quantize, manifest.size(path), found, measured)
 
 
 def convert(interface, quantize=None):

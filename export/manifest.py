@@ -4,8 +4,11 @@ import hashlib
 import json
 import pathlib
 
+from keras_rnnlm.export.bounds import BOUNDS
+
 MANIFEST = "manifest.json"
 FORMAT = 1
+FILES = {"saved_model": "saved_model", "onnx": "model.onnx", "litert": "model.tflite"}
 
 
 def read_manifest(folder):
@@ -14,26 +17,48 @@ def read_manifest(folder):
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format"]
-        manifest["artifacts"], manifest["model"]
-    except FileNotFoundError as error:
-        raise ValueError(f"{folder} is no export: it holds no {MANIFEST}") from error
+        if version == FORMAT:
+            _check(manifest)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ValueError(f"{folder} is no export folder: it holds no {MANIFEST}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged: {error}") from error
+        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}). Export again") from error
     if version != FORMAT:
         raise ValueError(f"{path} is of format {version}, and this version reads format {FORMAT}")
     return manifest
 
 
+def _check(manifest):
+    """Raises where something is missing that its readers count on."""
+    manifest["model"]["vocabulary_size"], manifest["model"]["states"]
+    if not manifest["artifacts"]:
+        raise ValueError("it names no export")
+    for entry in manifest["artifacts"]:
+        if entry["file"] != FILES[entry["format"]] or entry["quantize"] not in BOUNDS:
+            raise ValueError(f"it names {entry['file']!r} in {entry['quantize']!r}")
+    for entry in (manifest["tokenizer"], *manifest["artifacts"]):
+        entry["file"], entry["bytes"], entry["sha256"]
+    if len(manifest["check"]["tokens"]) != len(manifest["check"]["log_probabilities"]) + 1:
+        raise ValueError("it predicts fewer tokens than it holds")
+
+
+def files(path):
+    """A file itself, or all files of a folder."""
+    return [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+
+
+def size(path):
+    """The bytes of a file, or of a folder."""
+    return sum(file.stat().st_size for file in files(path))
+
+
 def hashes(path):
     """The size and the SHA-256 of a file, or of each file of a folder."""
-    path = pathlib.Path(path)
     if path.is_file():
-        return {"bytes": path.stat().st_size, "sha256": sha256(path)}
-    files = sorted(p for p in path.rglob("*") if p.is_file())
-    return {
-        "bytes": sum(p.stat().st_size for p in files),
-        "sha256": {p.relative_to(path).as_posix(): sha256(p) for p in files},
-    }
+        found = sha256(path)
+    else:
+        found = {file.relative_to(path).as_posix(): sha256(file) for file in files(path)}
+    return {"bytes": size(path), "sha256": found}
 
 
 def check_whole(path, entry):

@@ -53,6 +53,8 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0)
         tokens: ids of a real text, for a language model.
         seed: of the random inputs.
     """
+    if tokens is not None and len(tokens) < 2:
+        raise ValueError(f"`tokens` are at least two ids: the first is not predicted. Received: tokens={tokens!r}")
     rng, states = np.random.default_rng(seed), {state.output for state in interface.states}
     worst = {True: 0.0, False: 0.0}  # of the states, of the other outputs
 

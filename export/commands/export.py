@@ -34,13 +34,12 @@ def run(options):
 
 def table(manifest):
     """A line for each file: its size, and how far it is from the Keras model."""
-    lines = [f"{'':<14}{'megabytes':>10}{'error':>10}{'perplexity':>12}{'of Keras':>10}"]
+    titles = ("megabytes", "output error", "state error", "perplexity", "of Keras")
+    lines = [" " * 14 + "".join(f"  {title}" for title in titles)]
     for entry in manifest["artifacts"]:
         parity = entry["parity"]
-        error = max(parity["error"], parity["state_error"])
-        numbers = [parity["perplexity"], parity["wanted_perplexity"]]
-        shown = "".join(
-            f"{'' if number is None else f'{number:.3f}':>{width}}" for number, width in zip(numbers, (12, 10))
-        )
-        lines.append(f"{entry['file']:<14}{entry['bytes'] / 1e6:>10.2f}{error:>10.1e}{shown}")
+        shown = [f"{entry['bytes'] / 1e6:.2f}", f"{parity['error']:.1e}", f"{parity['state_error']:.1e}"]
+        for perplexity in (parity["perplexity"], parity["wanted_perplexity"]):
+            shown.append("" if perplexity is None else f"{perplexity:.3f}")
+        lines.append(f"{entry['file']:<14}" + "".join(f"{x:>{len(title) + 2}}" for x, title in zip(shown, titles)))
     return "\n".join(lines)

@@ -8,7 +8,11 @@ from keras_rnnlm.generation import command
 
 def arguments(parser):
     parser.add_argument("artifact", metavar="ARTIFACT", type=pathlib.Path, help="an export folder, or a file of one")
-    parser.add_argument("--format", choices=("onnx", "litert", "saved_model"), help="of a folder that holds several")
+    parser.add_argument(
+        "--format",
+        choices=("onnx", "litert", "saved_model"),
+        help="of a folder that holds several (default: the first of these that can run here)",
+    )
     command.arguments(parser)
     parser.add_argument("--score", metavar="TEXT", help="do not write, but say how probable this text is")
     parser.add_argument("--threads", type=int, help="how many threads to use (default: the runtime's choice)")

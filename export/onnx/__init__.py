@@ -4,7 +4,7 @@ import contextlib
 import json
 import logging
 
-from keras_rnnlm.export import artifacts, parity
+from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 
@@ -38,7 +38,8 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
     if isinstance(opset, bool) or not isinstance(opset, int) or opset < 18:
         raise ValueError(f"`opset` is a whole number, at least 18. Received: opset={opset!r}")
     artifacts.check_quantize(quantize)
-    interface, tokenizer = interface_of(model), artifacts.as_tokenizer(tokenizer)
+    interface = interface_of(model)
+    tokenizer = artifacts.as_tokenizer(tokenizer, interface.vocabulary_size)
     with artifacts.whole(path) as partial:
         proto = convert(interface, opset, padding)
         if quantize is not None:
@@ -50,7 +51,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         _check_graph(partial)
         measured = parity.measure(interface, engines.Onnx(partial, None), quantize, padding, tokens)
         artifacts.raise_unless_equal(measured, quantize, "ONNX file", tolerance)
-    return artifacts.Exported(path, "onnx", quantize, artifacts.size(path), count_operators(proto), measured)
+    return artifacts.Exported(path, "onnx", quantize, manifest.size(path), count_operators(proto), measured)
 
 
 def convert(interface, opset, padding=None):

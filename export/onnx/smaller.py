@@ -54,7 +54,7 @@ def _lstm(graph, node, proto):
     for place in (1, 2):
         value = graph.weights[inputs[place]]  # (directions, 4 units, features)
         whole, scale = quantized(value, axis=2)
-        name = graph.fresh(inputs[place])
+        name = f"{inputs[place]}_lstm"
         inputs[place] = graph.constant(f"{name}_int8", np.ascontiguousarray(whole.transpose(0, 2, 1)))
         scales.append(graph.constant(f"{name}_scale", scale[:, :, 0]))
         scales.append(graph.constant(f"{name}_zero", np.zeros(scale.shape[:2], "int8")))
@@ -140,7 +140,7 @@ class _Graph:
         self.graph = graph
         self.weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.transposes = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Transpose"}
-        self.quantized, self.names = {}, set(self.weights)
+        self.quantized = {}
 
     def is_weight(self, name, dims=None):
         value = self.weights.get(name)
@@ -177,13 +177,6 @@ class _Graph:
             for attribute in node.attribute:
                 if attribute.HasField("g"):
                     yield from self._nodes(attribute.g)
-
-    def fresh(self, name):
-        count = 0
-        while f"{name}_{count}" in self.names:
-            count += 1
-        self.names.add(f"{name}_{count}")
-        return f"{name}_{count}"
 
     def constant(self, name, value):
         self.weights[name] = value

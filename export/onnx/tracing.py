@@ -5,6 +5,7 @@ operator's attributes, its arguments are the operator's tensors. Only `jit_compi
 putting the function's body in the place of the call.
 """
 
+import functools
 import json
 import warnings
 
@@ -80,17 +81,13 @@ def _described(name):
     return json.loads(bytes.fromhex(text))
 
 
+@functools.cache
 def register_handler():
     """Teaches tf2onnx our nodes, for Keras's own export as well as for ours."""
     from tf2onnx.handler import tf_op
 
-    if _Handler not in _registered:
-        tf_op(["PartitionedCall", "StatefulPartitionedCall"])(_Handler)
-        tf_op._MAPPING = None  # tf2onnx looks the handlers up once
-        _registered.append(_Handler)
-
-
-_registered = []
+    tf_op(["PartitionedCall", "StatefulPartitionedCall"])(_Handler)
+    tf_op._MAPPING = None  # tf2onnx looks the handlers up once
 
 
 class _Handler:

@@ -6,6 +6,8 @@ from keras_rnnlm.export.manifest import MANIFEST, check_whole, read_manifest
 from keras_rnnlm.export.runtime.engines import ENGINES, PACKAGES, has_runtime
 from keras_rnnlm.export.runtime.models import ExportedLanguageModel, ExportedModel
 
+from keras_rnnlm.generation.checks import is_whole
+
 SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}
 
 
@@ -16,12 +18,14 @@ def load(path, format=None, *, threads=None):
         path: a folder that `keras-rnnlm export` wrote, a .onnx or .tflite file, or the folder of a SavedModel.
         format: "onnx", "litert" or "saved_model", of a folder that holds several. Default: the first of these whose
             runtime is installed.
-        threads: how many threads it may use. Default: the runtime's own choice.
+        threads: how many threads it may use; a SavedModel uses those of TensorFlow. Default: the runtime's own choice.
 
     Returns:
         An `ExportedLanguageModel`; for a model that is none, an `ExportedModel`, which has `run` alone.
     """
     path = pathlib.Path(path)
+    if threads is not None and (not is_whole(threads) or threads < 1):
+        raise ValueError(f"`threads` is a whole number, at least 1. Received: threads={threads!r}")
     if not path.exists():
         raise ValueError(f"There is no {path}")
     manifest, entry = None, None
@@ -38,7 +42,7 @@ def load(path, format=None, *, threads=None):
     if entry:
         check_whole(path, entry)
     engine = ENGINES[kind](path, threads)
-    model = engine.description or (manifest or {}).get("model") or {}
+    model = engine.description or (manifest or {}).get("model", {})
     if not model.get("states"):
         return ExportedModel(engine, kind)
     tokenizer = _tokenizer(path, manifest, engine, model)
@@ -49,11 +53,11 @@ def _chosen(folder, manifest, format):
     held = [entry["format"] for entry in manifest["artifacts"]]
     if format is not None:
         if format not in held:
-            raise ValueError(f"{folder} holds {', '.join(held) or 'nothing'}. Received: format={format!r}")
+            raise ValueError(f"{folder} holds {', '.join(held)}. Received: format={format!r}")
         return manifest["artifacts"][held.index(format)]
-    for entry in manifest["artifacts"]:
-        if has_runtime(entry["format"]):
-            return entry
+    for kind in ENGINES:
+        if kind in held and has_runtime(kind):
+            return manifest["artifacts"][held.index(kind)]
     ways = " or ".join(f"pip install {PACKAGES[kind]}" for kind in held)
     raise ValueError(f"None of the runtimes for what {folder} holds is installed: {ways}")
 
@@ -70,7 +74,7 @@ def _kind(path):
 
 def _tokenizer(path, manifest, engine, model):
     definition = engine.tokenizer
-    if definition is None and manifest is not None and manifest.get("tokenizer"):
+    if definition is None and manifest is not None:
         file = path.parent / manifest["tokenizer"]["file"]
         check_whole(file, manifest["tokenizer"])
         definition = file.read_text(encoding="utf-8")
@@ -84,9 +88,12 @@ def _tokenizer(path, manifest, engine, model):
         raise ValueError(f"Text needs the package tokenizers: pip install tokenizers ({error})") from error
     except Exception as error:  # Hugging Face raises a bare Exception
         raise ValueError(f"The tokenizer of {path} cannot be read: {' '.join(str(error).split())[:200]}") from error
-    if tokenizer.vocabulary_size > model["vocabulary_size"]:
-        raise ValueError(
-            f"The tokenizer beside {path} has {tokenizer.vocabulary_size} ids, the model {model['vocabulary_size']}: "
-            "they do not belong together"
-        )
+    check_belongs(tokenizer, model["vocabulary_size"], f"The tokenizer beside {path}")
     return tokenizer
+
+
+def check_belongs(tokenizer, vocabulary_size, name):
+    if tokenizer.vocabulary_size > vocabulary_size:
+        raise ValueError(
+            f"{name} has {tokenizer.vocabulary_size} ids, the model {vocabulary_size}: they do not belong together"
+        )

@@ -3,7 +3,7 @@
 import pathlib
 
 import numpy as np
-from keras_rnnlm.export import artifacts, parity
+from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 
@@ -35,7 +35,7 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
         An `Exported`: size, operators, measured error.
     """
     path, interface = pathlib.Path(path), interface_of(model)
-    tokenizer = artifacts.as_tokenizer(tokenizer)
+    tokenizer = artifacts.as_tokenizer(tokenizer, interface.vocabulary_size)
     with artifacts.whole(path) as partial:
         write(interface, partial, tokenizer)
         engine = engines.SavedModel(partial, None)
@@ -44,7 +44,7 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
         if interface.states:
             _check_generation(interface, engine, tokenizer, tokens)
         found = count_operators(engine)
-    return artifacts.Exported(path, "saved_model", None, artifacts.size(path), found, measured)
+    return artifacts.Exported(path, "saved_model", None, manifest.size(path), found, measured)
 
 
 def write(interface, path, tokenizer=None):

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 from keras_rnnlm.export import runtime
+from keras_rnnlm.export.manifest import read_manifest
 from keras_rnnlm.training import encode_corpus, open_corpus
 
 from keras_rnnlm import __main__, export, models
@@ -233,6 +234,29 @@ def test_a_manifest_of_another_world_is_told(copy):
         runtime.load(copy)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda manifest: manifest.pop("check"),
+        lambda manifest: manifest.pop("tokenizer"),
+        lambda manifest: manifest["check"]["log_probabilities"].pop(),
+        lambda manifest: manifest["artifacts"].clear(),
+        lambda manifest: manifest["artifacts"][0].pop("sha256"),
+        lambda manifest: manifest["artifacts"][0].update(format="pickle"),
+        lambda manifest: manifest["artifacts"][0].update(quantize="int4"),
+        lambda manifest: manifest["artifacts"][0].update(file="../model.onnx"),
+    ],
+)
+def test_a_manifest_with_something_missing_is_told_in_one_line(folder, damage, tmp_path, capsys):
+    manifest = read_manifest(folder)
+    damage(manifest)
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    for command in ("verify", "run"):
+        assert __main__.main([command, str(tmp_path)]) == 2
+        told = capsys.readouterr().err
+        assert "manifest.json is damaged" in told and len(told.splitlines()) == 1
+
+
 def test_a_model_that_is_no_language_model_runs(tmp_path):
     from tests.export.models import regressor
 
@@ -259,6 +283,48 @@ def test_mistakes_end_in_one_line(folder, tmp_path, capsys, arguments, message):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["verify", "{folder}/model.onnx"], "is no export folder"),
+        (["run", "{folder}/model.onnx", "--format", "litert"], "is of the format onnx"),
+        (["run", "{folder}/manifest.json"], "a .onnx or .tflite file or a folder"),
+        (["run", "{folder}", "--threads", "0"], "`threads` is a whole number, at least 1"),
+        (["run", "{folder}", "--length", "-1"], "`length` counts the tokens"),
+    ],
+)
+def test_mistakes_with_an_export_end_in_one_line(folder, capsys, arguments, message):
+    assert __main__.main([word.format(folder=folder) for word in arguments]) == 2
+    shown = capsys.readouterr()
+    assert message in shown.err and len(shown.err.splitlines()) == 1 and shown.out == ""
+
+
+def test_a_folder_is_run_by_the_smallest_runtime_that_is_there(folder):
+    assert runtime.load(folder).format == "onnx"
+
+
+def test_a_tokenizer_with_more_ids_than_the_model_is_not_exported(trained, tmp_path):
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    Tokenizer.train("char", [TEXT + "0123456789"]).save(run / "tokenizer.json")
+    with pytest.raises(ValueError, match="do not belong together"):
+        export.export_run(run, tmp_path / "out", ["litert"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_language_model_is_not_exported_as_a_run(trained, tmp_path):
+    from tests.export.models import regressor
+
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    regressor().save(run / "model.keras")
+    with pytest.raises(ValueError, match="holds a Functional"):
+        export.export_run(run, tmp_path / "out", ["onnx"])
+
+
+def test_a_text_of_one_token_predicts_nothing(trained, tmp_path):
+    with pytest.raises(ValueError, match="at least two ids"):
+        export.to_onnx(trained[1], tmp_path / "m.onnx", tokens=[1])
+
+
 def test_a_full_disk_leaves_nothing(trained, tmp_path, monkeypatch):
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")
@@ -272,7 +338,9 @@ def test_a_full_disk_leaves_nothing(trained, tmp_path, monkeypatch):
 def test_an_int8_folder_is_small_and_verified(trained, tmp_path, capsys):
     out = tmp_path / "small"
     assert __main__.main(["export", str(trained[0]), "--out", str(out), "--format", "onnx", "--quantize", "int8"]) == 0
-    assert "model.onnx" in capsys.readouterr().out
+    (line,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("model.onnx")]
+    parity = read_manifest(out)["artifacts"][0]["parity"]
+    assert parity["error"] < 3e-2 and line[2:4] == [f"{parity[name]:.1e}" for name in ("error", "state_error")]
     assert __main__.main(["verify", str(out)]) == 0
     assert runtime.load(out).generate("the", 5)
 
