@@ -14,6 +14,7 @@ from keras_rnnlm.training.studies.statistics import claim, groups, mean, share
 
 from keras_rnnlm.models.language_model import CELLS
 
+MODELS = ("lstm", "gru", "simple_rnn")
 SETTINGS = dict(
     full=dict(seeds=5, time=100, units=64, batch=50, steps=1000, learning_rates=[3e-3, 1e-2], solved=0.04, tested=1000),
     short=dict(seeds=1, time=20, units=32, batch=32, steps=300, learning_rates=[1e-2], solved=0.04, tested=200),
@@ -35,7 +36,7 @@ def trials(settings):
     return [
         dict(model=model, learning_rate=rate, seed=seed)
         for seed in range(settings["seeds"])
-        for model in CELLS
+        for model in MODELS
         for rate in settings["learning_rates"]
     ]
 
@@ -82,7 +83,7 @@ def draw(settings, results, figure):
     labelled, styles = {}, {}
     for (model, rate), group in groups(results, "model", "learning_rate").items():
         label = f"{model}, learning rate {rate:g}"
-        labelled[label], styles[label] = group, {"color": f"C{list(CELLS).index(model)}", "linestyle": lines[rate]}
+        labelled[label], styles[label] = group, {"color": f"C{MODELS.index(model)}", "linestyle": lines[rate]}
     axes.axhline(BASELINE, color="black", linewidth=1, label="always 1")
     axes.set(xlabel="steps", ylabel="mean squared error", yscale="log")
     axes.set_title(f"The adding problem over {settings['time']} steps")
