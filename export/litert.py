@@ -124,7 +124,7 @@ def loop(layer, sequences, states, mask):
     cell, dtype = layer.cell, state_dtype(layer.compute_dtype)
     weights = cell.read_weights()
     step, kernels, parameters, _ = cell.recurrence(weights)
-    x = tf.transpose(cell.project(sequences, weights), [1, 0, 2])
+    x = tf.transpose(cell.read(sequences, weights), [1, 0, 2])
     mask = None if mask is None else tf.transpose(mask, [1, 0, 2])
     if layer.go_backwards:
         x, mask = tf.reverse(x, [0]), None if mask is None else tf.reverse(mask, [0])

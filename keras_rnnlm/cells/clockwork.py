@@ -31,6 +31,7 @@ class ClockworkRNNCell(RecurrentCell):
     """
 
     gates = "h"
+    takes_mogrifier = False
     state_names = ("h", "t")
     options = {"periods": (1, 2, 4, 8)}
 

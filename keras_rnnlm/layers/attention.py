@@ -1,11 +1,10 @@
 """Attention: of a step to the steps before it, and of a decoder to what an encoder gave."""
 
-import numbers
-
 import keras
 from keras import ops
 
 from keras_rnnlm.cells.dot import state_dtype
+from keras_rnnlm.cells.signature import is_count
 from keras_rnnlm.layers.stackable import Stackable, check_mask, check_states, fits, mask_of
 
 SCORES = ("dot", "general", "additive")
@@ -284,7 +283,7 @@ class EncoderAttention(keras.layers.Layer):
 
 def _check_count(**given):
     ((name, value),) = given.items()
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value <= 0:
+    if not is_count(value):
         raise ValueError(f"`{name}` is a positive integer. Received: {name}={value!r}")
 
 

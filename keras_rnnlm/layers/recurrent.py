@@ -93,6 +93,11 @@ class Recurrent(Stackable, keras.layers.RNN):
         self.autocast = False  # `call` casts by itself: Keras would round the states that are handed in
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self._programs = Programs()
+        if self.stateful and self.cell.learned_initial_state:
+            raise ValueError(
+                "A stateful layer begins with the states that it kept, so there is none to learn: pass stateful=False, "
+                "or learned_initial_state=False. Received: both are True"
+            )
         if use_cudnn not in ("auto", True, False):
             raise ValueError(f'`use_cudnn` is True, False or "auto". Received: use_cudnn={use_cudnn!r}')
         if recurrence.NAME == "tensorflow" and not fused.obstacles(self):
@@ -176,7 +181,7 @@ class Recurrent(Stackable, keras.layers.RNN):
             ):
                 projection = {name: w[name] for name in ("kernel", "bias") if name in w}
             else:
-                x = cell.project(x, w, tensors.get("dropout"))
+                x = cell.read(x, w, tensors.get("dropout"))
             step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"), zoned)
             sequences, states, notes = recurrence.run(
                 step,
@@ -238,9 +243,8 @@ class Recurrent(Stackable, keras.layers.RNN):
         return [ops.copy(state) for state in states] if self.stateful else states
 
     def get_initial_state(self, batch_size):
-        """Zeros, in the dtype in which states are carried."""
-        dtype = state_dtype(self.compute_dtype)
-        return [ops.zeros((batch_size, width), dtype=dtype) for width in self.state_widths]
+        """Zeros, or what was learned, in the dtype in which states are carried."""
+        return self.cell.initial_states(batch_size, state_dtype(self.compute_dtype))
 
     @no_automatic_dependency_tracking
     def _create_state_variables(self, batch_size):

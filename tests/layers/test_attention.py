@@ -167,7 +167,7 @@ def test_dropout_is_of_what_is_seen_and_in_training_only():
 
 def test_the_gradient_flows_through_the_memory_but_to_no_step_before_the_text():
     flow = gradient_flow(build(), data()[0][:, :2])
-    assert flow.names == ["layer 0, state 0"] and flow.norms[0, 0] > 0 and flow.norms[0, 1] == 0
+    assert flow.names == ["layer 0, memory"] and flow.norms[0, 0] > 0 and flow.norms[0, 1] == 0
 
 
 # In stacks and models
