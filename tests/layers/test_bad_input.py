@@ -204,7 +204,7 @@ STATES = [
 )
 def test_states_have_one_shape_and_number(kind, shapes, wanted, given):
     shown = r", ".join(rf"\({', '.join(map(str, shape))},?\)" for shape in shapes)
-    message = in_order("`initial_state`", wanted, r"\(batch, units\)", rf"{BATCH}, {UNITS}\)", shown)
+    message = in_order("`initial_state`", wanted, r"\(batch, width\)", rf"{BATCH}, {UNITS}\)", shown)
     with pytest.raises(ValueError, match=message):
         kind(UNITS)(given(BATCH, TIME, FEATURES), initial_state=[given(*shape) for shape in shapes])
 
