@@ -10,9 +10,6 @@ import numpy as np
 
 from keras_rnnlm.models import LanguageModel
 
-# What the states of a layer are called, in their order; the gates are those that a gate recurrence reads.
-LETTERS = ("h", "c", "gate_0", "gate_1", "gate_2")
-
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
@@ -43,6 +40,10 @@ class Interface:
         call: from a dict of tensors to a dict of tensors, by name.
         states: of a language model, the `State`s among them; else none.
         vocabulary_size: of a language model; else None.
+        step: of a language model, `call` for one token of each row; else None.
+
+    A text begins with zeros in every format: states that were learned to begin with are subtracted from those that
+    come out, and added to those that go in.
     """
 
     model: keras.Model
@@ -50,6 +51,7 @@ class Interface:
     call: typing.Callable
     states: tuple = ()
     vocabulary_size: int | None = None
+    step: typing.Callable | None = None
 
     def numpy(self, inputs):
         """What Keras computes, as numpy arrays."""
@@ -100,22 +102,24 @@ def interface_of(model):
 
 
 def _of_language_model(model):
-    states = []
-    for k, layer in enumerate(model.stack.layers):
-        for letter in LETTERS[: layer.cell.number_of_states]:
-            name = f"layer_{k}_{letter}"
-            states.append(State(name, f"{name}_out", layer.cell.units))
+    stack = model.stack
+    states = [State(name, f"{name}_out", width) for name, width in zip(stack.state_names, stack.state_widths)]
 
-    def call(inputs):
+    begin = [keras.ops.convert_to_numpy(state) for state in model.initial_states(1)]
+    begin = [state if state.any() else None for state in begin]
+
+    def by_name(run, inputs):
         given = [keras.ops.convert_to_tensor(inputs[state.name]) for state in states]
-        tokens = keras.ops.convert_to_tensor(inputs["tokens"])
-        logits, after = model(tokens, given, return_states=True)
+        given = [state if first is None else state + first for state, first in zip(given, begin)]
+        logits, after = run(keras.ops.convert_to_tensor(inputs["tokens"]), given)
+        after = [state if first is None else state - first for state, first in zip(after, begin)]
         return {"logits": logits, **{state.output: value for state, value in zip(states, after)}}
 
+    call = functools.partial(by_name, lambda tokens, given: model(tokens, given, return_states=True))
     size = model.vocabulary_size
     tokens = Tensor("tokens", (None, None), "int32", below=size)
     inputs = (tokens, *(Tensor(state.name, (None, state.units), "float32") for state in states))
-    return Interface(model, inputs, call, tuple(states), size)
+    return Interface(model, inputs, call, tuple(states), size, functools.partial(by_name, model.step))
 
 
 def _of_any(model):

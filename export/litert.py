@@ -81,14 +81,9 @@ def programs(interface):
     if not interface.states:
         return [("serving_default", interface.call, interface.inputs)]
 
-    def step(given):
-        states = [given[state.name] for state in interface.states]
-        logits, after = interface.model.step(given["tokens"], states)
-        return {"logits": logits, **{state.output: value for state, value in zip(interface.states, after)}}
-
     tokens, *states = interface.inputs
     one = type(tokens)("tokens", (None,), "int32", tokens.below)
-    return [("score", interface.call, interface.inputs), ("step", step, (one, *states))]
+    return [("score", interface.call, interface.inputs), ("step", interface.step, (one, *states))]
 
 
 def _with_constants(model, program):
@@ -112,25 +107,25 @@ def loop(layer, sequences, states, mask):
     cell, dtype = layer.cell, state_dtype(layer.compute_dtype)
     weights = cell.read_weights()
     step, kernels, parameters, _ = cell.recurrence(weights)
-    x = tf.transpose(cell.project(sequences, weights), [1, 0, 2])
+    x = tf.transpose(cell.read(sequences, weights), [1, 0, 2])
     mask = None if mask is None else tf.transpose(mask, [1, 0, 2])
     if layer.go_backwards:
         x, mask = tf.reverse(x, [0]), None if mask is None else tf.reverse(mask, [0])
     time, batch = x.shape[:2]
     steps = tf.shape(x)[0]
-    outputs = tf.zeros(tf.stack([steps, tf.shape(x)[1], cell.units]), dtype)
+    outputs = tf.zeros(tf.stack([steps, tf.shape(x)[1], cell.output_size]), dtype)
 
     def body(t, outputs, states):
         new = step(Dot(kernels, dtype), tf.gather(x, t), tuple(states), parameters)
         if mask is not None:
             new = [tf.where(tf.gather(mask, t), n, s) for n, s in zip(new, states)]
         outputs = _write_at(outputs, t, new[0][None])
-        outputs.set_shape([time, batch, cell.units])
+        outputs.set_shape([time, batch, cell.output_size])
         return t + 1, outputs, list(new)
 
     start = (tf.constant(0), outputs, list(states))
-    free = [tf.TensorShape([batch, cell.units]) for _ in states]
-    shapes = (tf.TensorShape([]), tf.TensorShape([time, batch, cell.units]), free)
+    free = [tf.TensorShape([batch, width]) for width in cell.state_widths]
+    shapes = (tf.TensorShape([]), tf.TensorShape([time, batch, cell.output_size]), free)
     _, outputs, after = tf.while_loop(lambda t, *_: t < steps, body, start, shape_invariants=shapes)
     return tf.transpose(outputs, [1, 0, 2]), after
 

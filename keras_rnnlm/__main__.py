@@ -12,6 +12,7 @@ COMMANDS = {
     "evaluate": ("measure how well a model predicts a text", "keras_rnnlm.training.evaluate"),
     "generate": ("let a model write", "keras_rnnlm.training.generate"),
     "info": ("compare runs", "keras_rnnlm.training.info"),
+    "study": ("repeat an experiment of the literature", "keras_rnnlm.training.studies.command"),
     "export": ("write a model as SavedModel, ONNX and LiteRT", "keras_rnnlm.export.commands.export"),
     "verify": ("check that exported files are whole and right", "keras_rnnlm.export.commands.verify"),
     "run": ("let an exported model write, without Keras", "keras_rnnlm.export.commands.run"),

@@ -94,6 +94,34 @@ def clockwork(name, **options):
     return Case(name, layers.ClockworkRNN, options, equations)
 
 
+def other(name, layer, equations, wanted, **options):
+    """A case whose reference gives the states as a list; `wanted` are the reference's options."""
+
+    def as_case(x, w, states, **how):
+        result = equations(x, w, states, **how, **wanted)
+        return {"output": result["output"], "states": result["states"], "trace": {}}
+
+    return Case(name, layer, options, as_case)
+
+
+def grid(name, depth, tied=False, prioritized=True, **more):
+    options = dict(depth=depth, tied=tied, prioritized=prioritized)
+    return other(name, layers.GridLSTM, reference.grid_lstm, options, **options, **more)
+
+
+def depth_gated(name, depth, project_cell=False):
+    options = dict(depth=depth, project_cell=project_cell)
+    return other(name, layers.DepthGatedLSTM, reference.depth_gated_lstm, options, **options)
+
+
+def mogrified(name, layer, step_of, rounds, rank=None, **options):
+    def equations(x, w, states, **how):
+        return reference.mogrified(step_of, x, w, states, **how)
+
+    wanted = dict(rounds=rounds, rank=rank)
+    return other(name, layer, equations, wanted, mogrifier=rounds, mogrifier_rank=rank, **options)
+
+
 def normalized(name, layer, equations, **options):
     def as_case(x, w, states, **how):
         result = equations(x, w, *states, **how, **options)
@@ -147,6 +175,16 @@ CASES = [
     minimal_gated_unit("minimal-gated-unit"),
     *[mutation(f"mut{number}", number, **({} if number == 3 else {"projection": True})) for number in (1, 2, 3)],
     clockwork("clockwork", periods=(1, 3)),
+    other("lstm-projection", layers.LSTM, reference.projected_lstm, dict(cell_clip=np.inf), projection_units=2),
+    other("lstm-projection-clip", layers.LSTM, reference.projected_lstm, dict(cell_clip=0.4), projection_units=3,
+          cell_clip=0.4),
+    mogrified("lstm-mogrifier", layers.LSTM, reference.lstm, 5),
+    mogrified("gru-mogrifier-rank", layers.GRU, reference.gru, 2, rank=2),
+    depth_gated("depth-gated", 3),
+    depth_gated("depth-gated-projection", 2, project_cell=True),
+    grid("grid", 2),
+    grid("grid-tied-projection", 3, tied=True, project_cell=True),
+    grid("grid-unprioritized", 2, prioritized=False),
 ]  # fmt: skip
 
 # What only combines options that are there already. On a backend after the first these may be left out.
@@ -154,6 +192,7 @@ COMBINATIONS = [f"lstm-peephole-{gates}" for gates in ("f", "if", "io", "fo")] +
     "lstm-full-peephole-i", "lstm-full-peephole-o", "lstm-coupled-peephole-f", "lstm-coupled-peephole-o",
     "lstm-coupled-open-o", "lstm-no-bias", "lstm-nfg", "lstm-nog", "gru-no-bias", "gru-before-no-bias",
     "lstm-fgr-coupled", "lstm-noaf", "lstm-functions", "lstm-coupled-full-peephole", "gru-before-norm", "mut2",
+    "lstm-projection", "depth-gated-projection", "grid-tied-projection", "grid-unprioritized",
 ]  # fmt: skip
 FEWER = bool(os.environ.get("KERAS_RNNLM_FEWER_CASES"))
 if FEWER:
@@ -162,7 +201,7 @@ if FEWER:
 # One of each mechanism, for what does not depend on the equations.
 FEW = [case for case in CASES if case.name in (
     "lstm", "lstm-peephole-ifo", "lstm-full-peephole-ifo", "lstm-coupled-peephole-fo", "lstm-fgr", "gru", "gru-before",
-    "simple-rnn", "mut1", "clockwork",
+    "simple-rnn", "mut1", "clockwork", "lstm-projection-clip", "lstm-mogrifier", "depth-gated", "grid",
 )]  # fmt: skip
 
 BATCH, TIME, FEATURES, UNITS = 6, 5, 3, 4
@@ -183,5 +222,5 @@ def build(case, dtype="float32", seed=0, **more):
 def data(layer, seed=1, batch=BATCH, time=TIME):
     """Random inputs and initial states."""
     rng = np.random.default_rng(seed)
-    states = [rng.normal(size=(batch, UNITS)) * 0.5 for _ in range(layer.cell.number_of_states)]
+    states = [rng.normal(size=(batch, width)) * 0.5 for width in layer.state_widths]
     return rng.normal(size=(batch, time, FEATURES)), states

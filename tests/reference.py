@@ -304,6 +304,106 @@ def clockwork(x, w, h0, step0, *, periods, mask=None, zero_output_for_mask=False
     return trace.result(mask, zero_output_for_mask) | {"h": h, "steps": steps}
 
 
+def lstm_block(z, c):
+    """Gates i, f, g, o side by side, and a cell: the new h and c."""
+    i, f, g, o = np.split(z, 4, axis=1)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def grid_lstm(x, w, states, *, depth, tied, prioritized, mask=None, zero_output_for_mask=False, reverse=False):
+    """Kalchbrenner et al. (2015): the output, then h and c of time of each layer. With a cell of width 2n, or n."""
+    x, w, mask = prepare(x, w, mask, reverse)
+    states = [np.array(state, "float64") for state in states]
+    units = states[0].shape[1]
+    trace = Trace(["output"], states[0])
+    for t in range(x.shape[1]):
+        start = x[:, t] @ w["kernel"]
+        h_depth = start[:, :units]
+        c_depth = start[:, units:] if start.shape[1] > units else np.zeros_like(h_depth)
+        new = [None]
+        for layer in range(depth):
+            k = 0 if tied else layer
+            h_time, c_time = states[1 + 2 * layer : 3 + 2 * layer]
+            both = np.concatenate([h_depth, h_time], axis=1)
+            matrix = np.concatenate([w[f"time_kernel_{k}"], w[f"time_recurrent_kernel_{k}"]])
+            h_new, c_new = lstm_block(both @ matrix + w[f"time_bias_{k}"], c_time)
+            both = np.concatenate([h_depth, h_new if prioritized else h_time], axis=1)
+            matrix = np.concatenate([w[f"depth_kernel_{k}"], w[f"depth_recurrent_kernel_{k}"]])
+            h_depth, c_depth = lstm_block(both @ matrix + w[f"depth_bias_{k}"], c_depth)
+            new += [h_new, c_new]
+        new[0] = h_depth
+        m = mask[:, t, None]
+        states = [np.where(m, n, s) for n, s in zip(new, states)]
+        trace.add(m, output=h_depth)
+    return trace.result(mask, zero_output_for_mask) | {"states": states}
+
+
+def depth_gated_lstm(x, w, states, *, depth, project_cell, mask=None, zero_output_for_mask=False, reverse=False):
+    """Yao et al. (2015): states are h and c of each layer, the last layer first."""
+    x, w, mask = prepare(x, w, mask, reverse)
+    states = [np.array(state, "float64") for state in states]
+    units = states[0].shape[1]
+    trace = Trace(["output"], states[0])
+    for t in range(x.shape[1]):
+        read, below, pairs = x[:, t], None, []
+        for k in range(depth):
+            kernel, recurrent, bias = (w[n if k == 0 else f"{n}_{k}"] for n in ("kernel", "recurrent_kernel", "bias"))
+            h, c = states[2 * (depth - 1 - k) : 2 * (depth - k)]
+            sums = np.split(read @ kernel + bias, kernel.shape[1] // units, axis=1)
+            if k == 0 and project_cell:
+                below = sums[5]
+            i, f, g, o = (z + u for z, u in zip(sums, np.split(h @ recurrent, 4, axis=1)))
+            c_new = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            if below is not None:
+                d = sigmoid(sums[4] + w[f"depth_cell_{k}"] * c + w[f"depth_below_{k}"] * below)
+                c_new = c_new + d * below
+            h_new = sigmoid(o) * np.tanh(c_new)
+            pairs.append([h_new, c_new])
+            read, below = h_new, c_new
+        m = mask[:, t, None]
+        new = [state for pair in reversed(pairs) for state in pair]
+        states = [np.where(m, n, s) for n, s in zip(new, states)]
+        trace.add(m, output=new[0])
+    return trace.result(mask, zero_output_for_mask) | {"states": states}
+
+
+def projected_lstm(x, w, states, *, cell_clip, mask=None, zero_output_for_mask=False, reverse=False):
+    """Sak et al. (2014): h is a projection of the output; the cell is clipped, and has no peepholes."""
+    x, w, mask = prepare(x, w, mask, reverse)
+    h, c = (np.array(state, "float64") for state in states)
+    trace = Trace(["output"], h)
+    for t in range(x.shape[1]):
+        i, f, g, o = np.split(x[:, t] @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"], 4, axis=1)
+        c_new = np.minimum(np.maximum(sigmoid(f) * c + sigmoid(i) * np.tanh(g), -cell_clip), cell_clip)
+        h_new = (sigmoid(o) * np.tanh(c_new)) @ w["projection_kernel"]
+        m = mask[:, t, None]
+        h, c = np.where(m, h_new, h), np.where(m, c_new, c)
+        trace.add(m, output=h_new)
+    return trace.result(mask, zero_output_for_mask) | {"states": [h, c]}
+
+
+def mogrified(step_of, x, w, states, *, rounds, rank, mask=None, zero_output_for_mask=False, reverse=False):
+    """Melis et al. (2020) in front of any recurrence: `step_of(x, w, *states)` runs it over a sequence of one step."""
+    x, w, mask = prepare(x, w, mask, reverse)
+    states = [np.array(state, "float64") for state in states]
+    trace = Trace(["output"], states[0])
+    for t in range(x.shape[1]):
+        a, h = x[:, t], states[0]
+        for k in range(1, rounds + 1):
+            q = w[f"mogrifier_{k}"] if rank is None else w[f"mogrifier_{k}_down"] @ w[f"mogrifier_{k}_up"]
+            if k % 2 == 1:
+                a = 2 * sigmoid(h @ q) * a
+            else:
+                h = 2 * sigmoid(a @ q) * h
+        result = step_of(a[:, None], w, h, *states[1:])
+        m = mask[:, t, None]
+        new = [result[name] for name in "hc" if name in result]
+        states = [np.where(m, n, s) for n, s in zip(new, states)]
+        trace.add(m, output=new[0])
+    return trace.result(mask, zero_output_for_mask) | {"states": states}
+
+
 def finite_differences(f, arrays, eps=1e-6):
     """Central differences of the scalar f(arrays) with respect to every entry of each array of the list."""
     arrays = [np.array(array, "float64") for array in arrays]

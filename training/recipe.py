@@ -14,6 +14,19 @@ import sys
 import tomllib
 
 NONE = "none"  # TOML has no word for it
+# The names of keras_rnnlm.models.language_model.CELLS, which only Keras could tell.
+CELLS = (
+    "lstm",
+    "gru",
+    "simple_rnn",
+    "minimal_gated_unit",
+    "mut1",
+    "mut2",
+    "mut3",
+    "clockwork_rnn",
+    "depth_gated_lstm",
+    "grid_lstm",
+)
 COMMENTS_AT = 32  # the column of the settings' meanings
 
 
@@ -136,7 +149,7 @@ class Recipe:
 
     units: int | list[int] = setting(400, "width of the layers, or a list with each one's", WIDTHS, begins="Network")
     layers: int = setting(2, "number of recurrent layers", COUNT)
-    cell: str = setting("lstm", "{}", choice("lstm", "gru", "simple_rnn"))
+    cell: str = setting("lstm", "kind of layer: lstm, gru, simple_rnn, mut1, ...", choice(*CELLS))
     cell_options: dict = setting(
         {}, "further arguments of the layers, such as {peephole = true, coupled = true}", TABLE
     )

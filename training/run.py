@@ -238,14 +238,17 @@ def build_model(recipe, vocabulary_size):
     if recipe.forget_bias is not None:
         for layer in model.stack.layers:
             cell = layer.cell
-            if "f" not in cell.gates or getattr(cell, "bias", None) is None:
+            biases = [getattr(cell, name) for name in cell.declared if name == "bias" or "bias_" in name]
+            if "f" not in cell.gates or not biases:
                 raise ValueError(
                     f"`forget_bias` needs a forget gate with a bias, and {layer.name!r} has none: drop the setting. "
                     f"Received: forget_bias={recipe.forget_bias}"
                 )
-            bias, start = np.array(cell.bias), cell.gates.index("f") * cell.units
-            bias[..., start : start + cell.units] = recipe.forget_bias
-            cell.bias.assign(bias)
+            start = cell.gates.index("f") * cell.units
+            for variable in biases:
+                bias = np.array(variable)
+                bias[..., start : start + cell.units] = recipe.forget_bias
+                variable.assign(bias)
     compile_model(model, recipe)
     return model
 

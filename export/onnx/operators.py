@@ -43,13 +43,14 @@ def obstacles(cell):
     if type(cell) not in WRITERS:
         return [f"ONNX has no operator for {type(cell).__name__}"]
     functions = {"activation": cell.activation}
-    reasons = ["zoneout"] * any(cell.zoneout_rates()) + ["layer_norm"] * bool(cell.layer_norm)
+    reasons = [name for name in ("layer_norm", "mogrifier") if getattr(cell, name)]
+    reasons += ["zoneout"] * any(cell.zoneout_rates())
     if isinstance(cell, (LSTMCell, GRUCell)):
         functions["recurrent_activation"] = cell.recurrent_activation
     if isinstance(cell, LSTMCell):
         functions["output_activation"] = cell.squash
         reasons += ["full peepholes"] * bool(cell.peepholes and not cell.diagonal)
-        reasons += ["gate_recurrence"] * bool(cell.gate_recurrence)
+        reasons += [name for name in ("gate_recurrence", "projection_units", "cell_clip") if getattr(cell, name)]
         if _name(cell.recurrent_activation) not in ODD and cell.coupled:
             reasons.append(f"coupled gates by {_name(cell.recurrent_activation)}")
     reasons += [f"{what}={_name(f)}" for what, f in functions.items() if _name(f) not in FUNCTIONS]

@@ -57,18 +57,16 @@ def endpoints(interface, tokenizer=None):
 
 class _Writer:
     def __init__(self, interface):
-        self.model, self.states = interface.model, interface.states
+        self.interface, self.states = interface, interface.states
 
-    def score(self, tokens, *states):
-        logits, after = self.model(tokens, list(states), return_states=True)
-        return {"logits": logits, **self._named(after)}
+    def score(self, *given):
+        return self.interface.call(self._named(given))
 
-    def step(self, tokens, *states):
-        logits, after = self.model.step(tokens, list(states))
-        return {"logits": logits, **self._named(after)}
+    def step(self, *given):
+        return self.interface.step(self._named(given))
 
-    def _named(self, after):
-        return {state.output: value for state, value in zip(self.states, after)}
+    def _named(self, given):
+        return dict(zip(["tokens", *(state.name for state in self.states)], given))
 
     def _zeros(self, batch):
         import tensorflow as tf
@@ -111,7 +109,8 @@ class _Writer:
         steps = tf.where(length > 0, width + length - 1, 0)
 
         def body(t, token, states, written):
-            logits, states = self.model.step(token, states)
+            outputs = self.step(token, *states)
+            logits, states = outputs["logits"], [outputs[state.output] for state in self.states]
             place = t + 1 - lengths  # of the token that is chosen now, among the new ones
             chosen = _choose(logits, words, rows, place, temperature, top_k, top_p)
             is_new = (place >= 0) & (place < length)
@@ -121,7 +120,7 @@ class _Writer:
             given = tf.gather(tokens, tf.minimum(t + 1, width - 1), axis=1)
             return t + 1, tf.where(place < 0, given, chosen), states, written
 
-        size = self.model.vocabulary_size
+        size = self.interface.vocabulary_size
         start = (
             tf.constant(0),
             tf.clip_by_value(tokens[:, 0], 0, size - 1),

@@ -31,7 +31,8 @@ class ClockworkRNNCell(RecurrentCell):
     """
 
     gates = "h"
-    number_of_states = 2
+    takes_mogrifier = False
+    state_names = ("h", "t")
     options = {"periods": (1, 2, 4, 8)}
 
     def check_options(self):

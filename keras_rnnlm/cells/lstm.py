@@ -1,10 +1,12 @@
 """Long short-term memory (Hochreiter and Schmidhuber 1997; Gers et al. 2000, 2002; Greff et al. 2015)."""
 
+import numbers
+
 import keras
 from keras import ops
 
 from keras_rnnlm.cells.recurrent_cell import RecurrentCell
-from keras_rnnlm.cells.signature import SAME
+from keras_rnnlm.cells.signature import SAME, is_count
 
 VARIANTS = {
     "V": dict(peephole=True),
@@ -59,11 +61,13 @@ class LSTMCell(RecurrentCell):
             output reads it (Ba et al. 2016): z = gx*norm(x@W) + gh*norm(h@U) + b, h' = o*tanh(gc*norm(c') + bc).
         zoneout, zoneout_cell: fractions of h and of c that keep their values at a step, in training; outside of it,
             what that gives in the mean. The output is made of the new cell, before it is held.
+        projection_units: the width of h where it is narrower than the cell, h' = (o*tanh(c'))@P (Sak et al. 2014).
+        cell_clip: the cell is held between minus and plus this number.
         peephole_initializer, peephole_regularizer, peephole_constraint: for the peephole weights.
 
     The weights are `kernel`, `recurrent_kernel`, `bias`, then `peephole_i`, `peephole_f`, `peephole_o`, those that
-    exist, then `gate_recurrent_kernel`, then `input_gain`, `recurrent_gain`, `cell_gain`, `cell_bias`. Columns are in
-    the order i, f, g, o.
+    exist, then `gate_recurrent_kernel`, then `input_gain`, `recurrent_gain`, `cell_gain`, `cell_bias`, then
+    `projection_kernel`. Columns are in the order i, f, g, o.
 
     >>> cell = LSTMCell(4, peephole="io", open_gates="f")
     >>> output, (h, c) = cell(np.ones((2, 3)), [np.zeros((2, 4)), np.zeros((2, 4))])
@@ -82,6 +86,8 @@ class LSTMCell(RecurrentCell):
         "gate_recurrence": False,
         "layer_norm": False,
         "zoneout_cell": 0.0,
+        "projection_units": None,
+        "cell_clip": None,
         "peephole_initializer": "zeros",
         "peephole_regularizer": None,
         "peephole_constraint": None,
@@ -111,8 +117,10 @@ class LSTMCell(RecurrentCell):
         i = 1 - f if self.coupled else gate("i", c)
         g = self.activation(z["g"])
         c = f * c + i * g
+        c = c if self.cell_clip is None else ops.clip(c, -self.cell_clip, self.cell_clip)
         o = gate("o", c)
         h = o * self.squash(p["cell_gain"] * self.normalize(c) + p["cell_bias"] if self.layer_norm else c)
+        h = h if self.projection_units is None else dot(h, "projection_kernel")
         dot.note(i=i, f=f, g=g, o=o, c=c, h=h)
         return h, c, *[{"i": i, "f": f, "o": o}[name] for name in self.real_gates if self.gate_recurrence]
 
@@ -131,12 +139,17 @@ class LSTMCell(RecurrentCell):
         self.gates = "".join(gate for gate in "ifgo" if gate not in missing)
         self.real_gates = self.gates.replace("g", "")
         self.peepholes = self._peepholes(missing)
-        self.number_of_states = 2 + len(self.real_gates) * bool(self.gate_recurrence)
+        self.state_names = ("h", "c", *self.real_gates) if self.gate_recurrence else ("h", "c")
         if self.gate_recurrence and not self.real_gates:
             raise ValueError(
                 "`gate_recurrence` has no gate to read, since all are open: pass False, or drop one from `open_gates`. "
                 f"Received: gate_recurrence={self.gate_recurrence!r}, open_gates={self.open_gates!r}"
             )
+        projected, clip = self.projection_units, self.cell_clip
+        if projected is not None and not is_count(projected):
+            raise ValueError(f"`projection_units` is the width of h, or None. Received: projection_units={projected!r}")
+        if clip is not None and (isinstance(clip, bool) or not isinstance(clip, numbers.Real) or clip <= 0):
+            raise ValueError(f"`cell_clip` is a positive number, or None. Received: cell_clip={clip!r}")
         self.only_adds_x = not self.layer_norm
         self.squash = self.activation if self.output_activation == SAME else self.output_activation
 
@@ -157,13 +170,17 @@ class LSTMCell(RecurrentCell):
                 raise ValueError(f"{why}, so {gate} has nothing to read. {way}. Received: peephole={self.peephole!r}")
         return names
 
+    @property
+    def state_widths(self):
+        return [self.projection_units or self.units] + [self.units] * (self.number_of_states - 1)
+
     def zoneout_rates(self):
         return [self.zoneout, self.zoneout_cell] + [0.0] * (self.number_of_states - 2)
 
     fused_kernel = "lstm"
 
     def beyond_cudnn(self):
-        names = ("coupled", "open_gates", "gate_recurrence", "layer_norm")
+        names = ("coupled", "open_gates", "gate_recurrence", "layer_norm", "projection_units", "cell_clip")
         reasons = ["peephole"] * bool(self.peepholes) + [name for name in names if getattr(self, name)]
         if self.squash is not self.activation:
             reasons.append("an output_activation of its own")
@@ -184,6 +201,8 @@ class LSTMCell(RecurrentCell):
             for name in ("input", "recurrent"):
                 self.declare_norm(name, len(self.gates) * self.units)
             self.declare_norm("cell", self.units, bias=True)
+        if self.projection_units is not None:
+            self.declare("projection_kernel", (self.units, self.projection_units), "kernel")
 
     def input_bias(self, w):
         return None if self.layer_norm else w.get("bias")
@@ -199,6 +218,7 @@ class LSTMCell(RecurrentCell):
     def kernels(self, w):
         names = [f"peephole_{name}" for name in self.peepholes if not self.diagonal]
         names += ["gate_recurrent_kernel"] * bool(self.gate_recurrence)
+        names += ["projection_kernel"] * (self.projection_units is not None)
         return super().kernels(w) | {name: w[name] for name in names}
 
     def parameters(self, w):

@@ -31,12 +31,14 @@ class Mutation(RecurrentCell):
         super().build(input_shape)
 
     def project(self, inputs, w, mask=None):
-        x = super().project(inputs, w, mask)
+        x, raw = super().project(inputs, w, mask), inputs
+        if mask is not None and self.raw:
+            raw = raw * (mask[self.gates.index(self.raw)] if isinstance(mask, (list, tuple)) else mask)
+        return self.with_raw(x, ops.cast(raw, x.dtype))
+
+    def with_raw(self, x, raw):
         if self.kernel_gates == self.gates:
             return x
-        raw = ops.cast(inputs, x.dtype)
-        if mask is not None:
-            raw = raw * (mask[self.gates.index(self.raw)] if isinstance(mask, (list, tuple)) else mask)
         blocks = {**dict(zip(self.kernel_gates, self.by_gate(x))), self.raw: raw}
         return ops.concatenate([blocks[gate] for gate in self.gates], axis=-1)
 

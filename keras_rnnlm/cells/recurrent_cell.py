@@ -7,6 +7,7 @@ import keras
 from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell  # what keras.layers.RNN looks for to draw masks
 
+from keras_rnnlm.cells import mogrifier
 from keras_rnnlm.cells.dot import Dot, state_dtype
 from keras_rnnlm.cells.signature import deserialize, keyword_only, serialize, with_options
 
@@ -18,7 +19,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
 
     - `gates`: a letter for each block of `units` columns of `kernel`, `recurrent_kernel` and `bias`;
     - `step(dot, x, states, p)`: its equations;
-    - where it has them, `options` of its own (name: default), `states` beside the output, and further weights.
+    - where it has them, `options` of its own (name: default), `state_names` beside the output's, and further weights.
 
     Everything else is done here, so that this is a whole cell, with dropout, regularizers, saving, and a fast gradient
     through time in `keras_rnnlm.layers.Recurrent`:
@@ -37,12 +38,22 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         def products(self):
             return {"f": "f", "n": "n"}
     ```
+
+    Every cell takes the arguments of a Keras cell, in its order, and by keyword these and its own:
+
+    Args:
+        zoneout: fraction of the units of h that keep their values at a step, in training.
+        learned_initial_state: learn the states that a sequence begins with where none are given; they start as zeros.
+        mogrifier: so many rounds in which input and h gate each other before the step reads them (Melis et al. 2020).
+        mogrifier_rank: of the matrices of these rounds; None for full ones.
     """
 
     like = keras.layers.SimpleRNNCell  # the arguments, and their order, are those of this Keras cell
-    options = {"zoneout": 0.0}  # our own arguments, by keyword only
+    # our own arguments, by keyword only
+    options = {"zoneout": 0.0, "learned_initial_state": False, "mogrifier": 0, "mogrifier_rank": None}
     gates = ""
-    number_of_states = 1
+    takes_mogrifier = True
+    state_names = ("h",)  # the first is the output
     only_adds_x = False  # a step that only adds x, whole, to one product, `dot(h, name, x)`, may say so: it is faster
 
     def __init_subclass__(cls, **kwargs):
@@ -72,10 +83,13 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
                 raise ValueError(f"`{name}` is a fraction, from 0 to 1. Received: {name}={rate!r}")
         self.seed_generator = keras.random.SeedGenerator(seed=self.seed)
         self.check_options()
+        mogrifier.check(self)
+        if self.mogrifier:
+            self.only_adds_x = False
         if self.recurrent_dropout:
             self.dropout_mask_count = len(self.gates)  # a mask a gate, as Keras has it
-        self.output_size = self.units
-        self.state_size = self.units if self.number_of_states == 1 else [self.units] * self.number_of_states
+        self.output_size = self.state_widths[0]
+        self.state_size = list(self.state_widths) if self.number_of_states > 1 else self.output_size
 
     def check_options(self):
         """Raises a ValueError where the options contradict each other, and works out what follows from them."""
@@ -86,13 +100,22 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         Args:
             dot: `dot(a, name)` is `a @ kernel`, the only product by a weight in a step; `dot(a, name, x)` adds x to it.
             x: `inputs @ kernel + bias`, (batch, gates * units).
-            states: tuple of tensors, (batch, units). The first is the output.
+            states: tuple of tensors, (batch, width), the widths being `state_widths`. The first is the output.
             p: dict of the step's own weights, and of anything else that it reads.
 
         Returns:
             The new states.
         """
         raise NotImplementedError(f"{type(self).__name__} has no `step`: write its equations there.")
+
+    @property
+    def number_of_states(self):
+        return len(self.state_names)
+
+    @property
+    def state_widths(self):
+        """The width of each state."""
+        return [self.units] * self.number_of_states
 
     def zoneout_rates(self):
         """For each state, the fraction of its units that keeps its value at a step, in training."""
@@ -108,10 +131,13 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
 
         return mixed if any(rates) else step
 
-    def zoneout_masks(self, shape):
-        """For each state, where it takes its new value: booleans of a shape that ends in units."""
-        seed = self.seed_generator
-        return [keras.random.uniform(shape, dtype="float32", seed=seed) >= rate for rate in self.zoneout_rates()]
+    def zoneout_masks(self, *shape):
+        """For each state, where it takes its new value: booleans of this shape and the state's width."""
+        draws = [
+            keras.random.uniform((*shape, width), dtype="float32", seed=self.seed_generator)
+            for width in self.state_widths
+        ]
+        return [draw >= rate for draw, rate in zip(draws, self.zoneout_rates())]
 
     fused_kernel = None  # the name of the backend's own kernel
 
@@ -132,6 +158,10 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         """The names of what the step notes."""
         return ["h"]
 
+    def gate_names(self):
+        """Those of `traced()` that are gates, from 0, closed, to 1, open: all but states and candidates."""
+        return [name for name in self.traced() if name.split("_")[0] not in ("h", "c", "g", "n")]
+
     # The weights
 
     @property
@@ -147,12 +177,21 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     def build(self, input_shape):
         self.declared = []
         self.declare("kernel", (input_shape[-1], len(self.kernel_gates) * self.units), "kernel")
-        self.declare("recurrent_kernel", (self.units, len(self.recurrent_gates) * self.units), "recurrent")
+        self.declare("recurrent_kernel", (self.output_size, len(self.recurrent_gates) * self.units), "recurrent")
         if self.use_bias:
             self.declare("bias", self.bias_shape(), "bias", self.initialize_bias)
         else:
             self.bias = None
+        self.declare_what_every_cell_may_have(input_shape[-1])
         self.built = True
+
+    def declare_what_every_cell_may_have(self, features):
+        mogrifier.declare(self, features)
+        if self.learned_initial_state:  # no step reads it
+            self.initial_state = [
+                self.add_weight(name=f"initial_{name}", shape=(width,), initializer="zeros")
+                for name, width in zip(self.state_names, self.state_widths)
+            ]
 
     def bias_shape(self):
         return (len(self.gates) * self.units,)
@@ -224,6 +263,18 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
 
     # What the weights are multiplied by
 
+    def read(self, inputs, w, mask=None):
+        """What the step reads of the inputs, of one step or of all: their projection, or what a Mogrifier gates."""
+        if not self.mogrifier:
+            return self.project(inputs, w, mask)
+        inputs = ops.cast(inputs, w["kernel"].dtype)
+        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
+        return inputs if mask is None else inputs * mask
+
+    def with_raw(self, x, raw):
+        """The projection x, and where a gate takes the input as it is, that beside it."""
+        return x
+
     def project(self, inputs, w, mask=None):
         """`inputs @ kernel + bias`, for one step or for all; `mask` drops inputs, one mask or one for each gate."""
         inputs = ops.cast(inputs, w["kernel"].dtype)
@@ -238,8 +289,12 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     def recurrence(self, w, recurrent_mask=None, training=False):
         """What `recurrence.run` needs: the step, and the kernels, parameters and constants that it reads."""
         kernels, parameters = self.kernels(w), self.parameters(w)
+        if self.mogrifier:
+            kernels |= mogrifier.kernels(w)
+            bias = self.input_bias(w)
+            parameters |= {} if bias is None else {"bias_of_x": bias}
         if recurrent_mask is None:
-            return self.step if training else self.expect_zoneout(self.step), kernels, parameters, {}
+            return self.whole(self.step, training), kernels, parameters, {}
         masks = {f"mask_{gate}": mask for gate, mask in zip(self.gates, recurrent_mask)}
         products = self.products()
         for name, gates in products.items():
@@ -250,7 +305,12 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         def step(dot, x, states, p):
             return self.step(DroppedDot(dot, products, p), x, states, p)
 
-        return step if training else self.expect_zoneout(step), kernels, parameters, masks
+        return self.whole(step, training), kernels, parameters, masks
+
+    def whole(self, step, training):
+        """The step with what the options put around it."""
+        step = mogrifier.in_front(self, step) if self.mogrifier else step
+        return step if training else self.expect_zoneout(step)
 
     def call(self, inputs, states, training=False):
         """One step: `(inputs, states) -> (output, new states)`, as keras.layers.RNN asks of a cell."""
@@ -258,7 +318,8 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         states = [states] if alone else list(states)
         if len(states) != self.number_of_states:
             raise ValueError(
-                f"`states` of {self.name!r} are {self.number_of_states} tensors of shape (batch, units). "
+                f"`states` of {self.name!r} are {self.number_of_states} tensors of shape (batch, width), of widths "
+                f"{self.state_widths}. "
                 f"Received shapes: {[tuple(state.shape) for state in states]}"
             )
         dtype = state_dtype(self.compute_dtype)
@@ -267,18 +328,25 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         w = self.read_weights()
         step, kernels, parameters, constants = self.recurrence(w, recurrent_mask, training)
         p = {name: ops.cast(value, dtype) for name, value in (parameters | constants).items()}
-        x = ops.cast(self.project(inputs, w, mask), dtype)
+        x = ops.cast(self.read(inputs, w, mask), dtype)
         new = step(Dot(kernels, dtype), x, tuple(ops.cast(state, dtype) for state in states), p)
         if training and any(self.zoneout_rates()):
-            masks = self.zoneout_masks(ops.shape(new[0]))
+            masks = self.zoneout_masks(ops.shape(new[0])[0])
             new = [ops.where(m, n, ops.cast(s, dtype)) for m, n, s in zip(masks, new, states)]
         output = ops.cast(new[0], self.compute_dtype)
         new = [ops.cast(n, state.dtype) for n, state in zip(new, states)]
         return output, new[0] if alone else new
 
     def get_initial_state(self, batch_size=None):
-        zeros = [ops.zeros((batch_size, self.units), dtype=self.compute_dtype) for _ in range(self.number_of_states)]
-        return zeros[0] if self.number_of_states == 1 else zeros
+        states = self.initial_states(batch_size, self.compute_dtype)
+        return states[0] if self.number_of_states == 1 else states
+
+    def initial_states(self, batch_size, dtype):
+        """Zeros, or what was learned: a list."""
+        shapes = [(batch_size, width) for width in self.state_widths]
+        if not self.learned_initial_state:
+            return [ops.zeros(shape, dtype=dtype) for shape in shapes]
+        return [ops.broadcast_to(ops.cast(s, dtype), shape) for s, shape in zip(self.initial_state, shapes)]
 
     def set_weights(self, weights):
         check_layout(self, weights)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rnnlm.layers import Recurrent, RecurrentStack
+from keras_rnnlm.diagnostics.steps import steps
 from keras_rnnlm.models import LanguageModel
 from keras_rnnlm.recurrence import backend
 
@@ -16,7 +16,7 @@ class GradientFlow:
     """The norms of a gradient by the states before the loss.
 
     Attributes:
-        names: of the states: "layer 0, state 0" is h of the first layer, "layer 0, state 1" its cell, where it has one.
+        names: of the states: "layer 0, h" is that of the first layer, "layer 0, c" its cell, where it has one.
         norms: (states, steps): `norms[i, k]` is the norm of the gradient of the loss at the last step by state i, k + 1
             steps before the step's end; of a batch, the root of the mean square.
     """
@@ -29,14 +29,17 @@ class GradientFlow:
         norms = self.norms[state]
         return float(norms[start - 1] / norms[-1 if end is None else end - 1])
 
-    def plot(self, axes=None):
-        """Draws the norms against the distance, and returns the axes of matplotlib."""
+    def plot(self, axes=None, label=""):
+        """Draws the norms against the distance, and returns the axes of matplotlib.
+
+        Several flows are compared on the same `axes`, where `label` begins the names of one in the legend.
+        """
         if axes is None:
             import matplotlib.pyplot as plt
 
             axes = plt.subplots()[1]
         for name, norms in zip(self.names, self.norms):
-            axes.semilogy(np.arange(1, len(norms) + 1), norms, label=name)
+            axes.semilogy(np.arange(1, len(norms) + 1), norms, label=f"{label}: {name}" if label else name)
         axes.set(xlabel="steps before the loss", ylabel="norm of the gradient by the state")
         axes.legend()
         return axes
@@ -46,8 +49,9 @@ def gradient_flow(model, inputs, targets=None, states=None, seed=0):
     """The gradient of the loss at the last step by the states at every step before it.
 
     Args:
-        model: a LanguageModel, a recurrent layer or a RecurrentStack.
-        inputs: of a LanguageModel, tokens (batch, time); else (batch, time, features).
+        model: a LanguageModel, a recurrent layer, a RecurrentStack, or a `keras.Sequential` or functional model that is
+            one chain of recurrent layers and of layers that work step by step, such as Embedding and Dense.
+        inputs: of a LanguageModel, tokens (batch, time); else what the model reads, (batch, time, ...).
         targets: of a LanguageModel, the token after the last one, (batch,): the loss is its cross-entropy. Of the
             others, the loss is the output of the last step in a random direction of length 1.
         states: to begin with; zeros by default.
@@ -58,9 +62,10 @@ def gradient_flow(model, inputs, targets=None, states=None, seed=0):
     >>> layer = keras_rnnlm.layers.LSTM(8)
     >>> flow = gradient_flow(layer, np.random.normal(size=(4, 20, 3)))
     >>> flow.names, flow.norms.shape
-    (['layer 0, state 0', 'layer 0, state 1'], (2, 20))
+    (['layer 0, h', 'layer 0, c'], (2, 20))
     """
-    step, sequences, states, names = _unrolled(model, inputs, states)
+    walk = steps(model, inputs, states)
+    step, states, sequences = walk.step, walk.states, walk.sequences
     loss = _loss(model, targets, seed)
     pulls = []
     for t in range(sequences.shape[1]):
@@ -73,40 +78,9 @@ def gradient_flow(model, inputs, targets=None, states=None, seed=0):
     gradients, norms = [ops.ones_like(total[0])], []
     for pull in reversed(pulls):
         gradients = [ops.zeros_like(s) if g is None else g for s, g in zip(states, pull(gradients))]
-        squares = [np.square(ops.convert_to_numpy(g).astype("float64")).sum(axis=-1).mean() for g in gradients]
+        squares = [np.square(ops.convert_to_numpy(g).astype("float64")).sum() / len(g) for g in gradients]
         norms.append(np.sqrt(squares))
-    return GradientFlow(names, np.stack(norms, axis=1))
-
-
-def _unrolled(model, inputs, states):
-    """`step(x, states) -> (output, states)`, what it reads (batch, time, features), and where it begins."""
-    if isinstance(model, LanguageModel):
-        sequences, stack = model.embedding(ops.convert_to_tensor(inputs)), model.stack
-        step = stack.step
-    elif isinstance(model, RecurrentStack):
-        sequences, stack = ops.convert_to_tensor(inputs, dtype=model.compute_dtype), model
-        if not model.built:
-            model.build(sequences.shape)
-        step = stack.step
-    elif isinstance(model, Recurrent):
-        sequences, stack = ops.convert_to_tensor(inputs, dtype=model.compute_dtype), None
-        if not model.built:
-            model.build(sequences.shape)
-
-        def step(x, states):
-            return model.cell.call(x, list(states))
-    else:
-        raise ValueError(
-            "The gradient flows through a LanguageModel, a recurrent layer of keras_rnnlm.layers or a RecurrentStack. "
-            f"Received: {type(model).__name__}"
-        )
-    if len(sequences.shape) != 3 or not sequences.shape[1]:
-        raise ValueError(f"Sequences have at least one step. Received: inputs of shape {np.shape(inputs)}")
-    layers = [model] if stack is None else stack.layers
-    names = [f"layer {k}, state {i}" for k, layer in enumerate(layers) for i in range(layer.cell.number_of_states)]
-    if states is None:
-        states = [s for layer in layers for s in layer.get_initial_state(sequences.shape[0])]
-    return step, sequences, [ops.convert_to_tensor(state) for state in states], names
+    return GradientFlow(walk.state_names(), np.stack(norms, axis=1))
 
 
 def _loss(model, targets, seed):
@@ -121,6 +95,8 @@ def _loss(model, targets, seed):
             return ops.sum(keras.losses.sparse_categorical_crossentropy(targets, logits, from_logits=True))
 
         return cross_entropy
+    if targets is not None:
+        raise ValueError(f"Only a LanguageModel has `targets`. Received: targets={targets!r}")
     rng = np.random.default_rng(seed)
 
     def in_a_direction(output):

@@ -1,10 +1,9 @@
-"""Cells run over time."""
+"""Cells run over time, and attention to what they gave."""
 
-from keras_rnnlm.layers.clockwork import ClockworkRNN
+from keras_rnnlm.layers.attention import CausalAttention, EncoderAttention
+from keras_rnnlm.layers.family import MUT1, MUT2, MUT3, ClockworkRNN, DepthGatedLSTM, GridLSTM, MinimalGatedUnit
 from keras_rnnlm.layers.gru import GRU
 from keras_rnnlm.layers.lstm import LSTM
-from keras_rnnlm.layers.minimal_gated_unit import MinimalGatedUnit
-from keras_rnnlm.layers.mutations import MUT1, MUT2, MUT3
 from keras_rnnlm.layers.recurrent import Recurrent
 from keras_rnnlm.layers.simple_rnn import SimpleRNN
 from keras_rnnlm.layers.stack import RecurrentStack
@@ -16,7 +15,11 @@ __all__ = [
     "MUT1",
     "MUT2",
     "MUT3",
+    "CausalAttention",
     "ClockworkRNN",
+    "DepthGatedLSTM",
+    "EncoderAttention",
+    "GridLSTM",
     "MinimalGatedUnit",
     "Recurrent",
     "RecurrentStack",

@@ -18,6 +18,8 @@ def obstacles(layer, mask=None):
         reasons.append("return_trace=True")
     if any(cell.zoneout_rates()):
         reasons.append("zoneout")
+    if cell.mogrifier:
+        reasons.append("mogrifier")
     if cell.recurrent_dropout:
         reasons.append("recurrent_dropout")
     if mask is not None:

@@ -12,10 +12,11 @@ from keras_rnnlm.cells.dot import state_dtype
 from keras_rnnlm.cells.recurrent_cell import check_layout
 from keras_rnnlm.cells.signature import keyword_only, serialize, with_options
 from keras_rnnlm.layers import exporting, fused
+from keras_rnnlm.layers.stackable import Stackable, check_mask, check_states, mask_of
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
-class Recurrent(keras.layers.RNN):
+class Recurrent(Stackable, keras.layers.RNN):
     """Runs a `RecurrentCell` over a sequence, with one gradient through time for every cell.
 
     Args:
@@ -92,15 +93,18 @@ class Recurrent(keras.layers.RNN):
         self.autocast = False  # `call` casts by itself: Keras would round the states that are handed in
         self.input_spec = keras.layers.InputSpec(ndim=3)
         self._programs = Programs()
+        if self.stateful and self.cell.learned_initial_state:
+            raise ValueError(
+                "A stateful layer begins with the states that it kept, so there is none to learn: pass stateful=False, "
+                "or learned_initial_state=False. Received: both are True"
+            )
         if use_cudnn not in ("auto", True, False):
             raise ValueError(f'`use_cudnn` is True, False or "auto". Received: use_cudnn={use_cudnn!r}')
         if recurrence.NAME == "tensorflow" and not fused.obstacles(self):
             self.supports_jit = False  # TensorFlow's cuDNN operators do not compile under XLA
 
     def call(self, sequences, initial_state=None, mask=None, training=False):
-        mask = mask[0] if isinstance(mask, (list, tuple)) else mask
-        if mask is None:  # Keras passes the mask of its input on to a layer that has one input only, and no states
-            mask = getattr(sequences, "_keras_mask", None)
+        mask = mask_of(sequences, mask)
         self._check(sequences, initial_state, mask)
         sequences = ops.cast(sequences, self.compute_dtype)
         states = self._starting_states(sequences, initial_state)
@@ -144,7 +148,7 @@ class Recurrent(keras.layers.RNN):
             tensors["recurrent_dropout"] = cell._create_dropout_mask(like, cell.recurrent_dropout)
         zoned = bool(training) and any(cell.zoneout_rates())
         if zoned:
-            masks = cell.zoneout_masks((*ops.shape(sequences)[:2], cell.units))
+            masks = cell.zoneout_masks(*ops.shape(sequences)[:2])
             mask = masks if mask is None else [ops.logical_and(m, mask) for m in masks]
         if mask is not None:
             tensors["mask"] = mask
@@ -177,7 +181,7 @@ class Recurrent(keras.layers.RNN):
             ):
                 projection = {name: w[name] for name in ("kernel", "bias") if name in w}
             else:
-                x = cell.project(x, w, tensors.get("dropout"))
+                x = cell.read(x, w, tensors.get("dropout"))
             step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"), zoned)
             sequences, states, notes = recurrence.run(
                 step,
@@ -209,6 +213,24 @@ class Recurrent(keras.layers.RNN):
             shown = ops.any(mask, axis=1)
         return ops.where(shown, output, ops.zeros_like(output))
 
+    # What a stack needs to know
+
+    @property
+    def output_width(self):
+        return self.cell.output_size
+
+    @property
+    def state_names(self):
+        return self.cell.state_names
+
+    @property
+    def state_widths(self):
+        return self.cell.state_widths
+
+    def step(self, x, states):
+        """One step, without a loop: x is (batch, features). Returns the output and the new states."""
+        return self.cell.call(x, list(states))
+
     # States
 
     def _starting_states(self, sequences, initial_state):
@@ -221,9 +243,8 @@ class Recurrent(keras.layers.RNN):
         return [ops.copy(state) for state in states] if self.stateful else states
 
     def get_initial_state(self, batch_size):
-        """Zeros, in the dtype in which states are carried."""
-        dtype = state_dtype(self.compute_dtype)
-        return [ops.zeros((batch_size, self.cell.units), dtype=dtype) for _ in range(self.cell.number_of_states)]
+        """Zeros, or what was learned, in the dtype in which states are carried."""
+        return self.cell.initial_states(batch_size, state_dtype(self.compute_dtype))
 
     @no_automatic_dependency_tracking
     def _create_state_variables(self, batch_size):
@@ -256,29 +277,17 @@ class Recurrent(keras.layers.RNN):
                 f"Received: sequences.shape={tuple(sequences.shape)}"
             )
         if initial_state is not None:
-            received = initial_state if isinstance(initial_state, (list, tuple)) else [initial_state]
-            shapes = [tuple(getattr(state, "shape", ())) for state in received]
-            number, wanted = self.cell.number_of_states, (batch, self.cell.units)
-            if len(shapes) != number or not all(fits(shape, wanted) for shape in shapes):
-                raise ValueError(
-                    f"`initial_state` is a list of {number} tensors of shape (batch, units) = {wanted}. "
-                    f"Received shapes: {shapes}"
-                )
+            check_states(initial_state, self.state_widths, batch)
         if mask is not None:
-            shape = tuple(getattr(mask, "shape", ()))
-            if not fits(shape, (batch, time)) and not fits(shape, (batch, time, 1)):
-                raise ValueError(
-                    f"`mask` is an array with a boolean for each step: shape (batch, time) = {(batch, time)}. "
-                    f"Received: a mask of shape {shape}"
-                )
+            check_mask(mask, batch, time)
 
     def compute_output_shape(self, sequences_shape, initial_state_shape=None):
         batch, time = sequences_shape[:2]
-        steps, last = (batch, time, self.cell.units), (batch, self.cell.units)
-        shapes = [steps if self.return_sequences else last]
-        shapes += [last] * self.cell.number_of_states * bool(self.return_state)
+        shapes = [(batch, time, self.output_width) if self.return_sequences else (batch, self.output_width)]
+        shapes += [(batch, width) for width in self.state_widths if self.return_state]
         if self.return_trace:
-            shapes.append({name: steps for name in self.cell.traced()})
+            widths = dict(zip(self.cell.state_names, self.state_widths))
+            shapes.append({name: (batch, time, widths.get(name, self.cell.units)) for name in self.cell.traced()})
         return shapes[0] if len(shapes) == 1 else tuple(shapes)
 
     def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False):
@@ -297,7 +306,7 @@ class Recurrent(keras.layers.RNN):
     def compute_mask(self, _, mask):
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         output_mask = mask if self.return_sequences else None
-        extra = self.cell.number_of_states * bool(self.return_state) + len(self.cell.traced()) * bool(self.return_trace)
+        extra = len(self.state_widths) * bool(self.return_state) + len(self.cell.traced()) * bool(self.return_trace)
         return [output_mask] + [None] * extra if extra else output_mask
 
     # Weights and configuration
@@ -340,8 +349,3 @@ class Programs:
 def time_major(tensor):
     """(batch, time, ...) from (time, batch, ...), and back."""
     return ops.transpose(tensor, (1, 0, 2))
-
-
-def fits(shape, wanted):
-    """Whether two shapes can be the same, unknown dimensions being anything."""
-    return len(shape) == len(wanted) and all(None in (a, b) or a == b for a, b in zip(shape, wanted))

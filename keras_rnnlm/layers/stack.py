@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_rnnlm.layers.recurrent import Recurrent
+from keras_rnnlm.layers.stackable import Stackable, mask_of
 
 CONNECTIONS = (None, "residual", "dense", "highway")
 
@@ -18,13 +18,16 @@ class RecurrentStack(keras.layers.Layer):
         highway   x_(l+1) = t h_l + (1 - t) x_l,  t = sigmoid(x_l W_l + b_l), with b_l = -1 at first: mostly carried
 
     Args:
-        layers: the `keras_rnnlm.layers.Recurrent` layers, such as `LSTM(units)`. They are made to return sequences and
-            states.
+        layers: layers of keras_rnnlm.layers, such as `LSTM(units)` or `CausalAttention(units, memory)`. They are made
+            to return sequences and states.
         connection: None, "residual", "dense" or "highway".
         dropout: the fraction of what each layer but the first reads that is dropped, in training.
+        bidirectional: beside each layer goes a copy of it from the end of the sequence to its beginning, with weights
+            of its own, and h_l is what the two give, side by side. For encoders: such a stack has no `step`.
 
-    It is called with `(sequences, states=None)` and returns the last x and the flat list of new states, layer by layer,
-    each (batch, units) and float32. `step(x, states)` is one step of the same.
+    It is called with `(sequences, states=None, mask=None)` and returns the last x and the flat list of new states,
+    layer by layer, each (batch, width) and float32: `state_names` and `state_widths` say which they are. A masked step
+    holds them. `step(x, states)` is one step of the same.
 
     Example:
 
@@ -34,12 +37,16 @@ class RecurrentStack(keras.layers.Layer):
     ((2, 7, 4), 3)
     """
 
-    def __init__(self, layers, connection=None, dropout=0.0, **kwargs):
+    def __init__(self, layers, connection=None, dropout=0.0, bidirectional=False, **kwargs):
         super().__init__(autocast=False, **kwargs)
         if connection not in CONNECTIONS:
             raise ValueError(f"`connection` is one of {CONNECTIONS}. Received: connection={connection!r}")
         layers = list(layers)
-        if not layers or not all(isinstance(layer, Recurrent) for layer in layers):
+        if any(isinstance(layer, keras.layers.Bidirectional) for layer in layers):
+            raise ValueError(
+                "Both directions of a stack are made by `bidirectional=True`. Received: a Bidirectional layer"
+            )
+        if not layers or not all(isinstance(layer, Stackable) for layer in layers):
             raise ValueError(f"`layers` is a list of recurrent layers of keras_rnnlm.layers. Received: {layers}")
         for layer in layers:
             if layer.go_backwards or layer.stateful or layer.return_trace:
@@ -49,14 +56,16 @@ class RecurrentStack(keras.layers.Layer):
                     f"in {layer.name!r}"
                 )
             layer.return_sequences = layer.return_state = True
-        self.layers, self.connection = layers, connection
+        self.layers, self.connection, self.bidirectional = layers, connection, bool(bidirectional)
+        self.backwards = [_backwards(layer) for layer in layers] if bidirectional else []
+        self.supports_masking = True
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.gates = []
         if connection == "highway":
             closed = keras.initializers.Constant(-1.0)
             self.gates = [
                 keras.layers.Dense(
-                    layer.cell.units, "sigmoid", bias_initializer=closed, dtype=self.dtype_policy, name=f"highway_{k}"
+                    self._width(layer), "sigmoid", bias_initializer=closed, dtype=self.dtype_policy, name=f"highway_{k}"
                 )
                 for k, layer in enumerate(layers)
             ]
@@ -64,40 +73,51 @@ class RecurrentStack(keras.layers.Layer):
     def build(self, sequences_shape, states_shape=None):
         batch, width = sequences_shape[0], sequences_shape[-1]
         for k, layer in enumerate(self.layers):
-            units = layer.cell.units
+            units = self._width(layer)
             if self.connection in ("residual", "highway") and width != units:
                 raise ValueError(
                     f"A {self.connection} connection adds what layer {k} reads to what it gives, so both must be "
                     f"equally wide. Received: features of width {width}, {units} units"
                 )
-            layer.build((batch, None, width))
+            for part in [layer, *self.backwards[k : k + 1]]:
+                part.build((batch, None, width))
             if self.gates:
                 self.gates[k].build((batch, width))
             width = width + units if self.connection == "dense" else units
         self.output_width = width
         self.built = True
 
-    def call(self, sequences, states=None, training=False):
+    def call(self, sequences, states=None, mask=None, training=False):
+        mask = mask_of(sequences, mask)
         if states is None:
             states = self.initial_states(ops.shape(sequences)[0])
 
-        def run(layer, x, states):
-            output, *states = layer(x, initial_state=states, training=training)
-            return output, states
+        def run(k, x, states):
+            number = len(self.layers[k].state_widths)
+            h, *new = self.layers[k](x, initial_state=states[:number], mask=mask, training=training)
+            if not self.bidirectional:
+                return h, new
+            back, *ended = self.backwards[k](x, initial_state=states[number:], mask=mask, training=training)
+            return ops.concatenate([h, ops.flip(back, axis=1)], axis=-1), new + ended
 
         return self._through(run, sequences, states, training)
 
     def step(self, x, states):
         """One step, without a loop: x is (batch, features)."""
-        return self._through(lambda layer, x, states: layer.cell.call(x, states), x, states, training=False)
+        if self.bidirectional:
+            raise ValueError(
+                f"{self.name!r} is bidirectional: it has to see a sequence whole, and cannot go step by step"
+            )
+        return self._through(lambda k, x, states: self.layers[k].step(x, states), x, states, training=False)
 
     def _through(self, run, x, states, training):
         self._check(states)
         x, states, new = ops.cast(x, self.compute_dtype), list(states), []
-        for k, layer in enumerate(self.layers):
-            mine, states = states[: layer.cell.number_of_states], states[layer.cell.number_of_states :]
+        for k in range(len(self.layers)):
+            number = len(self._of_layer(k))
+            mine, states = states[:number], states[number:]
             read = self.dropout(x, training=training) if k else x
-            h, mine = run(layer, read, mine)
+            h, mine = run(k, read, mine)
             h, new = ops.cast(h, self.compute_dtype), new + list(mine)
             if self.connection == "residual":
                 x = x + h
@@ -110,19 +130,39 @@ class RecurrentStack(keras.layers.Layer):
                 x = h
         return x, new
 
-    def initial_states(self, batch_size):
-        return [state for layer in self.layers for state in layer.get_initial_state(batch_size)]
+    def compute_mask(self, inputs, mask=None):
+        return (mask, [None] * len(self.state_widths)) if mask is not None else None
 
-    def state_sizes(self):
-        """The width of each state, in the order of the list."""
-        return [layer.cell.units for layer in self.layers for _ in range(layer.cell.number_of_states)]
+    def _width(self, layer):
+        """How wide the h of a layer is."""
+        return layer.output_width * (2 if self.bidirectional else 1)
+
+    # The states
+
+    def _of_layer(self, k):
+        """The name and the width of each state of a layer, both directions."""
+        layer = self.layers[k]
+        states = [(f"layer_{k}_{name}", width) for name, width in zip(layer.state_names, layer.state_widths)]
+        return states + [(f"{name}_backwards", width) for name, width in states if self.bidirectional]
+
+    @property
+    def state_names(self):
+        return [name for k in range(len(self.layers)) for name, _ in self._of_layer(k)]
+
+    @property
+    def state_widths(self):
+        return [width for k in range(len(self.layers)) for _, width in self._of_layer(k)]
+
+    def initial_states(self, batch_size):
+        pairs = zip(self.layers, self.backwards) if self.bidirectional else zip(self.layers)
+        return [state for parts in pairs for part in parts for state in part.get_initial_state(batch_size)]
 
     def _check(self, states):
-        wanted = self.state_sizes()
+        wanted = self.state_widths
         shapes = [tuple(getattr(state, "shape", ())) for state in states]
         if len(shapes) != len(wanted) or any(len(s) != 2 or s[1] not in (None, w) for s, w in zip(shapes, wanted)):
             raise ValueError(
-                f"`states` is a flat list of {len(wanted)} tensors of shape (batch, units), units being {wanted}. "
+                f"`states` is a flat list of {len(wanted)} tensors of shape (batch, width), the widths being {wanted}. "
                 f"Received shapes: {shapes}"
             )
 
@@ -132,9 +172,20 @@ class RecurrentStack(keras.layers.Layer):
             "layers": [keras.saving.serialize_keras_object(layer) for layer in self.layers],
             "connection": self.connection,
             "dropout": self.dropout.rate,
+            "bidirectional": self.bidirectional,
         }
 
     @classmethod
     def from_config(cls, config):
         layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
         return cls(**{**config, "layers": layers})
+
+
+def _backwards(layer):
+    """A copy of a layer, with weights of its own, that goes from the end to the beginning."""
+    config = layer.get_config()
+    if "go_backwards" not in config:
+        raise ValueError(
+            f"{layer.name!r} only goes forwards, and so does a stack with it. Received: bidirectional=True"
+        )
+    return type(layer).from_config({**config, "name": f"{layer.name}_backwards", "go_backwards": True})

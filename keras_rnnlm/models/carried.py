@@ -14,9 +14,10 @@ class CarriedStates(keras.layers.Layer):
     a model with them loads the weights of one without.
     """
 
-    def __init__(self, widths, **kwargs):
+    def __init__(self, widths, begin, **kwargs):
+        """`begin(batch_size)` gives the states, of these widths, in which a text begins."""
         super().__init__(**kwargs)
-        self.widths = widths
+        self.widths, self._begin = widths, begin
         self._made = types.SimpleNamespace(of={})  # where Keras does not look for weights
         self.built = True
 
@@ -25,17 +26,17 @@ class CarriedStates(keras.layers.Layer):
         return [variable for states in self._made.of.values() for variable in states]
 
     def make(self, batch_size):
-        """Variables for this batch size, zeros if they are new."""
+        """Variables for this batch size; if they are new, at the beginning of a text."""
         if batch_size not in self._made.of:
             self._made.of[batch_size] = [
                 keras.Variable(
-                    keras.ops.zeros((batch_size, width), "float32"),
+                    keras.ops.copy(state),  # rows that were broadcast share their memory on PyTorch
                     trainable=False,
                     autocast=False,
                     dtype="float32",
                     name=f"carried_{k}",
                 )
-                for k, width in enumerate(self.widths)
+                for k, state in enumerate(self._begin(batch_size))
             ]
         return self._made.of[batch_size]
 
@@ -54,8 +55,9 @@ class CarriedStates(keras.layers.Layer):
         return self._made.of[batch_size]
 
     def reset(self):
-        for variable in self.variables:
-            variable.assign(keras.ops.zeros_like(variable.value))
+        for batch_size, variables in self._made.of.items():
+            for variable, state in zip(variables, self._begin(batch_size)):
+                variable.assign(state)
 
     @contextlib.contextmanager
     def put_back(self):

@@ -1,20 +1,34 @@
 """The language model: tokens to the logits of the next token, with its states in the open."""
 
 import contextlib
-import numbers
 import random
 import types
 
 import keras
 from keras import ops
 
-from keras_rnnlm.layers import GRU, LSTM, Recurrent, RecurrentStack, SimpleRNN, VocabularyLogits
-from keras_rnnlm.layers.recurrent import Programs, fits
+from keras_rnnlm import layers as our_layers
+from keras_rnnlm.cells.signature import is_count
+from keras_rnnlm.layers import Recurrent, RecurrentStack, VocabularyLogits
+from keras_rnnlm.layers.recurrent import Programs
+from keras_rnnlm.layers.stackable import fits
 from keras_rnnlm.models.carried import CarriedStates
 from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport
 
-CELLS = {"lstm": LSTM, "gru": GRU, "simple_rnn": SimpleRNN}
+# What `cell` may be by name.
+CELLS = {
+    "lstm": our_layers.LSTM,
+    "gru": our_layers.GRU,
+    "simple_rnn": our_layers.SimpleRNN,
+    "minimal_gated_unit": our_layers.MinimalGatedUnit,
+    "mut1": our_layers.MUT1,
+    "mut2": our_layers.MUT2,
+    "mut3": our_layers.MUT3,
+    "clockwork_rnn": our_layers.ClockworkRNN,
+    "depth_gated_lstm": our_layers.DepthGatedLSTM,
+    "grid_lstm": our_layers.GridLSTM,
+}
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
@@ -47,7 +61,8 @@ class LanguageModel(keras.Model):
         vocabulary_size: number of different tokens.
         units: width of the recurrent layers, or a list of the width of each.
         layers: how many recurrent layers; or a list of layers of keras_rnnlm.layers, which then bring everything.
-        cell: "lstm", "gru", "simple_rnn", or a class of keras_rnnlm.layers.
+        cell: "lstm", "gru", "simple_rnn", "minimal_gated_unit", "mut1", "mut2", "mut3", "clockwork_rnn",
+            "depth_gated_lstm", "grid_lstm", or a class of keras_rnnlm.layers.
         cell_options: dict of further arguments of the layers, such as `{"peephole": True, "coupled": True}`.
         embedding_dim: width of the embedding. Default: the first layer's units; with `tied`, the stack's.
         tied: whether the output layer reads the embedding's table.
@@ -86,12 +101,12 @@ class LanguageModel(keras.Model):
     ):
         super().__init__(**kwargs)
         self.autocast = False  # states stay float32, whatever the compute dtype
-        if not _is_count(vocabulary_size) or vocabulary_size < 2:
+        if not is_count(vocabulary_size) or vocabulary_size < 2:
             raise ValueError(
                 "`vocabulary_size` is the number of different tokens, an integer of at least 2. "
                 f"Received: vocabulary_size={vocabulary_size!r}"
             )
-        if not (embedding_dim is None or _is_count(embedding_dim)):
+        if not (embedding_dim is None or is_count(embedding_dim)):
             raise ValueError(
                 f"`embedding_dim` is a positive integer, or None. Received: embedding_dim={embedding_dim!r}"
             )
@@ -122,9 +137,15 @@ class LanguageModel(keras.Model):
 
     def _make_layers(self, a):
         options = {"dtype": self.dtype_policy}
+        for layer in a.layers if isinstance(a.layers, (list, tuple)) else ():
+            if isinstance(layer, keras.layers.Bidirectional) or getattr(layer, "bidirectional", False):
+                raise ValueError(
+                    "A language model reads from left to right: with a bidirectional layer it would see the tokens "
+                    f"that it has to predict. Such layers are for encoders. Received: {layer.name!r} in `layers`"
+                )
         recurrent = list(a.layers) if isinstance(a.layers, (list, tuple)) else _recurrent_layers(a, options)
         stack = RecurrentStack(recurrent, a.connection, a.dropout, name="stack", **options)
-        width = a.embedding_dim or recurrent[-1 if a.tied and a.connection is None else 0].cell.units
+        width = a.embedding_dim or recurrent[-1 if a.tied and a.connection is None else 0].output_width
         self.embedding = keras.layers.Embedding(
             a.vocabulary_size, width, embeddings_initializer=_uniform(a) or "uniform", name="embedding", **options
         )
@@ -135,7 +156,7 @@ class LanguageModel(keras.Model):
         if a.tied:
             self.head.tie(self.embedding)
         self.dropout = keras.layers.Dropout(a.dropout, name="dropout", **options)
-        self.carried = CarriedStates(self.stack.state_sizes(), name="carried")
+        self.carried = CarriedStates(self.stack.state_widths, self.initial_states, name="carried")
 
     def build(self, input_shape=None):
         if self.built:
@@ -161,7 +182,8 @@ class LanguageModel(keras.Model):
             _check_batch(tokens)
             carried = self.carried.of(tokens.shape[0])
             fresh = ops.cast(start, "bool")[:, None]
-            states = [ops.where(fresh, ops.zeros_like(s.value), s.value) for s in carried]
+            begin = self.initial_states(tokens.shape[0])
+            states = [ops.where(fresh, first, s.value) for first, s in zip(begin, carried)]
         hidden, states = self.hidden(tokens, states, training)
         if start is not None:
             for variable, state in zip(carried, states):
@@ -235,11 +257,11 @@ class LanguageModel(keras.Model):
     # The states
 
     def initial_states(self, batch_size):
-        """Zeros: a flat list, layer by layer, each (batch_size, units)."""
+        """Zeros, or what was learned: a flat list, layer by layer, each (batch_size, units)."""
         return self.stack.initial_states(batch_size)
 
     def reset_states(self, batch_size=None):
-        """Sets the states that `fit` and `evaluate` carry to zero; makes them first for a batch size that is new."""
+        """Has `fit` and `evaluate` begin anew; with a batch size that is new, makes the states that they carry."""
         if batch_size is not None:
             self.carried.make(batch_size)
         self.carried.reset()
@@ -395,7 +417,7 @@ class LanguageModel(keras.Model):
 
 
 def _recurrent_layers(a, options):
-    if not _is_count(a.layers):
+    if not is_count(a.layers):
         raise ValueError(f"`layers` is a number of layers, or a list of them. Received: layers={a.layers!r}")
     make = a.cell
     if isinstance(make, str):
@@ -428,10 +450,6 @@ def _uniform(a):
     """How a matrix begins, where an `initial_range` says it."""
     r = a.initial_range
     return None if r is None else keras.initializers.RandomUniform(-r, r)
-
-
-def _is_count(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
 
 
 def _check_batch(tokens):

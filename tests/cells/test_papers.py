@@ -66,10 +66,12 @@ def test_wrong_periods_are_told(periods):
         layers.ClockworkRNN(4, periods=periods)
 
 
-@pytest.mark.parametrize("cell", ["MinimalGatedUnit", "MUT1", "MUT2", "MUT3", "ClockworkRNN"])
+@pytest.mark.parametrize(
+    "cell", ["minimal_gated_unit", "mut1", "mut2", "mut3", "clockwork_rnn", "depth_gated_lstm", "grid_lstm"]
+)
 def test_a_language_model_of_any_cell_steps_as_it_reads(cell):
-    options = {"periods": (1, 2)} if cell == "ClockworkRNN" else None
-    model = models.LanguageModel(11, units=4, layers=2, cell=getattr(layers, cell), cell_options=options)
+    options = {"periods": (1, 2)} if cell == "clockwork_rnn" else None
+    model = models.LanguageModel(11, units=4, layers=2, cell=cell, cell_options=options)
     tokens = np.random.default_rng(0).integers(0, 11, (2, 6))
     wanted = numpy(model(tokens))
     states = model.initial_states(2)
@@ -117,3 +119,71 @@ def test_zoneout_leaves_masked_steps_and_the_rest_of_keras_alone():
     np.testing.assert_allclose(numpy(stepped), numpy(whole)[:, 0], atol=1e-6)
     with pytest.raises(ValueError, match="`zoneout` is a fraction"):
         layers.GRU(4, zoneout=1.5)
+
+
+def test_a_tied_grid_has_the_parameters_of_one_layer():
+    def built(**options):
+        layer = layers.GridLSTM(5, **options)
+        layer.build((None, None, 3))
+        return layer.count_params()
+
+    assert built(depth=6, tied=True) == built(depth=1) < built(depth=6)
+
+
+def test_a_depth_gate_that_is_closed_leaves_a_stack_of_lstms():
+    layer = randomized(layers.DepthGatedLSTM(4, depth=2, return_sequences=True), 3)
+    weights = {weight.name: numpy(weight) for weight in layer.weights}
+    closed = weights["bias_1"].copy()
+    closed[16:] = -1e4
+    layer.set_weights([closed if name == "bias_1" else value for name, value in weights.items()])
+    x = np.random.default_rng(1).normal(size=(2, 7, 3))
+    zeros = np.zeros((2, 4))
+    below = {name: weights[name] for name in ("kernel", "recurrent_kernel", "bias")}
+    above = {name: weights[f"{name}_1"] for name in below}
+    above = {name: value if "recurrent" in name else value[..., :16] for name, value in above.items()}
+    h = reference.lstm(x, below, zeros, zeros)["output"]
+    wanted = reference.lstm(h, above, zeros, zeros)["output"]
+    np.testing.assert_allclose(numpy(layer(x.astype("float32"))), wanted, atol=1e-5)
+
+
+def test_a_mogrifier_of_zeros_changes_nothing():
+    layer = randomized(layers.LSTM(4, mogrifier=4), 3)
+    names = [weight.name for weight in layer.weights]
+    assert names[3:] == ["mogrifier_1", "mogrifier_2", "mogrifier_3", "mogrifier_4"]
+    layer.set_weights([numpy(w) * (0 if "mogrifier" in w.name else 1) for w in layer.weights])  # 2 s(0) = 1
+    plain = layers.LSTM(4)
+    plain.build((None, None, 3))
+    plain.set_weights([numpy(weight) for weight in layer.weights[:3]])
+    x = np.random.default_rng(1).normal(size=(2, 7, 3)).astype("float32")
+    np.testing.assert_allclose(numpy(layer(x)), numpy(plain(x)), atol=1e-6)
+
+
+def test_a_clipped_cell_stays_within():
+    layer = randomized(layers.LSTM(4, cell_clip=0.3, return_sequences=True, return_trace=True), 3)
+    _, trace = layer(np.random.default_rng(1).normal(size=(3, 9, 3)))
+    assert np.abs(numpy(trace["c"])).max() == pytest.approx(0.3)
+
+
+def test_a_projection_is_what_the_next_step_and_the_next_layer_read():
+    stack = layers.RecurrentStack([layers.LSTM(8, projection_units=3), layers.LSTM(4)])
+    output, states = stack(np.ones((2, 5, 6)))
+    assert stack.state_widths == [3, 8, 4, 4] == [state.shape[1] for state in states]
+    assert stack.layers[0].cell.recurrent_kernel.shape == (3, 32) and stack.layers[1].cell.kernel.shape == (3, 16)
+
+
+@pytest.mark.parametrize(
+    "make, message",
+    [
+        (lambda: layers.LSTM(4, projection_units=0), "`projection_units` is the width.*projection_units=0"),
+        (lambda: layers.LSTM(4, cell_clip=-1), "`cell_clip` is a positive number.*cell_clip=-1"),
+        (lambda: layers.GRU(4, mogrifier=-1), "`mogrifier` is a number of rounds.*mogrifier=-1"),
+        (lambda: layers.GRU(4, mogrifier_rank=2), "for a `mogrifier` of at least 1 round.*mogrifier=0"),
+        (lambda: layers.GridLSTM(4, mogrifier=2), "GridLSTMCell is no such cell"),
+        (lambda: layers.GridLSTM(4, depth=0), "`depth` is the number of layers. Received: depth=0"),
+        (lambda: layers.DepthGatedLSTM(4, depth=True), "`depth` is the number of layers. Received: depth=True"),
+        (lambda: layers.LSTM(4, learned_initial_state=True, stateful=True), "so there is none to learn"),
+    ],
+)
+def test_options_that_do_not_fit_are_told(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

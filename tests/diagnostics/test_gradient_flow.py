@@ -40,7 +40,7 @@ def test_the_gradient_of_a_language_model_equals_finite_differences():
     tokens, targets = rng.integers(0, 9, (1, 4)), np.array([3])
     states = [rng.normal(size=(1, 4)).astype("float32") for _ in range(4)]
     flow = gradient_flow(model, tokens, targets, states)
-    assert flow.norms.shape == (4, 4) and flow.names[3] == "layer 1, state 1"
+    assert flow.norms.shape == (4, 4) and flow.names[3] == "layer 1, c"
 
     def loss(states):
         logits, _ = model(tokens, [state.astype("float32") for state in states], return_states=True)
@@ -61,13 +61,28 @@ def test_the_gradient_of_a_language_model_equals_finite_differences():
 def test_stacks_are_drawn():
     stack = layers.RecurrentStack([layers.GRU(4), layers.LSTM(4)], connection="residual")
     flow = gradient_flow(stack, np.random.default_rng(0).normal(size=(2, 10, 4)))
-    assert flow.names == ["layer 0, state 0", "layer 1, state 0", "layer 1, state 1"]
+    assert flow.names == ["layer 0, h", "layer 1, h", "layer 1, c"]
     axes = flow.plot()
     assert [line.get_label() for line in axes.get_lines()] == flow.names
+    gradient_flow(layers.SimpleRNN(4), np.ones((2, 10, 4))).plot(axes, label="plain")
+    assert [line.get_label() for line in axes.get_lines()] == [*flow.names, "plain: layer 0, h"]
+
+
+def test_a_chain_of_layers_gives_what_its_recurrent_layer_gives():
+    rng = np.random.default_rng(0)
+    recurrent, identity = layers.LSTM(4, peephole=True), keras.layers.Dense(3, kernel_initializer="identity")
+    x = rng.normal(size=(2, 10, 3))
+    wanted = gradient_flow(recurrent, x)
+    chain = keras.Sequential([keras.Input((None, 3)), identity, recurrent, keras.layers.Dropout(0.5)])
+    flow = gradient_flow(chain, x)
+    assert flow.names == wanted.names
+    np.testing.assert_allclose(flow.norms, wanted.norms, rtol=1e-5)
 
 
 def test_what_does_not_fit_is_told():
     with pytest.raises(ValueError, match="Received: Dense"):
         gradient_flow(keras.layers.Dense(3), np.zeros((1, 2, 3)))
+    with pytest.raises(ValueError, match="Only a LanguageModel has `targets`"):
+        gradient_flow(layers.GRU(3), np.zeros((1, 2, 3)), targets=[1])
     with pytest.raises(ValueError, match="targets=None"):
-        gradient_flow(models.LanguageModel(5, units=3, layers=1), np.zeros((1, 2), "int32"))
+        gradient_flow(models.LanguageModel(5, units=3, layers=1, cell="simple_rnn"), np.zeros((1, 2), "int32"))

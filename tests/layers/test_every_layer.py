@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_rnnlm import recurrence
 from tests import reference
-from tests.cases import BATCH, CASES, FEATURES, FEW, FEWER, MASK, TIME, UNITS, build, data
+from tests.cases import BATCH, CASES, FEATURES, FEW, FEWER, MASK, TIME, build, data
 from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, value_and_gradients
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
@@ -49,7 +49,8 @@ def test_the_gradient_equals_finite_differences_of_the_reference(case):
     value, gradients = value_and_gradients(loss, arrays)
     rng = np.random.default_rng(2)
     states = layer.cell.number_of_states
-    upstream = [rng.normal(size=(BATCH, TIME, UNITS))] + [rng.normal(size=(BATCH, UNITS)) for _ in range(states)]
+    upstream = [rng.normal(size=(BATCH, TIME, layer.output_width))]
+    upstream += [rng.normal(size=(BATCH, width)) for width in layer.state_widths]
 
     def of_reference(arrays):
         named = dict(zip(weights, arrays[1 + states :]))

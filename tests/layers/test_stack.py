@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_rnnlm.layers import GRU, LSTM, RecurrentStack, SimpleRNN
+from keras_rnnlm.models import LanguageModel
 from tests import reference
 from tests.support import numpy
 
@@ -62,7 +63,7 @@ def test_each_connection_is_its_formula_and_a_step_is_the_loop_once(connection):
     wanted, final = in_numpy(stack, x, states)
     output, new = stack(x, states)
     assert stack.output_width == output.shape[-1] == (features + 3 * UNITS if connection == "dense" else UNITS)
-    assert stack.state_sizes() == [UNITS] * 4
+    assert stack.state_widths == [UNITS] * 4
     np.testing.assert_allclose(numpy(output), wanted, atol=1e-5)
     for got, want in zip(new, final, strict=True):
         np.testing.assert_allclose(numpy(got), want, atol=1e-5)
@@ -161,8 +162,65 @@ def test_states_are_counted_and_measured():
     wrong = [states[:3], [*states, states[0]], [*states[:3], states[0][:, :2]], [*states[:3], states[0][0]]]
     for given in wrong:
         with pytest.raises(
-            ValueError, match=r"flat list of 4 tensors of shape \(batch, units\), units being \[4, 4, 4"
+            ValueError, match=r"flat list of 4 tensors of shape \(batch, width\), the widths being \[4, 4, 4"
         ):
             stack(x, given)
         with pytest.raises(ValueError, match=r"flat list of 4 tensors .*Received shapes"):
             stack.step(x[:, 0], given)
+
+
+def two_directions(connection=None, **options):
+    stack = RecurrentStack([GRU(UNITS), LSTM(UNITS, peephole=True)], connection, bidirectional=True, **options)
+    stack.build((None, None, 2 * UNITS))
+    rng = np.random.default_rng(0)
+    stack.set_weights([rng.normal(size=weight.shape) * 0.5 for weight in stack.weights])
+    return stack
+
+
+@pytest.mark.parametrize("connection", CONNECTIONS)
+def test_both_directions_are_two_layers_side_by_side(connection):
+    stack, rng = two_directions(connection), np.random.default_rng(1)
+    x = rng.normal(size=(BATCH, TIME, 2 * UNITS)).astype("float32")
+    mask = np.arange(TIME) < rng.integers(1, TIME + 1, (BATCH, 1))
+    names = ["layer_0_h", "layer_0_h_backwards", *(f"layer_1_{n}" for n in ("h", "c", "h_backwards", "c_backwards"))]
+    assert stack.state_names == names and stack.state_widths == [UNITS] * 6
+    wanted, ends = x, []
+    for k, (layer, back) in enumerate(zip(stack.layers, stack.backwards)):
+        there, *states = layer(wanted, mask=mask)
+        again, *ended = back(wanted, mask=mask)
+        h = np.concatenate([numpy(there), numpy(again)[:, ::-1]], axis=-1)
+        ends += [*states, *ended]
+        if connection == "highway":
+            gate = numpy(stack.gates[k](wanted))
+            wanted = gate * h + (1 - gate) * wanted
+        elif connection == "dense":
+            wanted = np.concatenate([wanted, h], axis=-1)
+        else:
+            wanted = wanted + h if connection == "residual" else h
+    output, states = stack(x, mask=mask)
+    np.testing.assert_allclose(numpy(output), wanted, atol=1e-5)
+    for got, want in zip(states, ends, strict=True):
+        np.testing.assert_allclose(numpy(got), numpy(want), atol=1e-5)
+
+
+def test_an_encoder_of_padded_tokens_is_saved_and_loaded(tmp_path):
+    tokens = np.array([[3, 1, 2, 0, 0], [4, 4, 0, 0, 0]])
+    inputs = keras.Input((None,), dtype="int32")
+    stack = RecurrentStack([GRU(UNITS), LSTM(UNITS)], "residual", bidirectional=True)
+    output, _ = stack(keras.layers.Embedding(5, 2 * UNITS, mask_zero=True)(inputs))
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(output))
+    whole = numpy(model(tokens))
+    np.testing.assert_allclose(whole[:1], numpy(model(tokens[:1, :3])), atol=1e-6)  # padding changes nothing
+    np.testing.assert_allclose(whole[1:], numpy(model(tokens[1:, :2])), atol=1e-6)
+    model.save(tmp_path / "model.keras")
+    np.testing.assert_array_equal(numpy(keras.models.load_model(tmp_path / "model.keras")(tokens)), whole)
+
+
+def test_what_sees_the_future_is_no_language_model():
+    with pytest.raises(ValueError, match="has to see a sequence whole"):
+        two_directions().step(np.zeros((1, 2 * UNITS)), [np.zeros((1, UNITS))] * 6)
+    with pytest.raises(ValueError, match="made by `bidirectional=True`"):
+        RecurrentStack([keras.layers.Bidirectional(LSTM(UNITS))])
+    for layer in (keras.layers.Bidirectional(LSTM(UNITS)), two_directions()):
+        with pytest.raises(ValueError, match="it would see the tokens that it has to predict"):
+            LanguageModel(5, layers=[layer])

@@ -7,7 +7,7 @@ import sys
 import tomllib
 
 import pytest
-from keras_rnnlm.training.recipe import SETTINGS, TOKENIZERS, Recipe, _files, built_in, settings_help
+from keras_rnnlm.training.recipe import CELLS, SETTINGS, TOKENIZERS, Recipe, _files, built_in, settings_help
 
 from keras_rnnlm.text import pipelines
 
@@ -256,9 +256,9 @@ def test_what_belongs_together_is_overridden_together():
         ("ema=1", '`ema` is a number between 0 and 1, or "none". Received: ema=1'),
         ("seed=4294967296", "`seed` is a whole number, from 0 to 4294967295. Received: seed=4294967296"),
         ("seed=2020-01-01", "`seed` is a whole number, from 0 to 4294967295. Received: seed=datetime.date(2020, 1, 1)"),
-        ("cell=LSTM", '`cell` is "lstm", "gru" or "simple_rnn". Received: cell=\'LSTM\''),
+        ("cell=LSTM", '`cell` is "lstm", "gru", "simple_rnn", "minimal_gated_unit", "mut1", "mut2", "mut3", '),
         ("connection=x", '`connection` is "residual", "dense" or "highway", or "none". Received: connection=\'x\''),
-        ("cell=none", '`cell` is "lstm", "gru" or "simple_rnn". Received: cell=\'none\''),
+        ("cell=none", '`cell` is "lstm", "gru", "simple_rnn", "minimal_gated_unit", "mut1", "mut2", "mut3", '),
         ("tokenizer=words", '`tokenizer` is "word", "char", "byte" or "bpe", or a path to a .json file. Received: '),
         ("split=90", '`split` is percentages, such as "90/5/5", or "none". Received: split=90'),
         ("cell_options=peephole", '`cell_options` is a table, such as {name = true, other = "word"}. Received: '),
@@ -357,6 +357,12 @@ def test_what_is_wrong_in_a_file_is_told_with_its_path(content, message, tmp_pat
 
 def test_the_tokenizers_are_those_that_exist():
     assert TOKENIZERS == pipelines.KINDS
+
+
+def test_the_cells_are_those_that_exist():
+    from keras_rnnlm.models import language_model
+
+    assert CELLS == tuple(language_model.CELLS)
 
 
 def test_recipes_and_curves_load_no_framework():

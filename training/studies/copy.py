@@ -1,0 +1,110 @@
+"""Which networks repeat ten symbols after a gap?
+
+The copy memory problem (Hochreiter and Schmidhuber 1997), in the form of Arjovsky et al. (2016): ten symbols out of
+eight, a gap of T blanks, whose last is a signal, and ten steps in which to repeat the symbols. A network without memory
+is right about the blanks and guesses the rest: its cross-entropy is 10 ln 8 / (T + 20), its accuracy 1/8. All networks
+take the same steps at the same learning rate.
+"""
+
+import math
+
+import keras
+import numpy as np
+from keras_rnnlm.training.studies.fitting import fit, outputs
+from keras_rnnlm.training.studies.pictures import curves
+from keras_rnnlm.training.studies.statistics import claim, groups, mean
+
+from keras_rnnlm.models.language_model import CELLS
+
+MODELS = ("lstm", "gru", "simple_rnn")
+SETTINGS = dict(
+    full=dict(seeds=3, gaps=[20, 50], units=128, batch=64, steps=2000, learning_rate=1e-2, tested=500),
+    short=dict(seeds=1, gaps=[5], units=32, batch=32, steps=200, learning_rate=1e-2, tested=100),
+)
+SYMBOLS, LENGTH = 8, 10
+BLANK, SIGNAL = 0, SYMBOLS + 1
+EVERY = 100
+
+
+def examples(rng, n, gap):
+    """(n, gap + 20, 10) symbols to read, one-hot, and (n, gap + 20) to write."""
+    symbols = rng.integers(1, SYMBOLS + 1, (n, LENGTH))
+    read, written = np.full((2, n, gap + 2 * LENGTH), BLANK)
+    read[:, :LENGTH] = symbols
+    read[:, -LENGTH - 1] = SIGNAL
+    written[:, -LENGTH:] = symbols
+    return np.eye(SYMBOLS + 2, dtype="float32")[read], written.astype("int32")
+
+
+def baseline(gap):
+    return LENGTH * math.log(SYMBOLS) / (gap + 2 * LENGTH)
+
+
+def trials(settings):
+    return [
+        dict(gap=gap, model=model, seed=seed)
+        for seed in range(settings["seeds"])
+        for gap in settings["gaps"]
+        for model in MODELS
+    ]
+
+
+def measure(settings, gap, model, seed):
+    keras.utils.set_random_seed(seed)
+    network = keras.Sequential(
+        [CELLS[model](settings["units"], return_sequences=True), keras.layers.Dense(SYMBOLS + 1)]
+    )
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    losses = fit(
+        network,
+        lambda rng, n: examples(rng, n, gap),
+        seed=seed,
+        steps=settings["steps"],
+        batch=settings["batch"],
+        loss=loss,
+        learning_rate=settings["learning_rate"],
+        every=EVERY,
+    )
+    read, written = examples(np.random.default_rng([seed, 1]), settings["tested"], gap)
+    logits = outputs(network, read)
+    right = logits[:, -LENGTH:].argmax(axis=-1) == written[:, -LENGTH:]
+    return {
+        "accuracy": float(right.mean()),
+        "loss": float(loss(written, logits)),
+        "losses": losses,
+        "weights": network.count_params(),
+    }
+
+
+def table(settings, results):
+    return [
+        {
+            "gap": gap,
+            "model": model,
+            "symbols right": mean([result["accuracy"] for result in group]),
+            "loss": mean([result["loss"] for result in group]),
+            "without memory": baseline(gap),
+            "weights": group[0]["weights"],
+            "seconds": mean([result["seconds"] for result in group])["mean"],
+        }
+        for (gap, model), group in groups(results, "gap", "model").items()
+    ]
+
+
+def draw(settings, results, figure):
+    by_gap = groups(results, "gap")
+    for axes, (gap, group) in zip(figure.subplots(1, len(by_gap), squeeze=False)[0], by_gap.items()):
+        axes.axhline(baseline(gap), color="black", linewidth=1, label="without memory")
+        axes.set(xlabel="steps", ylabel="loss", yscale="log", title=f"A gap of {gap} steps")
+        curves(axes, groups(group, "model"), EVERY)
+
+
+def claims(settings, results):
+    lines = []
+    for gap, of_gap in groups(results, "gap").items():
+        by_model = groups(of_gap, "model")
+        right = {model: mean([result["accuracy"] for result in by_model[model]])["mean"] for model in MODELS}
+        numbers = ", ".join(f"{model} {accuracy:.0%}" for model, accuracy in right.items())
+        expected = f"over a gap of {gap} steps both gated networks repeat twice as many symbols as the plain RNN"
+        lines.append(claim(expected, min(right["lstm"], right["gru"]) >= 2 * right["simple_rnn"], numbers))
+    return lines
