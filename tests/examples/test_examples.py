@@ -11,9 +11,9 @@ import threading
 
 import pytest
 import tensorflow as tf
-from keras_rnnlm.export import runtime
 
 from keras_rnnlm import export
+from keras_rnnlm.export import runtime
 from keras_rnnlm.generation import Greedy, Sample
 from keras_rnnlm.text import Tokenizer
 from tests.export.models import run_directory

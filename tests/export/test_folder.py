@@ -9,13 +9,13 @@ import sys
 
 import numpy as np
 import pytest
-from keras_rnnlm.export import runtime
-from keras_rnnlm.export.manifest import read_manifest
-from keras_rnnlm.training import encode_corpus, open_corpus
 
 from keras_rnnlm import __main__, export
+from keras_rnnlm.export import runtime
+from keras_rnnlm.export.manifest import read_manifest
 from keras_rnnlm.generation import Beam, Greedy, Sample
 from keras_rnnlm.text import Tokenizer
+from keras_rnnlm.training import encode_corpus, open_corpus
 from tests.export.models import regressor, run_directory
 
 # Its fixtures take seconds: they are made once where tests run side by side.

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from keras_rnnlm.export.onnx import count_operators, tracing
 
 from keras_rnnlm import export, layers
+from keras_rnnlm.export.onnx import count_operators, tracing
 from tests.export import models
 
 NODES = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "RNN"}
