@@ -22,11 +22,11 @@ import time
 
 import numpy as np
 import tokenizers
-from keras_rnnlm.training.corpora import open_corpus
-from keras_rnnlm.training.encoded import encode_corpus
 
 from keras_rnnlm.text import pipelines
 from keras_rnnlm.text.tokenizers import Tokenizer
+from keras_rnnlm.training.corpora import open_corpus
+from keras_rnnlm.training.encoded import encode_corpus
 
 TEXTS = ("wikitext-2/*.txt", "war-and-peace/*.txt", "tinyshakespeare/*.txt")
 SIZES = {"word": 50_000, "bpe": 10_000}

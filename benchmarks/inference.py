@@ -19,9 +19,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
-from keras_rnnlm.export import runtime
 
 from keras_rnnlm import cells, export, models
+from keras_rnnlm.export import runtime
 
 
 def exported(options, folder):

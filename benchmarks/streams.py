@@ -21,6 +21,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 import tensorflow as tf
+
 from keras_rnnlm.training.streams import Contiguous, Sentences
 
 TOKENS = 50_000_000  # of two bytes

@@ -8,7 +8,6 @@ import shutil
 
 from keras_rnnlm.export.parity import Parity
 from keras_rnnlm.export.runtime.loading import check_belongs
-
 from keras_rnnlm.text import Tokenizer
 
 

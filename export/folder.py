@@ -6,8 +6,8 @@ import pathlib
 import shutil
 
 import numpy as np
-from keras_rnnlm.export.manifest import FILES, FORMAT, MANIFEST, check_whole, hashes, read_manifest
 
+from keras_rnnlm.export.manifest import FILES, FORMAT, MANIFEST, check_whole, hashes, read_manifest
 from keras_rnnlm.quiet import import_keras
 
 FORMATS = tuple(FILES)
@@ -70,10 +70,9 @@ def _export(kind, model, path, tokenizer, tokens, quantize):
 
 def describe(model, tokenizer, tokens, made, folder):
     """What the manifest says."""
+    from keras_rnnlm import __version__
     from keras_rnnlm.export.interface import interface_of
     from keras_rnnlm.export.parity import log_probabilities
-
-    from keras_rnnlm import __version__
 
     interface = interface_of(model)
     if tokens is None:

@@ -5,12 +5,12 @@ import warnings
 
 import keras
 import numpy as np
-from keras_rnnlm.export import artifacts, manifest, parity, tied_tables
-from keras_rnnlm.export.interface import interface_of
-from keras_rnnlm.export.runtime import engines
 
 from keras_rnnlm import quiet
 from keras_rnnlm.cells.dot import Dot, state_dtype
+from keras_rnnlm.export import artifacts, manifest, parity, tied_tables
+from keras_rnnlm.export.interface import interface_of
+from keras_rnnlm.export.runtime import engines
 from keras_rnnlm.layers.exporting import exporting
 
 

@@ -5,6 +5,7 @@ import math
 import types
 
 import numpy as np
+
 from keras_rnnlm.export.bounds import BOUNDS, PERPLEXITY
 from keras_rnnlm.export.runtime.models import ExportedLanguageModel
 

@@ -7,9 +7,9 @@ import pathlib
 import zlib
 
 import numpy as np
-from keras_rnnlm.training.whole_folders import told, write_synced, written_whole
 
 from keras_rnnlm.text.pipelines import split_words
+from keras_rnnlm.training.whole_folders import told, write_synced, written_whole
 
 FORMAT = 1
 SHARD = 64 << 20  # tokens

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+
 from keras_rnnlm.training.streams import Contiguous, Sentences
 
 

@@ -2,9 +2,8 @@
 
 import pathlib
 
-from keras_rnnlm.training.run import load_run
-
 from keras_rnnlm.generation import TextStream, command
+from keras_rnnlm.training.run import load_run
 
 
 def arguments(parser):

@@ -18,6 +18,7 @@ import time
 import keras
 import numpy as np
 from keras import ops
+
 from keras_rnnlm.training.evaluation import perplexity
 from keras_rnnlm.training.streams import Contiguous
 

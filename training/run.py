@@ -8,12 +8,11 @@ import os
 import pathlib
 import shutil
 
+from keras_rnnlm.quiet import import_keras
+from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training.checkpoints import Checkpoints, reason, write_whole
 from keras_rnnlm.training.curves import plot, read_history
 from keras_rnnlm.training.recipe import Recipe
-
-from keras_rnnlm.quiet import import_keras
-from keras_rnnlm.text.tokenizers import Tokenizer
 
 
 class RunFolder:

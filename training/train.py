@@ -7,6 +7,9 @@ import shlex
 import sys
 
 import numpy as np
+
+from keras_rnnlm.quiet import import_keras
+from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training import CallableModule
 from keras_rnnlm.training.corpora import open_corpus
 from keras_rnnlm.training.display import Display, duration
@@ -15,9 +18,6 @@ from keras_rnnlm.training.info import summary
 from keras_rnnlm.training.recipe import TOKENIZERS, Recipe, built_in, settings_help
 from keras_rnnlm.training.run import RunFolder, build_model, to_json
 from keras_rnnlm.training.streams import Contiguous, Sentences
-
-from keras_rnnlm.quiet import import_keras
-from keras_rnnlm.text.tokenizers import Tokenizer
 
 sys.modules[__name__].__class__ = CallableModule
 

@@ -4,11 +4,10 @@ import contextlib
 import json
 import logging
 
+from keras_rnnlm import quiet
 from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
-
-from keras_rnnlm import quiet
 
 METADATA = "keras_rnnlm"
 FORMAT = 1
@@ -58,6 +57,7 @@ def convert(interface, opset, padding=None):
     """The model as an ONNX graph, in float32, not yet checked."""
     import tensorflow as tf
     import tf2onnx
+
     from keras_rnnlm.export.onnx import graph, tracing
 
     specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in interface.inputs}

@@ -11,9 +11,9 @@ import warnings
 
 import numpy as np
 import tensorflow as tf
+
 from keras_rnnlm.export.interface import check_stateless
 from keras_rnnlm.export.onnx.operators import obstacles, operator
-
 from keras_rnnlm.layers.exporting import exporting
 
 PREFIX = "keras_rnnlm_operator_"

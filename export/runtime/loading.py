@@ -5,7 +5,6 @@ import pathlib
 from keras_rnnlm.export.manifest import MANIFEST, check_whole, read_manifest
 from keras_rnnlm.export.runtime.engines import ENGINES, PACKAGES, has_runtime
 from keras_rnnlm.export.runtime.models import ExportedLanguageModel, ExportedModel
-
 from keras_rnnlm.generation.checks import is_whole
 
 SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}

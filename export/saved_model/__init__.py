@@ -3,11 +3,11 @@
 import pathlib
 
 import numpy as np
+
+from keras_rnnlm import quiet
 from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
-
-from keras_rnnlm import quiet
 from keras_rnnlm.layers.exporting import exporting
 
 

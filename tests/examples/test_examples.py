@@ -11,12 +11,12 @@ import threading
 
 import pytest
 import tensorflow as tf
-from keras_rnnlm.export import runtime
 
-from keras_rnnlm import export, models
+from keras_rnnlm import export
+from keras_rnnlm.export import runtime
 from keras_rnnlm.generation import Greedy, Sample
 from keras_rnnlm.text import Tokenizer
-from tests.export.models import randomized
+from tests.export.models import run_directory
 
 # Its fixtures take seconds: they are made once where tests run side by side.
 pytestmark = pytest.mark.xdist_group(__name__)
@@ -28,11 +28,7 @@ TEXT = "the cat sat on the mat\nthe dog ate the log\n"
 @pytest.fixture(scope="module", params=["char", "word"])
 def exported(request, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "run"
-    run.mkdir()
-    tokenizer = Tokenizer.train(request.param, [TEXT])
-    tokenizer.save(run / "tokenizer.json")
-    model = models.LanguageModel(tokenizer.vocabulary_size, units=16, layers=2, cell_options={"peephole": True})
-    randomized(model).save(run / "model.keras")
+    run_directory(run, Tokenizer.train(request.param, [TEXT]), options={"peephole": True})
     export.export_run(run, run.parent / "exported", ["saved_model", "onnx"])
     return run.parent / "exported"
 

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 
 from keras_rnnlm import layers, models
 
@@ -34,6 +35,25 @@ def randomized(model, scale=0.3, seed=0):
 def language_model(cell="lstm", options=None, layers=2, units=16, scale=0.3, vocabulary=VOCABULARY, **more):
     model = models.LanguageModel(vocabulary, units=units, layers=layers, cell=cell, cell_options=options, **more)
     return randomized(model, scale)
+
+
+def run_directory(run, tokenizer, **options):
+    """What a training leaves behind, as far as every export reads it; returns the model."""
+    run.mkdir()
+    tokenizer.save(run / "tokenizer.json")
+    model = language_model(vocabulary=tokenizer.vocabulary_size, **options)
+    model.save(run / "model.keras")
+    return model
+
+
+def assert_small_and_near(write, path, model, quantize, share):
+    """A quantized file has less than a share of the whole one's bytes, and nearly its perplexity."""
+    text = np.random.default_rng(1).integers(0, VOCABULARY, 200)
+    whole = write(model, path, tokens=text)
+    small = write(model, path, tokens=text, quantize=quantize)
+    assert small.bytes < share * whole.bytes
+    assert 1e-7 < small.parity.error < 3e-2
+    assert small.parity.perplexity == pytest.approx(whole.parity.perplexity, rel=0.02)
 
 
 def stack_of(names, units=12, seed=0):

@@ -9,14 +9,14 @@ import sys
 
 import numpy as np
 import pytest
+
+from keras_rnnlm import __main__, export
 from keras_rnnlm.export import runtime
 from keras_rnnlm.export.manifest import read_manifest
-from keras_rnnlm.training import encode_corpus, open_corpus
-
-from keras_rnnlm import __main__, export, models
 from keras_rnnlm.generation import Beam, Greedy, Sample
 from keras_rnnlm.text import Tokenizer
-from tests.export.models import randomized
+from keras_rnnlm.training import encode_corpus, open_corpus
+from tests.export.models import regressor, run_directory
 
 # Its fixtures take seconds: they are made once where tests run side by side.
 pytestmark = pytest.mark.xdist_group(__name__)
@@ -28,17 +28,11 @@ FORMATS = ("saved_model", "onnx", "litert")
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """What a run leaves behind."""
-    run = tmp_path_factory.mktemp("runs") / "run"
-    run.mkdir()
+    run, tokenizer = tmp_path_factory.mktemp("runs") / "run", Tokenizer.train("char", [TEXT])
+    model = run_directory(run, tokenizer, units=24, options={"peephole": True, "coupled": True})
     (run.parent / "text.txt").write_text(TEXT)
     corpus = open_corpus([str(run.parent / "text.txt")])
-    tokenizer = Tokenizer.train("char", [TEXT])
     encode_corpus(corpus, tokenizer, run / "data")
-    tokenizer.save(run / "tokenizer.json")
-    model = models.LanguageModel(
-        tokenizer.vocabulary_size, units=24, layers=2, cell_options={"peephole": True, "coupled": True}
-    )
-    randomized(model).save(run / "model.keras")
     return run, model, tokenizer
 
 
@@ -258,8 +252,6 @@ def test_a_manifest_with_something_missing_is_told_in_one_line(folder, damage, t
 
 
 def test_a_model_that_is_no_language_model_runs(tmp_path):
-    from tests.export.models import regressor
-
     export.to_onnx(regressor(), tmp_path / "m.onnx")
     loaded = runtime.load(tmp_path / "m.onnx")
     inputs = {"series": np.ones((1, 12, 3), "float32"), "extra": np.ones((1, 2), "float32")}
@@ -312,8 +304,6 @@ def test_a_tokenizer_with_more_ids_than_the_model_is_not_exported(trained, tmp_p
 
 
 def test_what_is_no_language_model_is_not_exported_as_a_run(trained, tmp_path):
-    from tests.export.models import regressor
-
     run = shutil.copytree(trained[0], tmp_path / "run")
     regressor().save(run / "model.keras")
     with pytest.raises(ValueError, match="holds a Functional"):

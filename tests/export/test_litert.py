@@ -32,12 +32,7 @@ def test_cells_without_an_operator_anywhere_are_exported_too(tmp_path):
 def test_small_files_compute_nearly_the_same(quantize, share, tied, tmp_path):
     options = {"peephole": True, "coupled": True}
     model = models.language_model("lstm", options, units=200, scale=0.08, tied=tied, vocabulary=500)
-    text = np.random.default_rng(1).integers(0, models.VOCABULARY, 200)
-    whole = export.to_litert(model, tmp_path / "whole.tflite", tokens=text)
-    small = export.to_litert(model, tmp_path / "small.tflite", quantize=quantize, tokens=text)
-    assert small.bytes < share * whole.bytes
-    assert 1e-7 < small.parity.error < 3e-2
-    assert small.parity.perplexity == pytest.approx(whole.parity.perplexity, rel=0.02)
+    models.assert_small_and_near(export.to_litert, tmp_path / "m.tflite", model, quantize, share)
 
 
 @pytest.mark.parametrize("make", [models.tagger, models.regressor])

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from keras_rnnlm.export.onnx import count_operators, tracing
 
 from keras_rnnlm import export, layers
+from keras_rnnlm.export.onnx import count_operators, tracing
 from tests.export import models
 
 NODES = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "RNN"}
@@ -47,12 +47,7 @@ def test_every_layer_is_one_native_node(kind, tmp_path):
 )
 def test_small_files_compute_nearly_the_same(cell, options, quantize, share, tmp_path):
     model = models.language_model(cell, options, units=128, scale=0.1, tied=True, vocabulary=500)
-    text = np.random.default_rng(1).integers(0, models.VOCABULARY, 200)
-    whole = export.to_onnx(model, tmp_path / "whole.onnx", tokens=text)
-    small = export.to_onnx(model, tmp_path / "small.onnx", quantize=quantize, tokens=text)
-    assert small.bytes < share * whole.bytes
-    assert 1e-7 < small.parity.error < 3e-2
-    assert small.parity.perplexity == pytest.approx(whole.parity.perplexity, rel=0.02)
+    models.assert_small_and_near(export.to_onnx, tmp_path / "m.onnx", model, quantize, share)
 
 
 def test_a_tied_table_is_in_the_file_once(tmp_path):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_rnnlm import export, models
 from keras_rnnlm.generation import Greedy, Sample, TextStream
 from keras_rnnlm.text import Tokenizer
-from tests.export.models import NATIVE, randomized, regressor, stack_of, tagger
+from tests.export.models import NATIVE, language_model, regressor, stack_of, tagger
 
 # Its fixtures take seconds: they are made once where tests run side by side.
 pytestmark = pytest.mark.xdist_group(__name__)
@@ -20,7 +20,7 @@ TEXT = "the cat sat on the mat\nthe dog ate a <eos>\n<eos>\n log \u00e9t\u00e9\n
 @pytest.fixture(scope="module", params=["word", "char", "byte"])
 def served(request, tmp_path_factory):
     tokenizer = Tokenizer.train(request.param, [TEXT])
-    model = randomized(models.LanguageModel(tokenizer.vocabulary_size, units=16, layers=1, cell="gru"))
+    model = language_model("gru", layers=1, vocabulary=tokenizer.vocabulary_size)
     path = tmp_path_factory.mktemp("served") / "1"
     made = export.to_saved_model(model, path, tokenizer=tokenizer)
     assert made.parity.error < 1e-5 and made.parity.state_error < 1e-5
@@ -101,7 +101,7 @@ def test_any_model(make, tmp_path):
 
 
 def test_weights_are_written_once(tmp_path):
-    model = randomized(models.LanguageModel(200, units=64, layers=1))
+    model = language_model(units=64, layers=1, vocabulary=200)
     export.to_saved_model(model, tmp_path / "m")
     data = sum(file.stat().st_size for file in (tmp_path / "m" / "variables").iterdir())
     assert data < 1.1 * sum(4 * np.prod(weight.shape) for weight in model.weights)

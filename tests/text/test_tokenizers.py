@@ -8,11 +8,11 @@ import random
 import numpy as np
 import pytest
 import tokenizers
-from keras_rnnlm.training.corpora import open_corpus
 from tokenizers import models, pre_tokenizers, processors, trainers
 
 from keras_rnnlm.text import pipelines
 from keras_rnnlm.text.tokenizers import Tokenizer
+from keras_rnnlm.training.corpora import open_corpus
 
 DATA = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "nowhere"))
 has_data = pytest.mark.skipif(not DATA.is_dir(), reason="KERAS_RNNLM_DATA names no folder")

@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from keras_rnnlm.training.checkpoints import Checkpoints, write_whole
 
 ARRAYS = {"model 0 kernel": np.arange(6.0).reshape(2, 3), "optimizer 0 iteration": np.int64(7)}

@@ -11,10 +11,10 @@ import time
 
 import numpy as np
 import pytest
-from keras_rnnlm.training.run import RunFolder
 
 from keras_rnnlm import training
 from keras_rnnlm.__main__ import main
+from keras_rnnlm.training.run import RunFolder
 from tests.training.test_checkpoints import file_size_limit
 
 # Its fixtures take seconds: they are made once where tests run side by side.

@@ -10,6 +10,7 @@ import sys
 import time
 
 import pytest
+
 from keras_rnnlm.training import corpora, standard_library, text_files
 from keras_rnnlm.training.corpora import open_corpus
 

@@ -4,6 +4,7 @@ import io
 import types
 
 import pytest
+
 from keras_rnnlm.training import display as module
 from keras_rnnlm.training.display import Display, duration
 from keras_rnnlm.training.loop import Progress

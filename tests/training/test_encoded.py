@@ -9,12 +9,12 @@ import sys
 
 import numpy as np
 import pytest
+
+from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training import encoded as module
 from keras_rnnlm.training import text_files
 from keras_rnnlm.training.corpora import open_corpus
 from keras_rnnlm.training.encoded import encode_corpus, load_encoded
-
-from keras_rnnlm.text.tokenizers import Tokenizer
 
 DATA = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "nowhere"))
 TEXTS = {"train": "the cat <unk>\n\nthe été 日本\n" * 30, "valid": "the dog\nthe", "test": "the end\n"}

@@ -10,6 +10,7 @@ import types
 import numpy as np
 import pytest
 from keras import ops
+
 from keras_rnnlm.training import loop as loop_module
 from keras_rnnlm.training.evaluation import Scorer
 from keras_rnnlm.training.loop import Diverged, Loop

@@ -6,9 +6,9 @@ from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from keras_rnnlm.training.ngram import FALLBACK, NGram
 
 from benchmarks.ngram import KENLM, measure, read_wikitext
+from keras_rnnlm.training.ngram import FALLBACK, NGram
 
 DATA = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "absent")) / "wikitext-2"
 EOS = 0

@@ -7,9 +7,9 @@ import sys
 import tomllib
 
 import pytest
-from keras_rnnlm.training.recipe import CELLS, SETTINGS, TOKENIZERS, Recipe, _files, built_in, settings_help
 
 from keras_rnnlm.text import pipelines
+from keras_rnnlm.training.recipe import CELLS, SETTINGS, TOKENIZERS, Recipe, _files, built_in, settings_help
 
 # The table in Zaremba et al. (2014): units, steps, initial range, keep probability, clipping, epochs at the full rate
 # and in all, decay.

@@ -6,9 +6,9 @@ import signal
 import threading
 
 import pytest
-from keras_rnnlm.training.checkpoints import Checkpoints
 
 from benchmarks import resume
+from keras_rnnlm.training.checkpoints import Checkpoints
 
 SETTINGS = """tokenizer=char units=12 layers=1 tied=false embedding_dim=6 dropout=0.3 batch=4 window=8 eval_batch=1
 optimizer=adam learning_rate=0.01 schedule=plateau ema=0.9 epochs=2 eval_every=20 checkpoint_every=5 log_every=10"""

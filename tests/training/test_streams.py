@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from keras_rnnlm.training import streams
 from keras_rnnlm.training.streams import Contiguous, Sentences
 

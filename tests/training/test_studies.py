@@ -7,12 +7,12 @@ import math
 
 import numpy as np
 import pytest
-from keras_rnnlm.training import studies
-from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.studies import adding, copy, depth, fitting, running, statistics, vanishing
 from matplotlib.figure import Figure
 
 from keras_rnnlm.__main__ import main
+from keras_rnnlm.training import studies
+from keras_rnnlm.training.display import Display
+from keras_rnnlm.training.studies import adding, copy, depth, fitting, running, statistics, vanishing
 
 
 class Toy:

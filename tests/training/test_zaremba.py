@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from keras import ops
+
 from keras_rnnlm.training.display import Display
 from keras_rnnlm.training.evaluation import Scorer
 from keras_rnnlm.training.loop import Loop

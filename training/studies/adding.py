@@ -8,11 +8,11 @@ is below has carried something. All networks take the same steps, at the same le
 
 import keras
 import numpy as np
+
+from keras_rnnlm.models.language_model import CELLS
 from keras_rnnlm.training.studies.fitting import fit, outputs
 from keras_rnnlm.training.studies.pictures import curves
 from keras_rnnlm.training.studies.statistics import claim, groups, mean, share
-
-from keras_rnnlm.models.language_model import CELLS
 
 MODELS = ("lstm", "gru", "simple_rnn")
 SETTINGS = dict(

@@ -10,11 +10,11 @@ import math
 
 import keras
 import numpy as np
+
+from keras_rnnlm.models.language_model import CELLS
 from keras_rnnlm.training.studies.fitting import fit, outputs
 from keras_rnnlm.training.studies.pictures import curves
 from keras_rnnlm.training.studies.statistics import claim, groups, mean
-
-from keras_rnnlm.models.language_model import CELLS
 
 MODELS = ("lstm", "gru", "simple_rnn")
 SETTINGS = dict(

@@ -10,12 +10,12 @@ import math
 
 import keras
 import numpy as np
+
+from keras_rnnlm.layers import LSTM, RecurrentStack
 from keras_rnnlm.training.corpora import open_corpus
 from keras_rnnlm.training.studies.fitting import fit, outputs
 from keras_rnnlm.training.studies.pictures import curves
 from keras_rnnlm.training.studies.statistics import claim, groups, mean
-
-from keras_rnnlm.layers import LSTM, RecurrentStack
 
 SETTINGS = dict(
     full=dict(seeds=3, layers=8, units=64, window=32, batch=32, steps=300, learning_rate=3e-3, kilobytes=1000),

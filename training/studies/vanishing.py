@@ -14,13 +14,13 @@ The gradient is taken by each state by itself: h, and of an LSTM also its cell c
 
 import keras
 import numpy as np
+
+from keras_rnnlm.diagnostics import gradient_flow
+from keras_rnnlm.layers import GRU, LSTM, SimpleRNN
 from keras_rnnlm.training.studies import adding
 from keras_rnnlm.training.studies.fitting import fit
 from keras_rnnlm.training.studies.pictures import curves
 from keras_rnnlm.training.studies.statistics import claim, geometric_mean, groups, mean
-
-from keras_rnnlm.diagnostics import gradient_flow
-from keras_rnnlm.layers import GRU, LSTM, SimpleRNN
 
 SETTINGS = dict(
     full=dict(seeds=3, units=64, sequences=32, back=50, time=50, batch=32, steps=300, learning_rate=1e-2),
