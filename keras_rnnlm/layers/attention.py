@@ -15,23 +15,24 @@ class CausalAttention(Stackable, keras.layers.Layer):
     """Each step attends to itself and to the `memory` steps before it.
 
         q_t, k_t, v_t = x_t Wq, x_t Wk, x_t Wv
-        a_ts = softmax_s(q_t . k_s / sqrt(units))         over t - memory <= s <= t
+        a_ts = softmax_s(q_t . k_s / sqrt(units / heads))        over t - memory <= s <= t
         c_t = sum_s a_ts v_s
         y_t = activation([c_t; x_t] W + b)
 
-    These are the scaled dot products of Vaswani et al. (2017), which with several `heads` are taken of as many parts of
-    q, k and v, the output of Luong et al. (2015), and the memory of the last steps of Daniluk et al. (2017). They leave
-    the step itself out; here it is seen, so that the first step has something to look at and no step has to look back.
-    Keys know no positions: the recurrent layers below bring the order along.
+    These are the scaled dot products of Vaswani et al. (2017), each head with its own part of q, k, v and c, the output
+    of Luong et al. (2015), and the memory of the last steps of Daniluk et al. (2017). They leave the step itself out;
+    here it is seen, so that the first step has something to look at and no step has to look back. Keys know no
+    positions: the recurrent layers below bring the order along.
 
-    The memory is the layer's state. It goes from window to window, so that a step sees the same steps wherever windows
-    are cut, and a single step is the window once. Masked steps are neither seen, stored nor counted; they repeat the
-    last output, zeros before the first.
+    The memory is the layer's state, keys and values as they were computed. It goes from window to window, so that a
+    step sees the same steps wherever windows are cut, and `step` computes what the call does. A LanguageModel stops the
+    gradient between windows, as it does for every state. Masked steps are neither seen, stored nor counted; they repeat
+    the last output, zeros before the first.
 
     Args:
         units: width of q, k, v and of the output.
-        memory: the number of steps before it that a step sees. Every text is read and written at that cost: a window of
-            35 steps and a memory of 35 is a good begin.
+        memory: the number of steps before it that a step sees, in its window and in those before. Time and states grow
+            with it; as many as a training window has steps is a good start.
         heads: a divisor of `units`.
         dropout: fraction of the a_ts that is dropped, in training.
         activation: of the output.
