@@ -3,11 +3,10 @@
 import argparse
 import dataclasses
 
+from keras_rnnlm import quiet
 from keras_rnnlm.training import steps_per_second
 from keras_rnnlm.training.display import Display
 from keras_rnnlm.training.run import to_json
-
-from keras_rnnlm import quiet
 
 
 def arguments(parser):
