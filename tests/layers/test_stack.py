@@ -88,6 +88,14 @@ def test_a_highway_begins_mostly_carried():
     np.testing.assert_array_equal(numpy(stack.gates[0].bias), -1)
 
 
+def test_a_highway_whose_gate_is_closed_is_the_identity():
+    stack, x = build("highway"), data()[0]
+    for gate in stack.gates:
+        gate.kernel.assign(np.zeros(gate.kernel.shape))
+        gate.bias.assign(np.full(gate.bias.shape, -1e4))
+    np.testing.assert_allclose(numpy(stack(x)[0]), x, atol=1e-6)
+
+
 def test_dropout_is_of_what_the_layers_but_the_first_read():
     x = np.ones((200, 1, UNITS), "float32")
     alone = RecurrentStack([GRU(UNITS)], dropout=0.9)
