@@ -180,10 +180,10 @@ CASES = [
           cell_clip=0.4),
     mogrified("lstm-mogrifier", layers.LSTM, reference.lstm, 5),
     mogrified("gru-mogrifier-rank", layers.GRU, reference.gru, 2, rank=2),
-    depth_gated("depth-gated", 3),
-    depth_gated("depth-gated-projection", 2, project_cell=True),
-    grid("grid", 2),
-    grid("grid-tied-projection", 3, tied=True, project_cell=True),
+    depth_gated("depth-gated", 2),
+    depth_gated("depth-gated-projection", 3, project_cell=True),
+    grid("grid", 1),
+    grid("grid-tied-projection", 2, tied=True, project_cell=True),
     grid("grid-unprioritized", 2, prioritized=False),
 ]  # fmt: skip
 

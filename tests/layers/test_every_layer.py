@@ -145,7 +145,9 @@ def test_half_precision_stays_close(case):
     full, weights = build(case, **RETURN_ALL)
     arrays = arguments(full, weights, "float32")
     _, wanted = value_and_gradients(loss_of(full), arrays)
-    for policy, bound in (("mixed_bfloat16", 4e-2), ("mixed_float16", 5e-3)):
+    for policy, bound in (("mixed_bfloat16", 4e-2), ("mixed_float16", 5e-3))[
+        : 2 if case.name in ("lstm", "gru") else 1
+    ]:
         half, _ = build(case, dtype=policy, **RETURN_ALL)
         _, got = value_and_gradients(loss_of(half), arrays)
         assert largest_relative_difference(got, wanted) < bound, policy

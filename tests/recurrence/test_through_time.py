@@ -84,7 +84,7 @@ def test_emitting_nothing_still_gives_the_final_states():
     np.testing.assert_allclose(numpy(sequence[-1]), numpy(final[0]), atol=1e-6)
 
 
-@pytest.mark.parametrize("case", [case for case in FEW if case.layer.cell_class.only_adds_x], ids=str)
+@pytest.mark.parametrize("case", [case for case in FEW if case.layer(UNITS, **case.options).cell.only_adds_x], ids=str)
 def test_projecting_in_the_loop_changes_nothing(case, monkeypatch):
     results = []
     for answer in (False, True):

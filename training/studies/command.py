@@ -4,8 +4,9 @@ import argparse
 import logging
 import pathlib
 
+from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training import studies
-from keras_rnnlm.training.display import Display, import_keras
+from keras_rnnlm.training.display import Display
 from keras_rnnlm.training.run import to_json
 from keras_rnnlm.training.studies.running import run_study, shown
 
