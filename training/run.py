@@ -215,8 +215,6 @@ def load_run(path):
 def build_model(recipe, vocabulary_size):
     """A new model by a recipe, compiled."""
     keras = import_keras()
-    import numpy as np
-
     from keras_rnnlm.models import LanguageModel
 
     keras.utils.set_random_seed(recipe.seed)
@@ -237,17 +235,25 @@ def build_model(recipe, vocabulary_size):
     )
     if recipe.forget_bias is not None:
         for layer in model.stack.layers:
-            cell = layer.cell
-            if "f" not in cell.gates or getattr(cell, "bias", None) is None:
-                raise ValueError(
-                    f"`forget_bias` needs a forget gate with a bias, and {layer.name!r} has none: drop the setting. "
-                    f"Received: forget_bias={recipe.forget_bias}"
-                )
-            bias, start = np.array(cell.bias), cell.gates.index("f") * cell.units
-            bias[..., start : start + cell.units] = recipe.forget_bias
-            cell.bias.assign(bias)
+            set_forget_bias(layer, recipe.forget_bias)
     compile_model(model, recipe)
     return model
+
+
+def set_forget_bias(layer, forget_bias):
+    """Sets the bias of the forget gate of a recurrent layer that is built."""
+    keras = import_keras()
+    import numpy as np
+
+    cell = layer.cell
+    if "f" not in cell.gates or getattr(cell, "bias", None) is None:
+        raise ValueError(
+            f"`forget_bias` needs a forget gate with a bias, and {layer.name!r} has none: drop the setting. "
+            f"Received: forget_bias={forget_bias}"
+        )
+    bias, start = np.array(keras.ops.convert_to_numpy(cell.bias)), cell.gates.index("f") * cell.units
+    bias[..., start : start + cell.units] = forget_bias
+    cell.bias.assign(bias)
 
 
 def compile_model(model, recipe):
