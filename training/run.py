@@ -214,8 +214,6 @@ def load_run(path):
 def build_model(recipe, vocabulary_size):
     """A new model by a recipe, compiled."""
     keras = import_keras()
-    import numpy as np
-
     from keras_rnnlm.models import LanguageModel
 
     keras.utils.set_random_seed(recipe.seed)
@@ -236,20 +234,28 @@ def build_model(recipe, vocabulary_size):
     )
     if recipe.forget_bias is not None:
         for layer in model.stack.layers:
-            cell = layer.cell
-            biases = [getattr(cell, name) for name in cell.declared if name == "bias" or "bias_" in name]
-            if "f" not in cell.gates or not biases:
-                raise ValueError(
-                    f"`forget_bias` needs a forget gate with a bias, and {layer.name!r} has none: drop the setting. "
-                    f"Received: forget_bias={recipe.forget_bias}"
-                )
-            start = cell.gates.index("f") * cell.units
-            for variable in biases:
-                bias = np.array(variable)
-                bias[..., start : start + cell.units] = recipe.forget_bias
-                variable.assign(bias)
+            set_forget_bias(layer, recipe.forget_bias)
     compile_model(model, recipe)
     return model
+
+
+def set_forget_bias(layer, forget_bias):
+    """Sets the biases of the forget gates of a recurrent layer that is built."""
+    keras = import_keras()
+    import numpy as np
+
+    cell = layer.cell
+    biases = [getattr(cell, name) for name in cell.declared if name == "bias" or "bias_" in name]
+    if "f" not in cell.gates or not biases:
+        raise ValueError(
+            f"`forget_bias` needs a forget gate with a bias, and {layer.name!r} has none: drop the setting. "
+            f"Received: forget_bias={forget_bias}"
+        )
+    start = cell.gates.index("f") * cell.units
+    for variable in biases:
+        bias = np.array(keras.ops.convert_to_numpy(variable))
+        bias[..., start : start + cell.units] = forget_bias
+        variable.assign(bias)
 
 
 def compile_model(model, recipe):

@@ -241,8 +241,8 @@ def test_windows_ask_for_the_next_character():
     [
         ("adding", [("lstm", 0.01), ("gru", 0.03), ("simple_rnn", 0.17)], "found found found"),
         ("adding", [("lstm", 0.05), ("gru", None), ("simple_rnn", 0.03)], "NOT NOT NOT"),
-        ("copy", [("lstm", 0.9), ("gru", 0.6), ("simple_rnn", 0.3)], "found"),
-        ("copy", [("lstm", 0.9), ("gru", 0.5), ("simple_rnn", 0.3)], "NOT"),
+        ("copy", [("lstm", 0.1), ("lstm, forget bias 3", 0.8), ("gru", 0.6), ("simple_rnn", 0.3)], "found found"),
+        ("copy", [("lstm", 0.9), ("lstm, forget bias 3", 0.8), ("gru", 0.5), ("simple_rnn", 0.3)], "NOT NOT"),
         ("depth", [("one layer", 2.0), ("none", 3.0), ("residual", 1.9), ("dense", 1.9), ("highway", 2.9)], "found"),
         ("depth", [("one layer", 2.0), ("none", 3.0), ("residual", None), ("dense", 1.9), ("highway", 1.9)], "NOT"),
     ],

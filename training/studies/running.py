@@ -1,5 +1,7 @@
 """Runs a study: its trials one after the other, each kept as soon as it is made."""
 
+import importlib
+import io
 import json
 import os
 import pathlib
@@ -150,8 +152,6 @@ def _words(trial):
 
 def _draw(study, settings, results, path):
     # Not pyplot, which would choose a window system, and keep figures for the whole process.
-    import io
-
     from matplotlib.figure import Figure
 
     figure, picture = Figure(figsize=(8, 5), layout="constrained"), io.BytesIO()
@@ -205,13 +205,11 @@ def versions():
     from keras_rnnlm import __version__
 
     backend = keras.backend.backend()
-    return {"keras_rnnlm": __version__, "keras": keras.__version__, backend: _version(backend)}
-
-
-def _version(backend):
-    import importlib
-
-    return importlib.import_module(backend).__version__
+    return {
+        "keras_rnnlm": __version__,
+        "keras": keras.__version__,
+        backend: importlib.import_module(backend).__version__,
+    }
 
 
 def processor():

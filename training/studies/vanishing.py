@@ -17,6 +17,7 @@ import numpy as np
 
 from keras_rnnlm.diagnostics import gradient_flow
 from keras_rnnlm.layers import GRU, LSTM, SimpleRNN
+from keras_rnnlm.training.run import set_forget_bias
 from keras_rnnlm.training.studies import adding
 from keras_rnnlm.training.studies.fitting import fit
 from keras_rnnlm.training.studies.pictures import curves
@@ -63,9 +64,7 @@ def layer_of(network, units, features, rng):
         values = np.append(LINEAR[network], LINEAR[network] * rng.uniform(-0.6, 0.6, units - 1))
         layer.cell.recurrent_kernel.assign(vectors @ np.diag(values) @ np.linalg.inv(vectors))
     if network in FORGET_BIAS:
-        bias, start = np.array(layer.cell.bias), layer.cell.gates.index("f") * units
-        bias[start : start + units] = FORGET_BIAS[network]
-        layer.cell.bias.assign(bias)
+        set_forget_bias(layer, FORGET_BIAS[network])
     return layer
 
 
