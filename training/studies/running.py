@@ -86,7 +86,7 @@ def run_study(study, name, out, *, short=False, seeds=None, minutes=None, displa
     if results:
         _draw(study, settings, results, files["png"])
     write_whole(files["json"], to_json(found).encode())
-    write_whole(files["md"], f"# {name}\n\n{found['question']}\n\n{shown(found)}\n".encode())
+    write_whole(files["md"], f"# {name}\n\n{found['question']}\n\n{shown(found)}\n\n![{name}]({name}.png)\n".encode())
     return found
 
 
