@@ -18,7 +18,7 @@ import ast
 import importlib
 import pathlib
 
-NAMES = ("vanishing", "adding", "copy", "depth")
+NAMES = ("vanishing", "adding", "copy", "depth", "reber", "clockwork")
 
 
 def load(name):
