@@ -5,10 +5,12 @@ import importlib
 import json
 import math
 
+import numpy as np
 import pytest
 from keras_rnnlm.training import studies
 from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.studies import running
+from keras_rnnlm.training.studies import adding, copy, depth, fitting, running, statistics, vanishing
+from matplotlib.figure import Figure
 
 from keras_rnnlm.__main__ import main
 
@@ -114,14 +116,6 @@ def test_a_budget_is_positive(argument, toy, tmp_path):
         running.run_study(toy, "toy", tmp_path, **{argument: 0})
 
 
-@pytest.mark.parametrize("name", ["fitting", "running", "statistics"])
-def test_the_examples_of_the_helpers_are_true(name):
-    module = importlib.import_module(f"keras_rnnlm.training.studies.{name}")
-    import numpy as np
-
-    assert doctest.testmod(module, extraglobs={"np": np}).failed == 0
-
-
 # The command
 
 
@@ -143,3 +137,119 @@ def test_the_command_prints_the_table_or_json(toy, tmp_path, monkeypatch, capsys
     assert main(["study", "vanishing", "--short", "--out", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["command"] == "keras-rnnlm study vanishing --short" and len(found["rows"]) == 2
+
+
+# The helpers
+
+
+@pytest.mark.parametrize("name", ["fitting", "running", "statistics"])
+def test_the_examples_of_the_helpers_are_true(name):
+    module = importlib.import_module(f"keras_rnnlm.training.studies.{name}")
+    assert doctest.testmod(module, extraglobs={"np": np}).failed == 0
+
+
+def test_runs_that_diverged_are_counted_and_no_part_of_the_mean():
+    assert statistics.mean([1.0, None, 3.0]) == statistics.mean([1.0, 3.0]) | {"diverged": 1}
+    assert statistics.cell(statistics.mean([None, 3.0])) == "3, 1 diverged"
+    assert statistics.cell(statistics.mean([None])) == "-, 1 diverged"
+
+
+def test_steps_are_whole_chunks():
+    with pytest.raises(ValueError, match="steps=150, every=100"):
+        fitting.fit(None, None, seed=0, steps=150, batch=1, loss="mse")
+
+
+# The studies
+
+# What makes each one's short form a matter of seconds.
+TINY = {
+    "vanishing": dict(units=4, sequences=2, time=4, steps=50),
+    "adding": dict(units=4, time=8, batch=2, steps=100, tested=4),
+    "copy": dict(units=4, gaps=[2], batch=2, steps=100, tested=4),
+    "depth": dict(layers=1, units=4, window=4, batch=2, steps=50),
+}
+
+
+def without_numbers(value):
+    """The same, as if everything had diverged."""
+    if isinstance(value, (dict, list)):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        changed = {key: without_numbers(part) for key, part in pairs}
+        return changed if isinstance(value, dict) else list(changed.values())
+    return None if isinstance(value, float) else value
+
+
+@pytest.mark.parametrize("name", studies.NAMES)
+def test_every_study_makes_a_run_its_row_and_its_picture(name):
+    study = studies.load(name)
+    settings = study.SETTINGS["short"] | TINY[name]
+    trial = study.trials(settings)[-1]
+    measured = study.measure(settings, **trial)
+    assert json.loads(json.dumps(measured)) == measured
+    for numbers in (measured, without_numbers(measured)):
+        results = [{**trial, "seconds": 1.0, **numbers}]
+        (row,) = study.table(settings, results)
+        assert running.markdown([row]).count("\n") == 2
+        figure = Figure()
+        study.draw(settings, results, figure)
+        assert figure.axes[0].get_legend_handles_labels()[1]
+    assert {len(trial) for trial in study.trials(settings)} == {len(trial)}
+    full = study.trials(study.SETTINGS["full"])
+    assert [trial["seed"] for trial in full] == sorted(trial["seed"] for trial in full)
+
+
+def test_a_run_is_made_from_its_seed_alone():
+    settings = vanishing.SETTINGS["short"] | TINY["vanishing"]
+    first, other, again = (vanishing.measure(settings, "GRU", "fresh", seed)["norms"]["h"] for seed in (1, 2, 1))
+    assert first == again != other
+
+
+def test_the_gradients_fall_as_the_literature_has_it(tmp_path):
+    found = running.run_study(studies.load("vanishing"), "vanishing", tmp_path, short=True)
+    assert len(found["claims"]) == 5 and all(claim.startswith("found: ") for claim in found["claims"])
+
+
+def test_the_adding_problem_asks_for_the_sum_of_two_marked_numbers():
+    inputs, sums = adding.examples(np.random.default_rng(0), 2000, time=10)
+    numbers, marks = inputs[..., 0], inputs[..., 1]
+    assert (marks[:, :5].sum(axis=1) == 1).all() and (marks[:, 5:].sum(axis=1) == 1).all()
+    assert marks.any(axis=0).all()
+    np.testing.assert_allclose(sums[:, 0], (numbers * marks).sum(axis=1), rtol=1e-6)
+    assert np.mean((sums - 1) ** 2) == pytest.approx(adding.BASELINE, rel=0.1)
+
+
+def test_copies_come_after_the_gap():
+    read, written = copy.examples(np.random.default_rng(0), 3, gap=4)
+    symbols = read.argmax(axis=-1)
+    assert read.shape == (3, 24, 10) and (read.sum(axis=-1) == 1).all()
+    assert (symbols[:, 10:13] == 0).all() and (symbols[:, 13] == 9).all() and (symbols[:, 14:] == 0).all()
+    assert (written[:, :14] == 0).all() and (written[:, 14:] == symbols[:, :10]).all()
+    assert set(np.unique(symbols[:, :10])) <= set(range(1, 9))
+    assert copy.baseline(20) == pytest.approx(0.5199, abs=1e-4)
+
+
+def test_windows_ask_for_the_next_character():
+    text = np.arange(50)
+    read, following = depth.windows(np.random.default_rng(0), 200, text, 8)
+    assert (following == read + 1).all() and read.min() == 0 and following.max() == 49
+    train, valid = depth.texts(20)
+    assert len(train) > 10_000 and 0 < len(valid) < 2_000 and max(train) < depth.CHARACTERS
+
+
+@pytest.mark.parametrize(
+    "name, results, found",
+    [
+        ("adding", [("lstm", 0.01), ("gru", 0.03), ("simple_rnn", 0.17)], "found found found"),
+        ("adding", [("lstm", 0.05), ("gru", None), ("simple_rnn", 0.03)], "NOT NOT NOT"),
+        ("copy", [("lstm", 0.9), ("gru", 0.6), ("simple_rnn", 0.3)], "found"),
+        ("copy", [("lstm", 0.9), ("gru", 0.5), ("simple_rnn", 0.3)], "NOT"),
+        ("depth", [("one layer", 2.0), ("none", 3.0), ("residual", 1.9), ("dense", 1.9), ("highway", 2.9)], "found"),
+        ("depth", [("one layer", 2.0), ("none", 3.0), ("residual", None), ("dense", 1.9), ("highway", 1.9)], "NOT"),
+    ],
+)
+def test_a_claim_says_whether_it_was_found(name, results, found):
+    keys = {"adding": ("model", "error"), "copy": ("model", "accuracy"), "depth": ("connection", "loss")}[name]
+    others = dict(gap=5, seed=0, learning_rate=0.01, seconds=1.0, weights=1, losses=[1.0])
+    study = studies.load(name)
+    claims = study.claims(study.SETTINGS["short"], [{**others, **dict(zip(keys, values))} for values in results])
+    assert " ".join(claim.split()[0].rstrip(":") for claim in claims) == found

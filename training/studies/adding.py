@@ -15,7 +15,7 @@ from keras_rnnlm.training.studies.statistics import claim, groups, mean, share
 from keras_rnnlm.models.language_model import CELLS
 
 SETTINGS = dict(
-    full=dict(seeds=5, time=100, units=64, batch=64, steps=1200, learning_rates=[3e-3, 1e-2], solved=0.04, tested=1000),
+    full=dict(seeds=5, time=100, units=64, batch=50, steps=1000, learning_rates=[3e-3, 1e-2], solved=0.04, tested=1000),
     short=dict(seeds=1, time=20, units=32, batch=32, steps=300, learning_rates=[1e-2], solved=0.04, tested=200),
 )
 BASELINE = 1 / 6

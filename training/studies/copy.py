@@ -101,7 +101,8 @@ def draw(settings, results, figure):
 def claims(settings, results):
     lines = []
     for gap, of_gap in groups(results, "gap").items():
-        right = {model: mean([r["accuracy"] for r in g])["mean"] for model, g in groups(of_gap, "model").items()}
+        by_model = groups(of_gap, "model")
+        right = {model: mean([result["accuracy"] for result in by_model[model]])["mean"] for model in CELLS}
         numbers = ", ".join(f"{model} {accuracy:.0%}" for model, accuracy in right.items())
         expected = f"over a gap of {gap} steps both gated networks repeat twice as many symbols as the plain RNN"
         lines.append(claim(expected, min(right["lstm"], right["gru"]) >= 2 * right["simple_rnn"], numbers))

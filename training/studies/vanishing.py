@@ -117,11 +117,9 @@ def draw(settings, results, figure):
     for column, (training, of_training) in zip(grid.T, by_training.items()):
         for axes, state in zip(column, "hc"):
             shown = [{**result, "norm": result["norms"][state]} for result in of_training if state in result["norms"]]
-            curves(axes, groups(shown, "network"), name="norm")
+            curves(axes, groups(shown, "network"), name="norm", legend=axes is grid[0, 0])
             axes.set(title=f"{training}: the gradient by {state}", yscale="log")
         axes.set_xlabel("steps before the loss")
-    for axes in grid.flat[1:]:
-        axes.get_legend().remove()
 
 
 def claims(settings, results):
