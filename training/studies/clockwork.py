@@ -21,7 +21,14 @@ from keras_rnnlm import layers
 
 SETTINGS = dict(
     full=dict(
-        seeds=10, at_once=10, parameters=650, time=320, sines=10, highest=20, steps=1500, learning_rates=[3e-3, 1e-2]
+        seeds=10,
+        at_once=10,
+        parameters=650,
+        time=320,
+        sines=10,
+        highest=20,
+        steps=1500,
+        learning_rates=[1e-3, 3e-3, 1e-2],
     ),
     short=dict(seeds=2, at_once=2, parameters=100, time=40, sines=4, highest=4, steps=100, learning_rates=[1e-2]),
 )
@@ -59,14 +66,12 @@ def measure(settings, model, learning_rate, seeds):
     waves = [waveform(seed, settings["time"], settings["sines"], settings["highest"]) for seed in seeds]
     wanted = np.reshape(waves, (len(seeds), 1, -1, 1)).astype("float32")
     constant = np.ones_like(wanted)
-    losses = networks.learn(
-        itertools.repeat((constant, wanted)),
-        settings["steps"],
+    networks.prepare(
         loss=lambda y, output: ops.mean(ops.square(y - output), axis=-1),
         learning_rate=keras.optimizers.schedules.CosineDecay(learning_rate, settings["steps"]),
         every=EVERY,
     )
-    networks.reset_states()
+    losses = networks.learn(itertools.repeat((constant, wanted)), settings["steps"])
     drawn = networks.predict_on_batch(constant)[:, 0, :, 0]
     errors = np.mean((drawn - waves) ** 2, axis=1) / np.var(waves, axis=1)
     return {
@@ -113,7 +118,7 @@ def draw(settings, results, figure):
     above.set(xlabel="steps of training", ylabel="mean squared error", yscale="log")
     for k, (model, (result, *_)) in enumerate(shown.items()):
         below.plot(np.array(result["drawn"], "float64"), color=f"C{k}", label=model)
-    below.plot(result["wanted"], color="black", linestyle=":", label="wanted")
+    below.plot(np.array(result["wanted"], "float64"), color="black", linestyle=":", label="wanted")
     below.set(xlabel="steps of the waveform", title=f"Seed {result['seeds'][0]}")
     below.legend()
 

@@ -57,7 +57,9 @@ class Crowd(keras.Model):
     def call(self, inputs, training=False):
         cell, w = self.hidden.cell, {name: ops.convert_to_tensor(weight) for name, weight in self.of_cell.items()}
         step, kernels, parameters, _ = cell.recurrence(w)
-        begin = [state.value if self.continual or not training else ops.zeros_like(state.value) for state in self.states]
+        begin = [
+            state.value if self.continual or not training else ops.zeros_like(state.value) for state in self.states
+        ]
         x = cell.project(ops.transpose(inputs, (2, 0, 1, 3)), w)
         (h,), states, _ = recurrence.run(
             lambda dot, *arguments: step(SmallDot(kernels, dot.note), *arguments), x, begin, {}, parameters, plain=True
@@ -70,24 +72,29 @@ class Crowd(keras.Model):
         for state in self.states:
             state.assign(ops.zeros_like(state.value))
 
-    def learn(self, examples, steps, *, loss, learning_rate, clip=1.0, every=50):
-        """Trains by Adam: the losses, (steps / every), each a mean over networks and `every` steps.
+    def prepare(self, *, loss, learning_rate, clip=1.0, every=50):
+        """Says how to train, by Adam.
 
         Args:
-            examples: an iterator of inputs and targets, as many as there are steps.
             loss: `loss(targets, outputs)` is a number for each step of each sequence, (networks, batch, time).
             learning_rate: a number or a schedule.
             clip: every number of a gradient is cut to ± this.
+            every: how many steps are run by one call of the backend, and averaged.
         """
-        first = next(examples)
-        signature = tuple(tf.TensorSpec(array.shape, array.dtype) for array in first)
-        dataset = tf.data.Dataset.from_generator(lambda: itertools.chain([first], examples), output_signature=signature)
+        self.every = every
         self.compile(
             keras.optimizers.Adam(learning_rate, clipvalue=clip),
             loss=lambda y, output: ops.sum(ops.mean(loss(y, output), axis=(1, 2))),
             steps_per_execution=1 if keras.backend.backend() == "torch" else every,
         )
-        history = self.fit(dataset, epochs=steps // every, steps_per_epoch=every, shuffle=False, verbose=0)
+
+    def learn(self, examples, steps):
+        """Trains on inputs and targets of an iterator: the losses, (steps / every), means over networks and steps."""
+        first = next(examples)
+        signature = tuple(tf.TensorSpec(array.shape, array.dtype) for array in first)
+        dataset = tf.data.Dataset.from_generator(lambda: itertools.chain([first], examples), output_signature=signature)
+        rounds = dict(epochs=steps // self.every, steps_per_epoch=self.every)
+        history = self.fit(dataset, **rounds, shuffle=False, verbose=0)
         return [value / len(first[0]) for value in history.history["loss"]]
 
 

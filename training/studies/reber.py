@@ -84,13 +84,13 @@ def measure(settings, model, seeds):
     units = units_for(settings["parameters"], lambda units: crowd(settings, model, units, [0]))
     networks = crowd(settings, model, units, seeds)
     size = settings["batch"], settings["window"]
-    losses = networks.learn(
-        ((read, symbols) for read, symbols, _ in windows([(seed, 0) for seed in seeds], *size)),
-        settings["steps"],
+    networks.prepare(
         loss=lambda y, output: keras.losses.sparse_categorical_crossentropy(y, output, from_logits=True),
         learning_rate=keras.optimizers.schedules.CosineDecay(settings["learning_rate"], settings["steps"]),
         every=EVERY,
     )
+    examples = ((read, symbols) for read, symbols, _ in windows([(seed, 0) for seed in seeds], *size))
+    losses = networks.learn(examples, settings["steps"])
     networks.reset_states()
     right, legal, asked, sizes = [], [], [], []
     for (read, symbols, states), _ in zip(windows([(seed, 1) for seed in seeds], *size), range(settings["tested"])):
@@ -101,7 +101,9 @@ def measure(settings, model, seeds):
         cell = keras.ops.convert_to_numpy(networks.states[-1])
         sizes.append(np.abs(cell).mean(axis=(1, 2)))
     right, legal, asked = (np.concatenate(parts, axis=-1) for parts in (right, legal, asked))
-    legal = legal[..., settings["window"] :]  # the state of zeros, which streams begin from, was hardly seen in training
+    legal = legal[
+        ..., settings["window"] :
+    ]  # the state of zeros, which streams begin from, was hardly seen in training
     free = np.where(legal.all(axis=-1), legal.shape[-1], legal.argmin(axis=-1))
     return {
         "units": units,
@@ -124,7 +126,9 @@ def table(settings, results):
         {
             "model": model,
             "remembered": mean([one["remembered"] for one in each(group)]),
-            f"without error, of {settings['window'] * (settings['tested'] - 1):,}": mean([one["before an error"] for one in each(group)]),
+            f"without error, of {settings['window'] * (settings['tested'] - 1):,}": mean(
+                [one["before an error"] for one in each(group)]
+            ),
             "state at first": mean([one["sizes"][0] for one in each(group)]),
             "state at last": mean([one["sizes"][-1] for one in each(group)]),
             "units": group[0]["units"],
@@ -146,9 +150,11 @@ def draw(settings, results, figure):
 
 def claims(settings, results):
     rows = {row["model"]: row for row in table(settings, results)}
-    kept, lost = rows["LSTM"], rows["LSTM, no forget gate"]
-    remembered = [row["remembered"]["mean"] for row in (kept, lost)]
-    growth = [row["state at last"]["mean"] / row["state at first"]["mean"] for row in (kept, lost)]
+
+    def means(column):
+        return np.array([rows[model][column]["mean"] for model in list(MODELS)[:2]], "float64")  # of None: NaN
+
+    remembered, growth = means("remembered"), means("state at last") / means("state at first")
     return [
         claim(
             "with a forget gate an LSTM remembers nine of ten second-to-last symbols, without one it guesses",
