@@ -82,6 +82,20 @@ def test_an_interrupted_study_goes_on_where_it_was(toy, tmp_path, capsys):
     assert found["rows"] == running.run_study(Toy(), "toy", tmp_path / "whole")["rows"]
 
 
+def test_further_runs_depend_on_what_was_found(toy, tmp_path):
+    def further_trials(settings, results):
+        assert [result["seed"] for result in results] == [0, 0]
+        return [dict(model="a", seed=round(max(result["score"] or 0 for result in results)))]
+
+    toy.further_trials = further_trials
+    toy.interrupt_after = 2
+    with pytest.raises(KeyboardInterrupt):
+        running.run_study(toy, "toy", tmp_path, seeds=1)
+    toy.interrupt_after = math.inf
+    found = running.run_study(toy, "toy", tmp_path, seeds=1)
+    assert toy.made == [("a", 0), ("b", 0), ("a", 4)] and found["runs"] == found["of_runs"] == 3
+
+
 def test_more_seeds_add_to_what_is_there(toy, tmp_path):
     assert running.run_study(toy, "toy", tmp_path, seeds=1)["seeds"] == 1
     assert running.run_study(toy, "toy", tmp_path)["runs"] == 6
@@ -167,6 +181,9 @@ TINY = {
     "adding": dict(units=4, time=8, batch=2, steps=100, tested=4),
     "copy": dict(units=4, gaps=[2], batch=2, steps=100, tested=4),
     "depth": dict(layers=1, units=4, window=4, batch=2, steps=50),
+    "reber": dict(parameters=70, window=5, steps=50, tested=12),
+    "clockwork": dict(parameters=70, time=10, steps=50),
+    "variants": dict(corpus="stdlib:20k", parameters=3_000, embedding=2, batch=64),
 }
 
 
@@ -195,7 +212,8 @@ def test_every_study_makes_a_run_its_row_and_its_picture(name):
         assert figure.axes[0].get_legend_handles_labels()[1]
     assert {len(trial) for trial in study.trials(settings)} == {len(trial)}
     full = study.trials(study.SETTINGS["full"])
-    assert [trial["seed"] for trial in full] == sorted(trial["seed"] for trial in full)
+    seeds = [trial.get("seeds", trial.get("seed")) for trial in full]  # some make the runs of many seeds at once
+    assert seeds == sorted(seeds)
 
 
 def test_a_run_is_made_from_its_seed_alone():

@@ -9,6 +9,7 @@ A study is a module of this folder, named in `NAMES`. Its docstring begins with 
     table(settings, results) -> list of dicts    the rows; a result is {**trial, "seconds": ..., **measured}
     draw(settings, results, figure)              a matplotlib figure
     claims(settings, results) -> list of str     optional: what was expected, and whether it was found
+    further_trials(settings, results) -> list    optional: runs that depend on what those of `trials` found
 
 `table` and `draw` take the results of the first trials, too; `claims` is asked once all are there. A number that is not
 finite reaches them as None: a run that diverged. `statistics` has the intervals and `claim`, `fitting` the training.
@@ -18,7 +19,7 @@ import ast
 import importlib
 import pathlib
 
-NAMES = ("vanishing", "adding", "copy", "depth")
+NAMES = ("vanishing", "adding", "copy", "depth", "reber", "clockwork", "variants")
 
 
 def load(name):

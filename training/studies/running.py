@@ -42,21 +42,19 @@ def run_study(study, name, out, *, short=False, seeds=None, minutes=None, displa
     files = {kind: pathlib.Path(out, f"{name}.{kind}") for kind in ("jsonl", "json", "md", "png")}
     pathlib.Path(out).mkdir(parents=True, exist_ok=True)
 
-    trials = _plain(study.trials(settings))
     kept = Kept(files["jsonl"], {"study": name, "settings": settings, "versions": versions()})
+    trials = _trials(study, settings, kept)
     begun, done = time.monotonic(), sum(trial in kept for trial in trials)
     if done:
         display.say(f"going on: {done} of {len(trials)} runs are in {kept.path} already")
     try:
-        for trial in trials:
-            if trial in kept:
-                continue
+        while done < len(trials):
             if minutes is not None and time.monotonic() - begun >= 60 * minutes:
                 break
-            start = time.monotonic()
+            start, trial = time.monotonic(), next(trial for trial in trials if trial not in kept)
             measured = study.measure(settings, **trial)
             kept.add(trial, measured, seconds=round(time.monotonic() - start, 3))
-            done += 1
+            done, trials = done + 1, _trials(study, settings, kept)
             display.say(f"run {done} of {len(trials)}, {duration(time.monotonic() - start)}: {_words(trial)}")
     except KeyboardInterrupt:
         again = f"{command} --out {shlex.quote(str(out))}"
@@ -88,6 +86,14 @@ def run_study(study, name, out, *, short=False, seeds=None, minutes=None, displa
     write_whole(files["json"], to_json(found).encode())
     write_whole(files["md"], f"# {name}\n\n{found['question']}\n\n{shown(found)}\n\n![{name}]({name}.png)\n".encode())
     return found
+
+
+def _trials(study, settings, kept):
+    """The runs to make, as far as they are known: further ones depend on what all before them found."""
+    trials = _plain(study.trials(settings))
+    if hasattr(study, "further_trials") and all(trial in kept for trial in trials):
+        trials += _plain(study.further_trials(settings, [kept[trial] for trial in trials]))
+    return trials
 
 
 class Kept:
