@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 from keras import ops
-from keras_rnnlm.training.studies.budget import units_for
-from keras_rnnlm.training.studies.crowd import Crowd, crowds, each
 
 from keras_rnnlm import layers
+from keras_rnnlm.training.studies.budget import units_for
+from keras_rnnlm.training.studies.crowd import Crowd, crowds, each
 from tests.support import numpy
 
 CELLS = {

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+
 from keras_rnnlm.training.studies import clockwork, reber
 
 # The grammar as a regular expression, written down by itself.

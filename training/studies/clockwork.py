@@ -12,12 +12,12 @@ import math
 import keras
 import numpy as np
 from keras import ops
+
+from keras_rnnlm import layers
 from keras_rnnlm.training.studies.budget import units_for
 from keras_rnnlm.training.studies.crowd import Crowd, crowds, each
 from keras_rnnlm.training.studies.pictures import curves
 from keras_rnnlm.training.studies.statistics import claim, groups, mean
-
-from keras_rnnlm import layers
 
 SETTINGS = dict(
     full=dict(

@@ -8,12 +8,12 @@ ones, from the first symbol to the last without a reset.
 
 import keras
 import numpy as np
+
+from keras_rnnlm import layers
 from keras_rnnlm.training.studies.budget import units_for
 from keras_rnnlm.training.studies.crowd import Crowd, crowds, each
 from keras_rnnlm.training.studies.pictures import curves
 from keras_rnnlm.training.studies.statistics import claim, groups, mean
-
-from keras_rnnlm import layers
 
 SETTINGS = dict(
     full=dict(seeds=10, at_once=10, parameters=600, batch=4, window=40, steps=5000, learning_rate=1e-2, tested=250),
@@ -101,9 +101,7 @@ def measure(settings, model, seeds):
         cell = keras.ops.convert_to_numpy(networks.states[-1])
         sizes.append(np.abs(cell).mean(axis=(1, 2)))
     right, legal, asked = (np.concatenate(parts, axis=-1) for parts in (right, legal, asked))
-    legal = legal[
-        ..., settings["window"] :
-    ]  # the state of zeros, which streams begin from, was hardly seen in training
+    legal = legal[..., settings["window"] :]  # zeros, which streams begin from, were hardly seen in training
     free = np.where(legal.all(axis=-1), legal.shape[-1], legal.argmin(axis=-1))
     return {
         "units": units,
