@@ -91,7 +91,7 @@ def test_the_width_that_has_the_parameters_is_found(units):
     assert units_for(units**2, Squared) == units
 
 
-@pytest.mark.parametrize("parameters, multiple, units", [(90, 1, 9), (91, 1, 10), (70, 4, 8), (101, 4, 12), (16, 4, 4)])
+@pytest.mark.parametrize("parameters, multiple, units", [(90, 1, 9), (91, 1, 10), (70, 4, 8), (105, 4, 12), (16, 4, 4)])
 def test_the_width_is_the_nearest_of_those_that_are_allowed(parameters, multiple, units):
     assert units_for(parameters, Squared, multiple) == units
 
