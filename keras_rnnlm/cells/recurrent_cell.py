@@ -87,7 +87,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         if self.mogrifier:
             self.only_adds_x = False
         if self.recurrent_dropout:
-            self.dropout_mask_count = len(self.gates)  # a mask a gate, as Keras has it
+            self.dropout_mask_count = max(len(self.gates), len(self.kernel_gates))  # a mask a gate, as Keras has it
         self.output_size = self.state_widths[0]
         self.state_size = list(self.state_widths) if self.number_of_states > 1 else self.output_size
 

@@ -146,6 +146,12 @@ def test_a_depth_gate_that_is_closed_leaves_a_stack_of_lstms():
     np.testing.assert_allclose(numpy(layer(x.astype("float32"))), wanted, atol=1e-5)
 
 
+def test_every_block_of_columns_has_a_dropout_of_its_own():
+    layer = layers.DepthGatedLSTM(4, project_cell=True, dropout=0.5, recurrent_dropout=0.5, return_trace=True, seed=1)
+    h, trace = layer(np.ones((2, 3, 5)), training=True)
+    assert np.isfinite(numpy(h)).all() and trace["d_0"].shape == (2, 3, 4)
+
+
 def test_a_mogrifier_of_zeros_changes_nothing():
     layer = randomized(layers.LSTM(4, mogrifier=4), 3)
     names = [weight.name for weight in layer.weights]
