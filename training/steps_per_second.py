@@ -11,6 +11,7 @@ import time
 import numpy as np
 
 from keras_rnnlm import quiet
+from keras_rnnlm.training.streams import untuned
 
 MAX_NORM = 0.25
 LEARNING_RATE = 0.1
@@ -148,7 +149,7 @@ def _policy(size):
 def _fit(model, inputs, targets):
     import tensorflow as tf
 
-    dataset = tf.data.Dataset.from_tensor_slices((inputs, targets)).repeat().prefetch(2)
+    dataset = untuned(tf.data.Dataset.from_tensor_slices((inputs, targets)).repeat().prefetch(2))
 
     def train(steps):
         model.fit(dataset, steps_per_epoch=steps, verbose=0, shuffle=False)

@@ -73,10 +73,8 @@ class _Stream:
         def shape(start, *arrays):
             return self._element(start, *(tf.reshape(array, (self.batch, self._time or -1)) for array in arrays))
 
-        options = tf.data.Options()
-        options.deterministic = True
         count = tf.data.experimental.assert_cardinality(self.steps(epoch) - first)
-        return blocks.map(split).unbatch().map(shape).apply(count).prefetch(4).with_options(options)
+        return untuned(blocks.map(split).unbatch().map(shape).apply(count).prefetch(4))
 
     def _checked(self, epoch, first):
         _check_integer("epoch", epoch, 0)
@@ -86,6 +84,16 @@ class _Stream:
                 f"`first` is the number of a window, and epoch {epoch} has {self.steps(epoch)}. Received: first={first}"
             )
         return int(first)
+
+
+def untuned(dataset):
+    """A dataset in its order, without tf.data's tuner: that can hold up the end of `fit` as long as `fit` took."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 class Contiguous(_Stream):

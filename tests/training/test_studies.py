@@ -5,6 +5,7 @@ import importlib
 import json
 import math
 
+import keras
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.training import studies
 from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.studies import adding, copy, depth, fitting, running, statistics, vanishing
+from keras_rnnlm.training.studies import adding, copy, depth, fitting, running, statistics, timing, vanishing
 
 
 class Toy:
@@ -180,6 +181,7 @@ TINY = {
     "vanishing": dict(units=4, sequences=2, time=4, steps=50),
     "adding": dict(units=4, time=8, batch=2, steps=100, tested=4),
     "copy": dict(units=4, gaps=[2], batch=2, steps=100, tested=4),
+    "timing": dict(window=4, steps=4, check=2, tested=4),
     "depth": dict(layers=1, units=4, window=4, batch=2, steps=50),
     "reber": dict(parameters=70, window=5, steps=50, tested=12),
     "clockwork": dict(parameters=70, time=10, steps=50),
@@ -244,6 +246,17 @@ def test_copies_come_after_the_gap():
     assert (written[:, :14] == 0).all() and (written[:, 14:] == symbols[:, :10]).all()
     assert set(np.unique(symbols[:, :10])) <= set(range(1, 9))
     assert copy.baseline(20) == pytest.approx(0.5199, abs=1e-4)
+
+
+def test_periodic_functions_are_generated_at_the_period_that_a_seed_has_reached():
+    spikes = timing.sequences("spikes", [2, 3], 6)[:, 0, :, 0]
+    assert spikes.tolist() == [[0, 1, 0, 1, 0, 1], [0, 0, 1, 0, 0, 1]]
+    assert timing.values("square wave", 4, 5).tolist() == [1, 1, 0, 0, 1]
+    assert timing.values("cosine", 4, 5).tolist() == pytest.approx([0, 0.5, 1, 0.5, 0])
+    # What follows the first step that is far off is not learned from.
+    written = np.array([0.1, 0.6, 0.7, 0.1], "float32").reshape(1, 1, 4, 1)
+    losses = keras.ops.convert_to_numpy(timing.loss(np.zeros_like(written), written)).ravel()
+    np.testing.assert_allclose(losses, [0.01, 0.36, 0, 0], atol=1e-6)
 
 
 def test_windows_ask_for_the_next_character():

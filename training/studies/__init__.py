@@ -19,7 +19,7 @@ import ast
 import importlib
 import pathlib
 
-NAMES = ("vanishing", "adding", "copy", "depth", "reber", "clockwork", "variants")
+NAMES = ("vanishing", "adding", "copy", "timing", "depth", "reber", "clockwork", "variants")
 
 
 def load(name):

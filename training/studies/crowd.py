@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 
 from keras_rnnlm import recurrence
+from keras_rnnlm.training.streams import untuned
 
 
 class Crowd(keras.Model):
@@ -94,7 +95,7 @@ class Crowd(keras.Model):
         signature = tuple(tf.TensorSpec(array.shape, array.dtype) for array in first)
         dataset = tf.data.Dataset.from_generator(lambda: itertools.chain([first], examples), output_signature=signature)
         rounds = dict(epochs=steps // self.every, steps_per_epoch=self.every)
-        history = self.fit(dataset, **rounds, shuffle=False, verbose=0)
+        history = self.fit(untuned(dataset), **rounds, shuffle=False, verbose=0)
         return [value / len(first[0]) for value in history.history["loss"]]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_rnnlm.optimizers import ClippedOptimizer
+from keras_rnnlm.training.streams import untuned
 
 
 def fit(model, draw, *, seed, steps, batch, loss, learning_rate=1e-3, max_norm=1.0, every=100):
@@ -51,7 +52,9 @@ def fit(model, draw, *, seed, steps, batch, loss, learning_rate=1e-3, max_norm=1
         # Our layers compile their loops by themselves on TensorFlow, and the whole step took longer to compile.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
-    history = model.fit(dataset.unbatch(), epochs=steps // every, steps_per_epoch=every, shuffle=False, verbose=0)
+    history = model.fit(
+        untuned(dataset.unbatch()), epochs=steps // every, steps_per_epoch=every, shuffle=False, verbose=0
+    )
     return history.history["loss"]
 
 
