@@ -34,10 +34,10 @@ def linear_cross_entropy(hidden, kernel, bias, targets, weights, *, chunk=None):
         return _in_chunks(hidden, kernel, *(bias or [None]), targets, weights, chunk, keep)
 
     def backward(gradients, cotangents):
-        # In float32, before anything is rounded: a mean over many rows, and a loss scale, come with the cotangent.
+        # In float32, before anything is rounded: a loss scale comes with the cotangent.
         if cotangents[0] is None:
             return [None] * len(tensors)
-        scaled = [cast(gradient, "float32") * cotangents[0] for gradient in gradients]
+        scaled = backend.scaled([cast(gradient, "float32") for gradient in gradients], cotangents[0])
         return [cast(gradient, tensor.dtype) for gradient, tensor in zip(scaled, tensors)] + [None, None]
 
     return backend.custom_gradient(forward, backward)(*tensors)
@@ -50,40 +50,43 @@ def cross_entropy(hidden, kernel, bias, targets, *, chunk=None):
     return losses
 
 
-def _slopes(logits, targets, weights):
+def _slopes(logits, bias, targets, weights):
     """The losses of a chunk, and the weighted gradients by its logits, in their dtype."""
-    losses, slopes = backend.softmax_cross_entropy(cast(logits, "float32"), targets)
+    losses, slopes = backend.softmax_cross_entropy(_plus(logits, bias), targets)
     return losses, cast(slopes * weights[:, None], keras.backend.standardize_dtype(logits.dtype))
 
 
-_slopes_in_one_pass = backend.in_one_pass(_slopes)
+def _losses(logits, bias, targets):
+    return backend.softmax_cross_entropy(_plus(logits, bias), targets)[0]
+
+
+_slopes_in_one_pass, _losses_in_one_pass = backend.in_one_pass(_slopes), backend.in_one_pass(_losses)
+
+
+def _plus(logits, bias):
+    logits = cast(logits, "float32")
+    return logits if bias is None else logits + cast(bias, "float32")
 
 
 def _in_chunks(hidden, kernel, bias, targets, weights, chunk, keep):
     """`[total, losses]`, and, if they are to be kept, the total's gradients by hidden, kernel and bias."""
-    width, by_hidden = hidden.shape[-1], kernel
-    if bias is not None:  # as a row of the kernel: the products then add it, and sum its gradient
-        hidden = ops.concatenate([hidden, ops.ones_like(hidden[:, :1])], axis=1)
-        kernel = ops.concatenate([kernel, bias[:, None]], axis=1)
 
     def body(sums, inputs):
         hidden, targets, weights = inputs
-        logits = ops.matmul(hidden, ops.transpose(kernel))
+        logits = backend.product(hidden, kernel, transpose_b=True)
         if not keep:
-            losses, _ = backend.softmax_cross_entropy(cast(logits, "float32"), targets)
-            return [sums[0] + ops.sum(losses * weights)], (losses,)
-        losses, slopes = _slopes_in_one_pass(logits, targets, weights)
-        by_kernel = cast(ops.matmul(ops.transpose(slopes), hidden), sums[1].dtype)
-        return [sums[0] + ops.sum(losses * weights), sums[1] + by_kernel], (losses, ops.matmul(slopes, by_hidden))
+            losses = _losses_in_one_pass(logits, bias, targets)
+            return [_add(sums[0], ops.sum(losses * weights))], (losses,)
+        losses, slopes = _slopes_in_one_pass(logits, bias, targets, weights)
+        found = [ops.sum(losses * weights), backend.product(slopes, hidden, transpose_a=True)]
+        if bias is not None:  # a sum over rows as a product, which is faster
+            found.append(backend.product(ops.ones_like(slopes[:, :1]), slopes, transpose_a=True)[0])
+        return [_add(total, part) for total, part in zip(sums, found)], (losses, backend.product(slopes, kernel))
 
-    sums = [ops.zeros((), dtype="float32")]
-    if keep:
-        dtype = state_dtype(keras.backend.standardize_dtype(kernel.dtype))
-        sums += [ops.zeros(kernel.shape, dtype=dtype)]
     most = chunk or max(1, CHUNK // kernel.shape[0])
     rows = hidden.shape[0] if hidden.shape[0] is not None else ops.shape(hidden)[0]
     if isinstance(rows, int) and rows <= most:
-        sums, outputs = body(sums, (hidden, targets, weights))
+        sums, outputs = body([None, None, None], (hidden, targets, weights))
     else:
         chunks = ops.maximum(-(-rows // most), 1) if not isinstance(rows, int) else -(-rows // most)
         size = -(-rows // chunks)  # as many chunks, of one size
@@ -92,9 +95,14 @@ def _in_chunks(hidden, kernel, bias, targets, weights, chunk, keep):
             padded = ops.pad(tensor, [(0, chunks * size - rows)] + [(0, 0)] * (len(tensor.shape) - 1))
             return ops.reshape(padded, (chunks, size, *tensor.shape[1:]))
 
+        dtype = state_dtype(keras.backend.standardize_dtype(kernel.dtype))
+        summed = [weight for weight in (kernel, bias) if keep and weight is not None]
+        sums = [ops.zeros((), dtype="float32"), *(ops.zeros(weight.shape, dtype=dtype) for weight in summed)]
         sums, outputs = backend.scan(body, sums, (cut(hidden), cut(targets), cut(weights)))
         outputs = [ops.reshape(y, (chunks * size, *y.shape[2:]))[:rows] for y in outputs]
     losses, *gradients = outputs
-    if keep:
-        gradients += [sums[1]] if bias is None else [sums[1][:, :width], sums[1][:, width]]
-    return [sums[0], losses], gradients
+    return [sums[0], losses], gradients + sums[1:]
+
+
+def _add(total, part):
+    return part if total is None else total + cast(part, total.dtype)

@@ -1,6 +1,7 @@
 """A cell over time: masks, states, directions, and the fast loop."""
 
 import inspect
+import math
 
 import keras
 from keras import ops
@@ -28,6 +29,8 @@ class Recurrent(Stackable, keras.layers.RNN):
         unroll: write the loop out.
         zero_output_for_mask: the output of a masked step is zero; by default it repeats the one before it.
         return_trace: return a dict of everything the step computes, its gates and cells, each (batch, time, units).
+        remat: keep less for the gradient, and compute it again: of T steps what about the square root of T need, beside
+            inputs and outputs. A step of training takes the forward part twice. The number of steps must be known.
 
     Call arguments:
         sequences: (batch, time, features).
@@ -54,7 +57,7 @@ class Recurrent(Stackable, keras.layers.RNN):
 
     cell_class = None  # the cell whose arguments this layer takes
     like = keras.layers.SimpleRNN  # and the Keras layer whose arguments, in their order, it takes
-    options = {"return_trace": False}
+    options = {"return_trace": False, "remat": False}
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -70,6 +73,7 @@ class Recurrent(Stackable, keras.layers.RNN):
     def __init__(self, *args, **kwargs):
         if self.cell_class is None:
             return_trace, use_cudnn = kwargs.pop("return_trace", False), "auto"
+            remat = kwargs.pop("remat", False)
             cell = args[0] if args else kwargs.get("cell")
             if not isinstance(cell, RecurrentCell):
                 raise ValueError(
@@ -83,12 +87,13 @@ class Recurrent(Stackable, keras.layers.RNN):
             bound.apply_defaults()
             arguments = {**bound.arguments.pop("kwargs"), **bound.arguments}
             return_trace, use_cudnn = arguments.pop("return_trace"), arguments.pop("use_cudnn", "auto")
+            remat = arguments.pop("remat")
             of_cell = [name for name in self.cell_class.__signature__.parameters if name in arguments]
             of_cell = {name: arguments.pop(name) for name in of_cell}
             shared = {name: arguments[name] for name in ("dtype", "trainable") if name in arguments}
             name = f"{self.cell_class.__name__.removesuffix('Cell').lower()}_cell"
             super().__init__(self.cell_class(**of_cell, **shared, name=name), **arguments)
-        self.return_trace, self.use_cudnn = return_trace, use_cudnn
+        self.return_trace, self.use_cudnn, self.remat = return_trace, use_cudnn, bool(remat)
         self.supports_masking = True
         self.autocast = False  # `call` casts by itself: Keras would round the states that are handed in
         self.input_spec = keras.layers.InputSpec(ndim=3)
@@ -155,17 +160,34 @@ class Recurrent(Stackable, keras.layers.RNN):
         time = ops.shape(sequences)[1]
         settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.plain_autodiff.get(), zoned)
         program = self._programs.get(settings, lambda: self._program(*settings))
-        # XLA cannot hand the lists of TensorFlow's own loop gradient from one compiled region to another, and what is
-        # compiled as a whole needs no region.
+        # TensorFlow's own loop gradient, and what is compiled as a whole, need no function of their own.
         plain = self.unroll or self.return_trace or recurrence.plain_autodiff.get()
+        compiled = self._programs.get((*settings, "compiled"), lambda: recurrence.backend.compiled(program))
         if not plain and not recurrence.backend.is_compiled():
+            program = compiled
+        if self.remat and not plain:
+            return self._in_segments(program, tensors)
+        if program is compiled:
             tensors |= recurrence.backend.padding(sequences, mask)
-            program = self._programs.get((*settings, "compiled"), lambda: recurrence.backend.compiled(program))
         output, states, trace = program(tensors)
         if "length" in tensors:
             output = output[:, :time] if self.return_sequences else output
             trace = {name: value[:, :time] for name, value in trace.items()}
         return output, states, trace
+
+    def _in_segments(self, program, tensors):
+        """The loop in as many parts as each has steps, of which only the states between them are kept."""
+        sequences, mask, outputs = tensors["sequences"], tensors.get("mask"), []
+        size = math.isqrt(sequences.shape[1] - 1) + 1
+        for first in range(0, sequences.shape[1], size):
+            part = slice(first, first + size)
+            tensors["sequences"] = sequences[:, part]
+            if mask is not None:
+                tensors["mask"] = keras.tree.map_structure(lambda m: m[:, part], mask)
+            output, tensors["states"], _ = program(tensors)
+            outputs.append(output)
+        output = ops.concatenate(outputs, axis=1) if self.return_sequences else outputs[-1]
+        return output, tensors["states"], {}
 
     def _program(self, return_sequences, unroll, return_trace, plain, zoned):
         """The loop as a function of tensors alone."""
@@ -197,6 +219,7 @@ class Recurrent(Stackable, keras.layers.RNN):
                 unroll=unroll,
                 plain=plain,
                 trace=return_trace,
+                remat=self.remat,
             )
             notes = {name: time_major(value) for name, value in notes.items()}
             return time_major(sequences[0]) if return_sequences else states[0], states, notes
@@ -271,6 +294,11 @@ class Recurrent(Stackable, keras.layers.RNN):
                 "`unroll=True` writes out one step after another, so their number must be known: give the input a "
                 f"shape with a time dimension, or drop `unroll`. Received: sequences.shape={tuple(sequences.shape)}"
             )
+        if self.remat and time is None:
+            raise ValueError(
+                "`remat=True` cuts a sequence into parts, so its number of steps must be known: give the input a shape "
+                f"with a time dimension, or drop `remat`. Received: sequences.shape={tuple(sequences.shape)}"
+            )
         if self.stateful and None not in (batch, self._expected_batch_size) and batch != self._expected_batch_size:
             raise ValueError(
                 f"A stateful layer keeps a state for each row of its batch, here {self._expected_batch_size} rows. "
@@ -321,7 +349,7 @@ class Recurrent(Stackable, keras.layers.RNN):
             del config["cell"]
             config |= {name: serialize(name, getattr(self.cell, name)) for name in self.cell.arguments}
             config["activity_regularizer"] = serialize("regularizer", self.activity_regularizer)
-        return {**config, "return_trace": self.return_trace}
+        return {**config, "return_trace": self.return_trace, "remat": self.remat}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):

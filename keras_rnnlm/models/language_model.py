@@ -377,18 +377,22 @@ class LanguageModel(keras.Model):
             sample_weight = ops.cast(sample_weight, "float32")
             weights = weights * (sample_weight if len(sample_weight.shape) == 2 else sample_weight[:, None])
         over = count = ops.sum(weights)
-        if training:
-            total, losses = self.head.total_loss(hidden, targets, weights)
-            if self._reduction == "sum":
-                over = ops.cast(ops.shape(targets)[0], "float32")
+        if training and self._reduction == "sum":
+            over = ops.cast(ops.shape(targets)[0], "float32")
+        over = ops.where(count > 0, over, 1.0)  # a batch of padding only has no loss, and no gradient
+        if training and self.compute_dtype == "float16":
+            # The gradient by each logit is rounded before it is divided: a mean's would not be float16 numbers.
+            loss, losses = self.head.total_loss(hidden, targets, weights)
+            loss = loss / over
+        elif training:
+            loss, losses = self.head.total_loss(hidden, targets, weights / over)
         else:
             losses = self.head.losses_of(hidden, targets)
-            total = ops.sum(losses * weights)
+            loss = ops.sum(losses * weights) / over
         # Flat: of (batch, time), Keras's mean would count rows, not tokens.
         self.perplexity.update_state(
             ops.reshape(ops.stop_gradient(losses), (-1,)), sample_weight=ops.reshape(weights, (-1,))
         )
-        loss = total / ops.where(count > 0, over, 1.0)  # a batch of padding only has no loss, and no gradient
         for penalty in self.losses:
             loss = loss + ops.cast(penalty, loss.dtype)
         return loss

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.optimizers import gradients, limits
+from keras_rnnlm.optimizers.fused import fused_update
 
 
 @dataclasses.dataclass
@@ -312,7 +313,8 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
 
             tf.distribute.get_replica_context().merge_call(merged, args=(finite, grads))
         else:
-            gradients.branch(finite, lambda: self.inner_optimizer.apply(grads, variables), lambda: None)
+            with fused_update(self.inner_optimizer):
+                gradients.branch(finite, lambda: self.inner_optimizer.apply(grads, variables), lambda: None)
 
     def _update_values(self, finite, grads, variables):
         # A branch on JAX may not assign: it computes the new values of all variables, assigned afterwards.

@@ -50,7 +50,7 @@ def dense(gradient):
 
 def norms(values):
     """The float32 norm of each tensor, as one vector. Not finite exactly where a number is not, or the norm itself."""
-    quick = ops.stack([ops.cast(ops.sqrt(ops.sum(ops.square(v))), "float32") for v in values])
+    quick = ops.stack([ops.cast(ops.sqrt(_sum_of_squares(v)), "float32") for v in values])
     # Squares leave float32 at 1.8e19, which an exploding gradient reaches long before it stops being a number.
     return branch(ops.all(ops.isfinite(quick)), lambda: quick, lambda: ops.stack([norm(v) for v in values]))
 
@@ -71,6 +71,14 @@ def branch(condition, if_true, if_false):
         if not isinstance(condition, jax.core.Tracer):
             return if_true() if condition else if_false()
     return ops.cond(condition, if_true, if_false)
+
+
+def _sum_of_squares(values):
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return 2 * tf.nn.l2_loss(values)  # without the squares in memory
+    return ops.sum(ops.square(values))
 
 
 def _wide(gradient):

@@ -75,9 +75,29 @@ def softmax_cross_entropy(logits, targets):
     return (jnp.log(sums) - chosen)[:, 0], powers / sums - hits
 
 
+def after(tensors, others):
+    """The tensors, such that nothing is computed from them before `others` are there."""
+    return jax.lax.optimization_barrier((tensors, others))[0]
+
+
 def in_one_pass(f):
     """What is compiled as a whole becomes one loop without being asked."""
     return f
+
+
+def product(a, b, transpose_a=False, transpose_b=False):
+    """The product of two matrices."""
+    return jnp.matmul(a.T if transpose_a else a, b.T if transpose_b else b)
+
+
+def region(f):
+    """The function as it is: what is compiled as a whole has no use for parts."""
+    return f
+
+
+def scaled(tensors, factor):
+    """The tensors times a factor."""
+    return [tensor * factor for tensor in tensors]
 
 
 def compiled(f):
@@ -97,6 +117,11 @@ def padding(sequences, mask):
 def projects_in_the_loop(inputs, kernel):
     """One product for all time steps is faster here."""
     return False
+
+
+def dtype_in_the_loop(dtype):
+    """In which to multiply by a kernel step by step."""
+    return dtype
 
 
 def has_gpu():

@@ -95,19 +95,44 @@ def softmax_cross_entropy(logits, targets):
     return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=targets)
 
 
+def product(a, b, transpose_a=False, transpose_b=False):
+    """The product of two matrices. Of large ones in half precision XLA's own takes twice as long."""
+    return tf.matmul(a, b, transpose_a=transpose_a, transpose_b=transpose_b)
+
+
+def scaled(tensors, factor):
+    """The tensors times a factor, which mostly is one: then they are not passed over again."""
+    return tf.cond(tf.equal(factor, 1), lambda: tensors, lambda: [tensor * factor for tensor in tensors])
+
+
 def compiled(f):
-    """A region that XLA compiles by itself, inside a graph that it need not compile."""
-    return tf.function(f, jit_compile=True, autograph=False)
+    """A function as a graph, traced once for each shape of its arguments."""
+    return tf.function(f, autograph=False)
+
+
+def region(f):
+    """A part that XLA compiles by itself, inside a graph that it need not compile."""
+    return f if is_compiled() else tf.function(f, jit_compile=True, autograph=False)
+
+
+def after(tensors, others):
+    """The tensors, such that nothing is computed from them before `others` are there."""
+    others = [other for other in others if other is not None]
+    if is_compiled():
+        from tensorflow.compiler.tf2xla.python import xla
+
+        return list(xla.optimization_barrier(*tensors, *others))[: len(tensors)]
+    with tf.control_dependencies(others):
+        return [tf.identity(tensor) for tensor in tensors]
 
 
 def in_one_pass(f):
     """An elementwise function with sums over rows, which XLA writes as one loop or two over large tensors."""
-    region = compiled(f)
 
     def run(*tensors):
         # It would be compiled for every shape anew: not where shapes are many.
-        is_known = all(tensor.shape.is_fully_defined() for tensor in tensors)
-        return (region if is_known and not tf.executing_eagerly() and not is_compiled() else f)(*tensors)
+        is_known = all(tensor.shape.is_fully_defined() for tensor in tree.flatten(tensors) if tensor is not None)
+        return (region(f) if is_known and not tf.executing_eagerly() else f)(*tensors)
 
     return run
 
@@ -145,10 +170,17 @@ def projects_in_the_loop(inputs, kernel):
     """Whether to multiply the inputs by their kernel step by step, not all at once.
 
     On a processor a product of some millions of multiply-adds is as fast alone as within a larger one, and its result
-    is used while it is still in the cache.
+    is used while it is still in the cache. In half precision that product is not XLA's to make: see `product`.
     """
     batch = inputs.shape[1]
-    return batch is not None and not has_gpu() and batch * kernel.shape[0] * kernel.shape[1] >= 2**22
+    if batch is None or has_gpu() or kernel.dtype in (tf.float16, tf.bfloat16):
+        return False
+    return batch * kernel.shape[0] * kernel.shape[1] >= 2**22
+
+
+def dtype_in_the_loop(dtype):
+    """In which to multiply by a kernel step by step: for half precision XLA would widen the kernel at every step."""
+    return dtype if has_gpu() or dtype not in (tf.float16, tf.bfloat16) else tf.float32
 
 
 def has_gpu():

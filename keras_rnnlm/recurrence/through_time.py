@@ -30,6 +30,7 @@ def run(
     unroll=False,
     plain=False,
     trace=False,
+    remat=False,
 ):
     """Runs `step` over time.
 
@@ -49,6 +50,7 @@ def run(
         unroll: write the loop out.
         plain: leave the whole scan to the backend's autodiff, the reference that the engine is tested against.
         trace: return what the step notes, too: its gates and cells. Implies `plain`.
+        remat: keep nothing of the steps for the gradient, which runs them once more.
 
     Returns:
         The sequences of the emitted states, (time, batch, units), the final states, and the dict of notes, sequences
@@ -64,13 +66,22 @@ def run(
 
     structure = (args, fixed)
 
+    def scanned(flat, keep):
+        def scan(flat):
+            args, fixed = tree.pack_sequence_as(structure, flat)
+            return _forward(step, args, fixed, emit, unroll, keep=keep)
+
+        return backend.region(scan)(flat)
+
     def forward(flat, keep):
-        args, fixed = tree.pack_sequence_as(structure, list(flat))
-        final, out = _forward(step, args, fixed, emit, unroll, keep=keep)
+        final, out = scanned(list(flat), keep and not remat)
         return [*out.pop("emitted"), *final], (list(flat), out)
 
     def backward(saved, cotangents):
         flat, out = saved
+        if remat:
+            _, out = scanned(backend.after(flat, cotangents), keep=True)
+            del out["emitted"]
         args, fixed = tree.pack_sequence_as(structure, flat)
         gradients = _backward(step, args, fixed, out, cotangents, emit, unroll)
         return tree.flatten(gradients) + [None] * len(tree.flatten(fixed))
@@ -108,9 +119,10 @@ def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
     dtype = args["states"][0].dtype
     constants = {name: cast(value, dtype) for name, value in fixed.get("constants", {}).items()}
     p = {name: cast(value, dtype) for name, value in args["params"].items()} | constants
+    kernels = _for_the_loop(args["kernels"])
 
     def body(states, inputs):
-        dot, x = Dot(args["kernels"], dtype), cast(inputs["x"], dtype)
+        dot, x = Dot(kernels, dtype), cast(inputs["x"], dtype)
         if "projection" in args:
             x = Dot(args["projection"], dtype)(inputs["x"], "kernel")
             x = x + cast(args["projection"]["bias"], dtype) if "bias" in args["projection"] else x
@@ -119,7 +131,8 @@ def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
             new = [ops.where(m, n, s) for m, n, s in zip(_masks(inputs["mask"], states), new, states)]
         out = {"emitted": [cast(new[i], inputs["x"].dtype) for i in emit]}
         if keep:
-            out |= {"before": list(states), "kept": dot.kept}
+            kept = [cast(y, inputs["x"].dtype) for y in dot.kept]
+            out |= {"before": list(states), "kept": kept}
         if trace:
             out["notes"] = {name: cast(value, inputs["x"].dtype) for name, value in dot.notes.items()}
         return new, out
@@ -130,16 +143,55 @@ def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
 
 def _backward(step, args, fixed, out, cotangents, emit, unroll):
     """The gradients of `args`. `out` holds the states before each step and the products kept in it."""
-    states, kernels, params = args["states"], args["kernels"], args["params"]
+    kernels, params, dtype = args["kernels"], args["params"], args["states"][0].dtype
+    # An x that was projected in the loop was only added to a product, and any tensor of its shape can stand for it.
+    x = out["kept"][0] if "projection" in args else args["x"]
+    read = {"x": x, "states": args["states"], "kernels": kernels, "params": params, "out": out, "fixed": fixed}
+    read["arriving"] = {str(i): c for i, c in enumerate(cotangents[: len(emit)]) if c is not None}
+    read["final"] = {str(i): c for i, c in enumerate(cotangents[len(emit) :]) if c is not None}
+    calls = []  # the products of a step: the same at every step, so known once one was traced
+
+    def scanned(read):
+        return _backward_scan(step, read, calls, emit, unroll, "projection" in args)
+
+    (into, sums), steps = backend.region(scanned)(read)
+
+    # What is left are products over all steps, too large to be part of a loop.
+    made, dkernels, dx = iter(steps["made"]), {}, steps.get("dx")
+    for call, dy in zip(calls, steps["dy"]):
+        operand = next(made) if call.state is None else out["before"][call.state]
+        dkernels[call.name] = _add(dkernels.get(call.name), _product_over_time(operand, dy))
+        if call.plus == "x":
+            dx = _add(dx, cast(dy, args["x"].dtype))
+    gradients = {
+        "states": into,
+        "kernels": {name: dkernels.get(name, ops.zeros_like(kernel)) for name, kernel in kernels.items()},
+        "params": {name: cast(sums[name], value.dtype) for name, value in params.items()},
+    }
+    if "projection" not in args:
+        return {"x": ops.zeros_like(args["x"]) if dx is None else dx, **gradients}
+    kernel = args["projection"]["kernel"]
+    projection = {"kernel": _product_over_time(args["x"], dx)}
+    if "bias" in args["projection"]:
+        projection["bias"] = cast(ops.sum(cast(dx, dtype), axis=(0, 1)), kernel.dtype)
+    by_x = backend.product(ops.reshape(dx, (-1, kernel.shape[1])), kernel, transpose_b=True)
+    return {"x": ops.reshape(by_x, ops.shape(args["x"])), "projection": projection, **gradients}
+
+
+def _backward_scan(step, read, calls, emit, unroll, projected):
+    """The loop back through time: the gradients by the states and by the step's own weights, and what each step made.
+
+    It notes in `calls` which products a step has.
+    """
+    states, kernels, params, out, fixed = (read[name] for name in ("states", "kernels", "params", "out", "fixed"))
     dtype, batch = states[0].dtype, ops.shape(states[0])[0]
-    transposed = {name: ops.transpose(kernel) for name, kernel in kernels.items()}
+    transposed = {name: ops.transpose(kernel) for name, kernel in _for_the_loop(kernels).items()}
     # The step's own weights are differentiated example by example: the loop then adds tensors of one shape, and the
     # sum over the batch is taken once, after it.
     own = {name: ops.broadcast_to(cast(value, dtype), (batch, *value.shape)) for name, value in params.items()}
-    arriving = {i: c for i, c in enumerate(cotangents[: len(emit)]) if c is not None}
-    final = [ops.zeros_like(s) if c is None else cast(c, dtype) for s, c in zip(states, cotangents[len(emit) :])]
+    final = [cast(read["final"][str(i)], dtype) if str(i) in read["final"] else None for i in range(len(states))]
+    final = [ops.zeros_like(s) if c is None else c for s, c in zip(states, final)]
     constants = {name: cast(value, dtype) for name, value in fixed.get("constants", {}).items()}
-    calls = []  # the same at every step, so known once one was traced
 
     def outputs_of(x, states, kept, own):
         """The step as a function without products: its new states, and what its dots are made of."""
@@ -181,7 +233,8 @@ def _backward(step, args, fixed, out, cotangents, emit, unroll):
                 dx, dstates, dkept, down = pull(d)
                 stale = False
             dy[k] = ops.zeros_like(inputs["kept"][k]) if dkept[k] is None else dkept[k]
-            da = cast(ops.matmul(dy[k], transposed[call.name]), dtype)
+            kernel = transposed[call.name]
+            da = cast(ops.matmul(cast(dy[k], kernel.dtype), kernel), dtype)
             if call.state is not None:
                 into[call.state] = _add(into[call.state], da)
             else:
@@ -200,37 +253,22 @@ def _backward(step, args, fixed, out, cotangents, emit, unroll):
         sums = {name: s if down[name] is None else s + down[name] for name, s in sums.items()}
         made = [outputs[call.operand] for call in calls if call.operand is not None]
         out = {"dy": dy, "made": [cast(a, kernels[calls[0].name].dtype) for a in made]}
-        if dx is not None and "projection" in args:
+        if dx is not None and projected:
             raise ValueError("A step whose x is projected in the loop may only add it to a product: `dot(h, name, x)`.")
         if dx is not None:
             out["dx"] = dx
         return (into, sums), out
 
-    # An x that was projected in the loop was only added to a product, and any tensor of its shape can stand for it.
-    x = out["kept"][0] if "projection" in args else args["x"]
-    inputs = {"x": x, **out, "arriving": {str(i): c for i, c in arriving.items()}}
+    inputs = {"x": read["x"], **out, "arriving": read["arriving"]}
     inputs |= {name: fixed[name] for name in ("mask",) if name in fixed}
     start = (final, {name: ops.zeros_like(value) for name, value in own.items()})
-    carry, steps = backend.scan(body, start, inputs, length=fixed.get("length"), reverse=True, unroll=unroll)
+    (into, sums), steps = backend.scan(body, start, inputs, length=fixed.get("length"), reverse=True, unroll=unroll)
+    return (into, {name: ops.sum(total, axis=0) for name, total in sums.items()}), steps
 
-    (into, sums), made, dkernels, dx = carry, iter(steps["made"]), {}, steps.get("dx")
-    for call, dy in zip(calls, steps["dy"]):
-        operand = next(made) if call.state is None else out["before"][call.state]
-        dkernels[call.name] = _add(dkernels.get(call.name), _product_over_time(operand, dy))
-        if call.plus == "x":
-            dx = _add(dx, cast(dy, args["x"].dtype))
-    gradients = {
-        "states": into,
-        "kernels": {name: dkernels.get(name, ops.zeros_like(kernel)) for name, kernel in kernels.items()},
-        "params": {name: cast(ops.sum(sums[name], axis=0), value.dtype) for name, value in params.items()},
-    }
-    if "projection" not in args:
-        return {"x": ops.zeros_like(args["x"]) if dx is None else dx, **gradients}
-    kernel = args["projection"]["kernel"]
-    projection = {"kernel": _product_over_time(args["x"], dx)}
-    if "bias" in args["projection"]:
-        projection["bias"] = cast(ops.sum(cast(dx, dtype), axis=(0, 1)), kernel.dtype)
-    return {"x": ops.matmul(dx, ops.transpose(kernel)), "projection": projection, **gradients}
+
+def _for_the_loop(kernels):
+    """The kernels in the dtype in which the backend multiplies by them step by step."""
+    return {name: cast(kernel, backend.dtype_in_the_loop(kernel.dtype)) for name, kernel in kernels.items()}
 
 
 def _masks(mask, states):
@@ -241,7 +279,7 @@ def _masks(mask, states):
 def _product_over_time(operand, dy):
     """The gradient of a kernel from its operands and the adjoints of its products at all steps: one product."""
     operand = ops.reshape(cast(operand, dy.dtype), (-1, operand.shape[-1]))
-    return ops.matmul(ops.transpose(operand), ops.reshape(dy, (-1, dy.shape[-1])))
+    return backend.product(operand, ops.reshape(dy, (-1, dy.shape[-1])), transpose_a=True)
 
 
 def _add(a, b):

@@ -71,9 +71,29 @@ def softmax_cross_entropy(logits, targets):
     return -logs[rows, targets], slopes
 
 
+def after(tensors, others):
+    """The tensors: PyTorch computes in the order of the program."""
+    return tensors
+
+
 def in_one_pass(f):
     """PyTorch runs the function as it is."""
     return f
+
+
+def product(a, b, transpose_a=False, transpose_b=False):
+    """The product of two matrices."""
+    return (a.T if transpose_a else a) @ (b.T if transpose_b else b)
+
+
+def region(f):
+    """PyTorch runs the function as it is."""
+    return f
+
+
+def scaled(tensors, factor):
+    """The tensors times a factor."""
+    return [tensor * factor for tensor in tensors]
 
 
 def compiled(f):
@@ -93,6 +113,11 @@ def padding(sequences, mask):
 def projects_in_the_loop(inputs, kernel):
     """One product for all time steps is faster here."""
     return False
+
+
+def dtype_in_the_loop(dtype):
+    """In which to multiply by a kernel step by step."""
+    return dtype
 
 
 def has_gpu():

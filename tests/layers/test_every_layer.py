@@ -91,6 +91,21 @@ def test_the_gradient_equals_plain_autodiff(case, how):
     assert largest_relative_difference(gradients, wanted) < 1e-4
 
 
+@pytest.mark.parametrize("case", FEW[:3], ids=str)
+@pytest.mark.parametrize("jit", [False, True][: 2 - FEWER])
+def test_what_is_not_kept_but_computed_again_gives_the_same_gradient(case, jit):
+    how = dict(return_sequences=True, return_state=True, zoneout=0.4, dropout=0.3)
+    found = []
+    for remat in (True, False):
+        keras.utils.set_random_seed(5)
+        layer, weights = build(case, remat=remat, **how)
+        arrays = arguments(layer, weights, "float32")
+        found.append(value_and_gradients(loss_of(layer, MASK, training=True), arrays, jit))
+    (value, gradients), (wanted_value, wanted) = found
+    assert value == pytest.approx(wanted_value, rel=1e-5)
+    assert largest_relative_difference(gradients, wanted) < 1e-5
+
+
 @a_few_cases
 def test_two_halves_with_carried_states_equal_one_whole(case):
     layer, _ = build(case, **RETURN_ALL)

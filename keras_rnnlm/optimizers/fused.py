@@ -1,0 +1,47 @@
+"""On TensorFlow, the update of a large model as one compiled region, not as many passes over its weights."""
+
+import contextlib
+import math
+
+import keras
+
+from keras_rnnlm import recurrence
+from keras_rnnlm.optimizers import gradients
+
+LARGE = 2**20  # numbers in all, from which a region saves more than it costs to compile
+
+
+@contextlib.contextmanager
+def fused_update(optimizer):
+    """While it lasts, `optimizer` updates large models in one compiled region."""
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    if tf.distribute.has_strategy():
+        yield
+        return
+    update = optimizer._backend_update_step
+    # Plain gradient descent alone touches no more than the rows of a sparse gradient.
+    keeps_sparse = isinstance(optimizer, keras.optimizers.SGD) and not optimizer.momentum
+
+    def in_one_region(grads, variables, learning_rate):
+        pairs = list(zip(grads, variables))
+        apart = [pair for pair in pairs if keeps_sparse and gradients.is_sparse(pair[0])]
+        together = [pair for pair in pairs if not any(pair is other for other in apart)]
+        if sum(math.prod(variable.shape) for _, variable in together) < LARGE:
+            update(grads, variables, learning_rate)
+            return
+        if apart:
+            update(*zip(*apart), learning_rate)
+        targets = [variable for _, variable in together]
+        region = recurrence.backend.region(lambda grads, rate: update(grads, targets, rate))
+        dense = [gradients.dense(gradient) for gradient, _ in together]
+        region(dense, tf.convert_to_tensor(learning_rate))
+
+    object.__setattr__(optimizer, "_backend_update_step", in_one_region)
+    try:
+        yield
+    finally:
+        object.__delattr__(optimizer, "_backend_update_step")
