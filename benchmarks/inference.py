@@ -1,8 +1,9 @@
 """How fast an exported language model takes a step: ONNX and LiteRT beside PyTorch and Keras's own ONNX export.
 
-    python benchmarks/inference.py [--units 650] [--layers 2] [--vocabulary 10000] [--threads 2] [--rounds 15] [--json]
+    python benchmarks/inference.py [--units 650] [--layers 2] [--vocabulary 10000] [--batch 1] [--threads 2]
+    python benchmarks/inference.py --start     # a new process: seconds to its first step, and memory beside the model
 
-One token of one text at a time, the states handed in and out: what writing text costs. All are measured in turn, round
+One token of each text at a time, the states handed in and out: what writing text costs. All are measured in turn, round
 after round, so that a noisy machine is noisy for all of them; the median of each is told, and how many times as fast as
 PyTorch's LSTM it is. The networks are plain LSTMs, but for the peephole LSTMs, which PyTorch does not have.
 """
@@ -12,6 +13,8 @@ import json
 import os
 import pathlib
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 
@@ -23,6 +26,32 @@ import numpy as np
 from keras_rnnlm import cells, export, models
 from keras_rnnlm.export import runtime
 
+START = """
+import re, sys
+import numpy as np
+from keras_rnnlm.export import runtime
+model = runtime.load(sys.argv[1])
+model.step(np.zeros(1, "int32"), model.initial_states(1))
+assert "tensorflow" not in sys.modules and "keras" not in sys.modules
+print(int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1]) / 1024)
+"""
+
+
+def start(options, folder):
+    """Of each runtime: the median seconds from a process's beginning to its first step, and the megabytes it takes."""
+    model, found = models.LanguageModel(options.vocabulary, options.units, options.layers), {}
+    export.to_onnx(model, folder / "m.onnx")
+    export.to_litert(model, folder / "m.tflite")
+    for path in (folder / "m.onnx", folder / "m.tflite"):
+        size, seconds, megabytes = path.stat().st_size / 2**20, [], []
+        for _ in range(options.rounds):
+            begun = time.perf_counter()
+            done = subprocess.run([sys.executable, "-c", START, path], capture_output=True, text=True, check=True)
+            seconds.append(time.perf_counter() - begun)
+            megabytes.append(float(done.stdout))
+        found[path.suffix] = dict(seconds=statistics.median(seconds), MB=statistics.median(megabytes), model_MB=size)
+    return found
+
 
 def exported(options, folder):
     """Steps of our exports, by name."""
@@ -32,31 +61,31 @@ def exported(options, folder):
         for quantize in (None, "int8"):
             label = f"{quantize or 'float32'}{name}"
             export.to_onnx(model, folder / "m.onnx", quantize=quantize)
-            found[f"ONNX {label}"] = stepper(folder / "m.onnx", options.threads)
+            found[f"ONNX {label}"] = stepper(folder / "m.onnx", options)
             if not name:
                 export.to_litert(model, folder / "m.tflite", quantize=quantize)
-                found[f"LiteRT {label}"] = stepper(folder / "m.tflite", options.threads)
-        found[f"Keras{name}"] = keras_stepper(model)
+                found[f"LiteRT {label}"] = stepper(folder / "m.tflite", options)
+        found[f"Keras{name}"] = keras_stepper(model, options.batch)
     return found
 
 
-def stepper(path, threads):
-    model = runtime.load(path, threads=threads)
-    states = model.initial_states(1)
+def stepper(path, options):
+    model = runtime.load(path, threads=options.threads)
+    states = model.initial_states(options.batch)
 
     def run():
         nonlocal states
-        _, states = model.step(np.zeros(1, "int32"), states)
+        _, states = model.step(np.zeros(options.batch, "int32"), states)
 
     return run
 
 
-def keras_stepper(model):
-    step, states = model._compiled_step(), model.initial_states(1)
+def keras_stepper(model, batch):
+    step, states = model._compiled_step(), model.initial_states(batch)
 
     def run():
         nonlocal states
-        _, states = step(np.zeros(1, "int32"), states)
+        _, states = step(np.zeros(batch, "int32"), states)
         np.asarray(states[0])
 
     return run
@@ -74,8 +103,8 @@ def keras_export(options, folder):
         x, *after = rnn(x, initial_state=given)
         inputs, outputs = inputs + given, outputs + after
     model = keras.Model(inputs, [keras.layers.Dense(options.vocabulary)(x), *outputs])
-    zeros = [np.zeros((1, options.units), "float32") for _ in outputs]
-    model([np.zeros((1, 1), "int32"), *zeros])
+    zeros = [np.zeros((options.batch, options.units), "float32") for _ in outputs]
+    model([np.zeros((options.batch, 1), "int32"), *zeros])
     model.export(folder / "keras.onnx", format="onnx", verbose=False, opset_version=18)
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads, settings.log_severity_level = options.threads, 3
@@ -85,7 +114,7 @@ def keras_export(options, folder):
 
     def run():
         nonlocal states
-        _, *states = session.run(None, dict(zip(names, [np.zeros((1, 1), "int32"), *states])))
+        _, *states = session.run(None, dict(zip(names, [np.zeros((options.batch, 1), "int32"), *states])))
 
     return {"Keras's ONNX, peepholes": run}
 
@@ -99,12 +128,12 @@ def torch_steps(options):
     embedding = torch.nn.Embedding(options.vocabulary, options.units)
     lstm = torch.nn.LSTM(options.units, options.units, options.layers, batch_first=True).eval()
     head = torch.nn.Linear(options.units, options.vocabulary)
-    states = [torch.zeros(options.layers, 1, options.units) for _ in range(2)]
+    states = [torch.zeros(options.layers, options.batch, options.units) for _ in range(2)]
 
     def run():
         nonlocal states
         with torch.inference_mode():
-            x, states = lstm(embedding(torch.zeros(1, 1, dtype=torch.long)), states)
+            x, states = lstm(embedding(torch.zeros(options.batch, 1, dtype=torch.long)), states)
             head(x)
 
     return {"PyTorch": run}
@@ -128,6 +157,8 @@ def main():
     parser.add_argument("--units", type=int, default=650)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--vocabulary", type=int, default=10_000)
+    parser.add_argument("--batch", type=int, default=1, help="texts written at a time")
+    parser.add_argument("--start", action="store_true", help="measure how a new process starts, and no more")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", action="store_true")
@@ -135,6 +166,10 @@ def main():
     keras.utils.set_random_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
+        if options.start:
+            found = start(options, folder)
+            print(json.dumps(found) if options.json else "\n".join(f"{name}: {row}" for name, row in found.items()))
+            return
         steps = {**torch_steps(options), **exported(options, folder), **keras_export(options, folder)}
         found = measure(steps, options.rounds)
     if options.json:

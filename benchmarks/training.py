@@ -3,6 +3,8 @@
     python benchmarks/training.py                    # the table: three sizes, float32 and bfloat16
     python benchmarks/training.py --growth growth.png    # tokens a second against each dimension, and a picture
     python benchmarks/training.py --memory           # peak memory of a step, each contender in a process of its own
+    python benchmarks/training.py --long             # time and memory of long windows, with `remat` and without
+    python benchmarks/training.py --perplexity       # after equal steps in float32 and bfloat16, of held-out text
     python benchmarks/training.py --guard            # fails where a ratio to Keras fell by more than 20 %
 
 Contenders take their steps in turn, so that a machine that slows down slows all of them; figures are medians.
@@ -18,6 +20,8 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import numpy as np
+
 from keras_rnnlm.training import steps_per_second
 from keras_rnnlm.training.steps_per_second import Size, compare, table
 
@@ -29,12 +33,14 @@ GROWTH = {
     "layers": [1, 2, 3, 4],
     "vocabulary": [1_000, 3_000, 10_000, 30_000],
 }
+LONG = [35, 140, 500, 1000]
+MANY_WORDS = Size(256, 250_000)
 RATIOS = pathlib.Path(__file__).with_name("ratios.json")
 GUARDED = Size(200, 10_000)
 LOSS = 0.2  # of a ratio that the guard bears
 
 PEAK = """
-import resource, sys
+import re
 from keras_rnnlm import quiet
 quiet.import_keras()
 from keras_rnnlm.training import steps_per_second
@@ -42,17 +48,19 @@ from keras_rnnlm import models, optimizers
 name, size = {name!r}, steps_per_second.{size!r}
 if name == "PyTorch":
     import torch
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+def peak():
+    return int(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
+before = peak()
 train = steps_per_second.contenders([name])[name](size)
 train(3)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print((peak() - before) / 1024)
 """
 
 
-def peaks(size):
+def peaks(size, names=None):
     """The megabytes above what the imports hold, by contender."""
     found = {}
-    for name in steps_per_second.contenders():
+    for name in steps_per_second.contenders(names):
         code = PEAK.format(name=name, size=size)
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         found[name] = float(done.stdout.split()[-1])
@@ -77,6 +85,42 @@ def growth(path, rounds):
     return found
 
 
+def long(rounds):
+    """Microseconds a token and peak memory against the length of a window, at the same batch."""
+    found = {}
+    for time in LONG:
+        size = Size(time=time, vocabulary=100)  # so that it is the recurrent layers that are seen
+        names = ["ours", "ours, remat"]
+        rows, peak = compare(size, names, max(1, 350 // time), rounds), peaks(size, names)
+        found[time] = {name: {"us_a_token": 1e6 / rows[name]["tokens_per_second"], "MB": peak[name]} for name in names}
+        told = (f"{name}: {row['us_a_token']:.1f} us a token, {row['MB']:,.0f} MB" for name, row in found[time].items())
+        print(f"time {time}", *told, sep="  ", flush=True)
+    return found
+
+
+def perplexities(steps=600):
+    """Of held-out characters of Python's standard library, after equal steps in each precision."""
+    from keras_rnnlm import quiet
+
+    keras = quiet.import_keras()
+    from keras_rnnlm.models import LanguageModel
+    from keras_rnnlm.optimizers import ClippedOptimizer
+    from keras_rnnlm.training.evaluation import Scorer
+    from keras_rnnlm.training.streams import Contiguous
+    from keras_rnnlm.training.studies.variants import SYMBOLS, texts
+
+    text, start = texts("stdlib:1500k")
+    found = {}
+    for policy in ("float32", "mixed_bfloat16"):
+        keras.utils.set_random_seed(0)
+        model = LanguageModel(SYMBOLS, 200, 2, seed=0, dtype=policy)
+        model.compile(ClippedOptimizer(keras.optimizers.Adam(3e-3), 1.0))
+        model.fit(Contiguous(text["train"], 20, 35, start=start).dataset().take(steps), verbose=0)
+        found[policy] = float(np.exp(Scorer(model, start=start, batch=20).losses(text["valid"]).mean()))
+        print(f"{policy}: perplexity {found[policy]:.3f} after {steps} steps", flush=True)
+    return found
+
+
 def guard(rounds):
     """Ends with an error where a ratio to Keras is lower than it was by more than a fifth."""
     wanted = json.loads(RATIOS.read_text())
@@ -93,6 +137,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--growth", metavar="FILE.png", type=pathlib.Path)
     parser.add_argument("--memory", action="store_true")
+    parser.add_argument("--long", action="store_true")
+    parser.add_argument("--perplexity", action="store_true")
     parser.add_argument("--guard", action="store_true")
     parser.add_argument("--sizes", nargs="*", type=int, default=range(len(SIZES)), help="which sizes, by number")
     parser.add_argument("--dtypes", nargs="*", default=["float32", "bfloat16"])
@@ -107,6 +153,12 @@ def main():
         for size in (SIZES[k] for k in options.sizes):
             found[str(size)] = peaks(size)
             print(size, *(f"{name}: {peak:,.0f} MB" for name, peak in found[str(size)].items()), sep="\n  ")
+        found[str(MANY_WORDS)] = peaks(MANY_WORDS, ["ours, tied"])
+        print(MANY_WORDS, f"ours, tied: {found[str(MANY_WORDS)]['ours, tied']:,.0f} MB", sep="\n  ")
+    elif options.perplexity:
+        found = perplexities()
+    elif options.long:
+        found = long(options.rounds)
     elif options.growth:
         found = growth(options.growth, options.rounds)
     else:

@@ -168,7 +168,11 @@ class Recipe:
         None, "of the forget gates at the start; none: the layer's own", optional(number("", lambda value: True))
     )
     unigram_bias: bool = setting(True, "whether the output's bias starts at the log of the symbols' frequencies", FLAG)
-    dtype_policy: str = setting("float32", "{}", choice("float32", "mixed_bfloat16", "mixed_float16"))
+    precision: str = setting(
+        "float32",
+        "{}: the faster of the first two here, as measured at the start",
+        choice("float32", "mixed_bfloat16", "mixed_float16", "auto"),
+    )
 
     mode: str = setting(
         "contiguous",

@@ -229,7 +229,7 @@ def build_model(recipe, vocabulary_size):
         dropout=recipe.dropout,
         initial_range=recipe.initial_range,
         seed=recipe.seed,
-        dtype=recipe.dtype_policy,
+        dtype=recipe.precision,
         name="language_model",  # and not language_model_1 for a process's second: a checkpoint knows variables by name
     )
     if recipe.forget_bias is not None:
@@ -276,7 +276,7 @@ def compile_model(model, recipe):
         raise ValueError(
             f"`optimizer_options` are arguments of Keras's {recipe.optimizer}. Received: {options} ({error})"
         ) from error
-    if recipe.dtype_policy == "mixed_float16":
+    if recipe.precision == "mixed_float16":
         inner = keras.optimizers.LossScaleOptimizer(inner)  # within, so that the steps it throws away are counted
     model.compile(
         ClippedOptimizer(inner, recipe.max_norm, by=recipe.clip_by), reduction=recipe.reduction, auto_scale_loss=False

@@ -47,6 +47,7 @@ def contenders(names=None):
     import importlib.util
 
     found = {"ours": ours, "ours, peepholes": peephole, "ours, coupled": coupled}
+    found |= {"ours, remat": remat, "ours, tied": tied} if names else {}
     found |= {"Keras": keras_layers, "Keras, XLA": compiled_keras_layers}
     if importlib.util.find_spec("torch"):
         found["PyTorch"] = torch_example
@@ -56,14 +57,14 @@ def contenders(names=None):
     return {name: found[name] for name in names or found}
 
 
-def ours(size, **cell_options):
+def ours(size, tied=False, **cell_options):
     """`train(n)` takes n steps of `fit` in its default mode."""
     keras = quiet.import_keras()
     from keras_rnnlm.models import LanguageModel
     from keras_rnnlm.optimizers import ClippedOptimizer
 
     model = LanguageModel(
-        size.vocabulary, size.units, size.layers, cell_options=cell_options or None, seed=0, dtype=_policy(size)
+        size.vocabulary, size.units, size.layers, cell_options=cell_options, tied=tied, seed=0, dtype=_policy(size)
     )
     model.compile(ClippedOptimizer(keras.optimizers.SGD(LEARNING_RATE), MAX_NORM))
     tokens, targets = windows(size)
@@ -77,6 +78,14 @@ def peephole(size):
 
 def coupled(size):
     return ours(size, coupled=True)
+
+
+def remat(size):
+    return ours(size, remat=True)
+
+
+def tied(size):
+    return ours(size, tied=True)
 
 
 def keras_layers(size, jit_compile=False):

@@ -24,7 +24,7 @@ sys.modules[__name__].__class__ = CallableModule
 VOCABULARY = ("tokenizer", "vocabulary_size", "min_count")
 NETWORK = ("units", "layers", "cell", "cell_options", "embedding_dim", "tied", "connection")
 # What a run has to go on with: else it would not be the same run, or the setting would have no effect any more.
-FIXED = (*VOCABULARY, "encoding", "split", *NETWORK, "initial_range", "forget_bias", "unigram_bias", "dtype_policy")
+FIXED = (*VOCABULARY, "encoding", "split", *NETWORK, "initial_range", "forget_bias", "unigram_bias", "precision")
 FIXED += ("mode", "batch", "window", "random_windows", "optimizer", "ema", "seed")
 
 
@@ -121,6 +121,7 @@ def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=
         encoded = encode_corpus(texts, tokenizer, folder.data, display.encoding)
         folder.spool.unlink(missing_ok=True)
         tokenizer.save(folder.tokenizer)
+        recipe = _with_precision(recipe, tokenizer, encoded["train"], display)
         folder.write_recipe(recipe)
         loop = _loop(folder, recipe, tokenizer, encoded, display)
         if first is not None:
@@ -211,6 +212,18 @@ def _go(loop):
     best = "the best model" if loop.progress.best_step >= 0 else "the model"
     display.say(f"{over}, in {duration(loop.progress.seconds)}; {best} is {folder.model}")
     return True
+
+
+def _with_precision(recipe, tokenizer, text, display):
+    """The recipe with the faster precision, where it is to be found."""
+    if recipe.precision != "auto":
+        return recipe
+    from keras_rnnlm.training.precision import faster
+
+    precision, seconds = faster(recipe, tokenizer.vocabulary_size, make_stream(recipe, text, tokenizer))
+    measured = ", ".join(f"{name} {1000 * spent:,.0f} ms" for name, spent in seconds.items())
+    display.say(f"precision={precision}, by the time of a step ({measured})")
+    return dataclasses.replace(recipe, precision=precision)
 
 
 def make_stream(recipe, tokens, tokenizer):

@@ -1,7 +1,6 @@
 """A cell over time: masks, states, directions, and the fast loop."""
 
 import inspect
-import math
 
 import keras
 from keras import ops
@@ -162,32 +161,14 @@ class Recurrent(Stackable, keras.layers.RNN):
         program = self._programs.get(settings, lambda: self._program(*settings))
         # TensorFlow's own loop gradient, and what is compiled as a whole, need no function of their own.
         plain = self.unroll or self.return_trace or recurrence.plain_autodiff.get()
-        compiled = self._programs.get((*settings, "compiled"), lambda: recurrence.backend.compiled(program))
         if not plain and not recurrence.backend.is_compiled():
-            program = compiled
-        if self.remat and not plain:
-            return self._in_segments(program, tensors)
-        if program is compiled:
-            tensors |= recurrence.backend.padding(sequences, mask)
+            tensors |= {} if self.remat else recurrence.backend.padding(sequences, mask)
+            program = self._programs.get((*settings, "compiled"), lambda: recurrence.backend.compiled(program))
         output, states, trace = program(tensors)
         if "length" in tensors:
             output = output[:, :time] if self.return_sequences else output
             trace = {name: value[:, :time] for name, value in trace.items()}
         return output, states, trace
-
-    def _in_segments(self, program, tensors):
-        """The loop in as many parts as each has steps, of which only the states between them are kept."""
-        sequences, mask, outputs = tensors["sequences"], tensors.get("mask"), []
-        size = math.isqrt(sequences.shape[1] - 1) + 1
-        for first in range(0, sequences.shape[1], size):
-            part = slice(first, first + size)
-            tensors["sequences"] = sequences[:, part]
-            if mask is not None:
-                tensors["mask"] = keras.tree.map_structure(lambda m: m[:, part], mask)
-            output, tensors["states"], _ = program(tensors)
-            outputs.append(output)
-        output = ops.concatenate(outputs, axis=1) if self.return_sequences else outputs[-1]
-        return output, tensors["states"], {}
 
     def _program(self, return_sequences, unroll, return_trace, plain, zoned):
         """The loop as a function of tensors alone."""
@@ -199,7 +180,7 @@ class Recurrent(Stackable, keras.layers.RNN):
             if (
                 cell.only_adds_x
                 and "dropout" not in tensors
-                and recurrence.backend.projects_in_the_loop(x, w["kernel"])
+                and (self.remat or recurrence.backend.projects_in_the_loop(x, w["kernel"]))
             ):
                 projection = {name: w[name] for name in ("kernel", "bias") if name in w}
             else:

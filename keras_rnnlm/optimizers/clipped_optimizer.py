@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import types
 from typing import Any
 
 import keras
@@ -81,6 +82,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         self.by = by
         self.percentile = percentile
         self.window = window
+        self._products = types.SimpleNamespace(of={})  # what this step's clipped gradients were made of, by their id
         self.clipped_steps = self._statistic("clipped_steps", dtype="int")
         self.skipped_steps = self._statistic("skipped_steps", dtype="int")
         self.gradient_norm = self._statistic("gradient_norm")
@@ -137,11 +139,13 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         if not used:
             self.inner_optimizer.apply(grads, variables)
             return
+        self._products.of = {}
         clip = self._clip_accumulated if self._accumulating_optimizer() else self._clip_and_record
         clipped, finite = clip([grads[i] for i in used], [variables[i] for i in used])
         for i, gradient in zip(used, clipped):
             grads[i] = gradient
         self._update(finite, grads, variables)
+        self._products.of = {}
 
     def _variables_of(self, grads, variables):
         if variables is None:
@@ -263,11 +267,11 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
             # Of several replicas one alone may hold the NaN, and each one's loss scale looks at its own gradients.
             factors = ops.ones((len(grads),)) if factors is None else factors
             factors = ops.where(measured.finite, factors, math.nan)
-        groups = self._groups_of(variables)
-        return [
-            g if group is None and not passed_on else gradients.scaled(g, factors[i])
-            for i, (g, group) in enumerate(zip(grads, groups))
-        ]
+        shrunk = []
+        for i, (g, group) in enumerate(zip(grads, self._groups_of(variables))):
+            shrunk.append(g if group is None and not passed_on else gradients.scaled(g, factors[i]))
+            self._products.of[id(shrunk[-1])] = g, None if shrunk[-1] is g else factors[i]
+        return shrunk
 
     def _cut(self, gradient, values, measured, replicas):
         # Cutting would make an Inf look like a good number.
@@ -313,7 +317,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
 
             tf.distribute.get_replica_context().merge_call(merged, args=(finite, grads))
         else:
-            with fused_update(self.inner_optimizer):
+            with fused_update(self.inner_optimizer, self._products.of):
                 gradients.branch(finite, lambda: self.inner_optimizer.apply(grads, variables), lambda: None)
 
     def _update_values(self, finite, grads, variables):

@@ -12,8 +12,12 @@ LARGE = 2**20  # numbers in all, from which a region saves more than it costs to
 
 
 @contextlib.contextmanager
-def fused_update(optimizer):
-    """While it lasts, `optimizer` updates large models in one compiled region."""
+def fused_update(optimizer, made_of):
+    """While it lasts, `optimizer` updates large models in one compiled region.
+
+    `made_of` tells of gradients, by their id, which tensor and which factor they are the product of: the region
+    multiplies them by itself, and the product need not exist.
+    """
     if keras.backend.backend() != "tensorflow":
         yield
         return
@@ -36,9 +40,14 @@ def fused_update(optimizer):
         if apart:
             update(*zip(*apart), learning_rate)
         targets = [variable for _, variable in together]
-        region = recurrence.backend.region(lambda grads, rate: update(grads, targets, rate))
-        dense = [gradients.dense(gradient) for gradient, _ in together]
-        region(dense, tf.convert_to_tensor(learning_rate))
+
+        def scale_and_update(factors, rate):
+            grads = [gradient if factor is None else gradients.scaled(gradient, factor) for gradient, factor in factors]
+            update(grads, targets, rate)
+
+        factors = [made_of.get(id(gradient), (gradient, None)) for gradient, _ in together]
+        factors = [(gradients.dense(gradient), factor) for gradient, factor in factors]
+        recurrence.backend.region(scale_and_update)(factors, tf.convert_to_tensor(learning_rate))
 
     object.__setattr__(optimizer, "_backend_update_step", in_one_region)
     try:

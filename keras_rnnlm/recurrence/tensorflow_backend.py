@@ -92,7 +92,13 @@ def custom_gradient(forward, backward):
 
 def softmax_cross_entropy(logits, targets):
     """`-log softmax(logits)[target]` of each row, and its gradient, in one pass over the logits."""
-    return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=targets)
+    if not is_compiled():
+        return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=targets)
+    largest = tf.reduce_max(logits, axis=1, keepdims=True)
+    log_sums = largest + tf.math.log(tf.reduce_sum(tf.exp(logits - largest), axis=1, keepdims=True))
+    hits = tf.range(logits.shape[1])[None, :] == tf.cast(targets, tf.int32)[:, None]
+    chosen = tf.gather(logits, targets, axis=1, batch_dims=1)
+    return log_sums[:, 0] - chosen, tf.exp(logits - log_sums) - tf.cast(hits, logits.dtype)
 
 
 def product(a, b, transpose_a=False, transpose_b=False):

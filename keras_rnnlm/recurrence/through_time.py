@@ -8,6 +8,7 @@ would add a small product into it at every step.
 """
 
 import dataclasses
+import math
 
 from keras import ops, tree
 
@@ -50,7 +51,7 @@ def run(
         unroll: write the loop out.
         plain: leave the whole scan to the backend's autodiff, the reference that the engine is tested against.
         trace: return what the step notes, too: its gates and cells. Implies `plain`.
-        remat: keep nothing of the steps for the gradient, which runs them once more.
+        remat: keep for the gradient what about the square root of the steps need, and run all of them once more.
 
     Returns:
         The sequences of the emitted states, (time, batch, units), the final states, and the dict of notes, sequences
@@ -65,25 +66,28 @@ def run(
         return out["emitted"], final, out.get("notes", {})
 
     structure = (args, fixed)
-
-    def scanned(flat, keep):
-        def scan(flat):
-            args, fixed = tree.pack_sequence_as(structure, flat)
-            return _forward(step, args, fixed, emit, unroll, keep=keep)
-
-        return backend.region(scan)(flat)
+    loops = Loops(step, emit, unroll, projected=projection is not None)
+    size = math.isqrt(x.shape[0] - 1) + 1 if remat else None
 
     def forward(flat, keep):
-        final, out = scanned(list(flat), keep and not remat)
-        return [*out.pop("emitted"), *final], (list(flat), out)
+        args, fixed = tree.pack_sequence_as(structure, list(flat))
+        if not remat:
+            final, out = loops.forward(args, fixed, keep)
+            return [*out.pop("emitted"), *final], (list(flat), out)
+        final, between, emitted = args["states"], [], []
+        for part in _segments(args, fixed, size):
+            between.append(final)
+            final, out = loops.forward(part[0] | {"states": final}, part[1], keep=False)
+            emitted.append(out["emitted"])
+        return [*(ops.concatenate(parts, axis=0) for parts in zip(*emitted)), *final], (list(flat), between)
 
     def backward(saved, cotangents):
         flat, out = saved
-        if remat:
-            _, out = scanned(backend.after(flat, cotangents), keep=True)
-            del out["emitted"]
         args, fixed = tree.pack_sequence_as(structure, flat)
-        gradients = _backward(step, args, fixed, out, cotangents, emit, unroll)
+        if not remat:
+            gradients = loops.backward(args, fixed, out, cotangents)
+        else:
+            gradients = loops.backward_by_segments(args, fixed, out, cotangents, size)
         return tree.flatten(gradients) + [None] * len(tree.flatten(fixed))
 
     results = list(backend.custom_gradient(forward, backward)(*tree.flatten(structure)))
@@ -141,41 +145,77 @@ def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
     return backend.scan(body, args["states"], inputs, length=fixed.get("length"), unroll=unroll)
 
 
-def _backward(step, args, fixed, out, cotangents, emit, unroll):
-    """The gradients of `args`. `out` holds the states before each step and the products kept in it."""
-    kernels, params, dtype = args["kernels"], args["params"], args["states"][0].dtype
-    # An x that was projected in the loop was only added to a product, and any tensor of its shape can stand for it.
-    x = out["kept"][0] if "projection" in args else args["x"]
-    read = {"x": x, "states": args["states"], "kernels": kernels, "params": params, "out": out, "fixed": fixed}
-    read["arriving"] = {str(i): c for i, c in enumerate(cotangents[: len(emit)]) if c is not None}
-    read["final"] = {str(i): c for i, c in enumerate(cotangents[len(emit) :]) if c is not None}
-    calls = []  # the products of a step: the same at every step, so known once one was traced
+class Loops:
+    """The loop forward and the loop back, each compiled once, and the products around them."""
 
-    def scanned(read):
-        return _backward_scan(step, read, calls, emit, unroll, "projection" in args)
+    def __init__(self, step, emit, unroll, projected):
+        self.emit, self.projected = emit, projected
+        self.calls = []  # the products of a step: the same at every step, so known once one was traced
+        self._kept, self._run = (
+            backend.region(lambda args, fixed, keep=keep: _forward(step, args, fixed, emit, unroll, keep=keep))
+            for keep in (True, False)
+        )
+        self._back = backend.region(lambda read: _backward_scan(step, read, self.calls, emit, unroll, projected))
 
-    (into, sums), steps = backend.region(scanned)(read)
+    def forward(self, args, fixed, keep):
+        return (self._kept if keep else self._run)(args, fixed)
 
-    # What is left are products over all steps, too large to be part of a loop.
-    made, dkernels, dx = iter(steps["made"]), {}, steps.get("dx")
-    for call, dy in zip(calls, steps["dy"]):
-        operand = next(made) if call.state is None else out["before"][call.state]
-        dkernels[call.name] = _add(dkernels.get(call.name), _product_over_time(operand, dy))
-        if call.plus == "x":
-            dx = _add(dx, cast(dy, args["x"].dtype))
-    gradients = {
-        "states": into,
-        "kernels": {name: dkernels.get(name, ops.zeros_like(kernel)) for name, kernel in kernels.items()},
-        "params": {name: cast(sums[name], value.dtype) for name, value in params.items()},
-    }
-    if "projection" not in args:
-        return {"x": ops.zeros_like(args["x"]) if dx is None else dx, **gradients}
-    kernel = args["projection"]["kernel"]
-    projection = {"kernel": _product_over_time(args["x"], dx)}
-    if "bias" in args["projection"]:
-        projection["bias"] = cast(ops.sum(cast(dx, dtype), axis=(0, 1)), kernel.dtype)
-    by_x = backend.product(ops.reshape(dx, (-1, kernel.shape[1])), kernel, transpose_b=True)
-    return {"x": ops.reshape(by_x, ops.shape(args["x"])), "projection": projection, **gradients}
+    def backward(self, args, fixed, out, cotangents):
+        """The gradients of `args`. `out` holds the states before each step and the products kept in it."""
+        kernels, params, dtype = args["kernels"], args["params"], args["states"][0].dtype
+        # An x that was projected in the loop was only added to a product, and any tensor of its shape can stand for it.
+        x = out["kept"][0] if self.projected else args["x"]
+        read = {"x": x, "states": args["states"], "kernels": kernels, "params": params, "out": out, "fixed": fixed}
+        count = len(self.emit)
+        read["arriving"] = {str(i): c for i, c in enumerate(cotangents[:count]) if c is not None}
+        read["final"] = {str(i): c for i, c in enumerate(cotangents[count:]) if c is not None}
+        (into, sums), steps = self._back(read)
+
+        # What is left are products over all steps, too large to be part of a loop.
+        made, dkernels, dx = iter(steps["made"]), {}, steps.get("dx")
+        for call, dy in zip(self.calls, steps["dy"]):
+            operand = next(made) if call.state is None else out["before"][call.state]
+            dkernels[call.name] = _add(dkernels.get(call.name), _product_over_time(operand, dy))
+            if call.plus == "x":
+                dx = _add(dx, cast(dy, args["x"].dtype))
+        gradients = {
+            "states": into,
+            "kernels": {name: dkernels.get(name, ops.zeros_like(kernel)) for name, kernel in kernels.items()},
+            "params": {name: cast(sums[name], value.dtype) for name, value in params.items()},
+        }
+        if not self.projected:
+            return {"x": ops.zeros_like(args["x"]) if dx is None else dx, **gradients}
+        kernel = args["projection"]["kernel"]
+        projection = {"kernel": _product_over_time(args["x"], dx)}
+        if "bias" in args["projection"]:
+            projection["bias"] = cast(ops.sum(cast(dx, dtype), axis=(0, 1)), kernel.dtype)
+        by_x = backend.product(ops.reshape(dx, (-1, kernel.shape[1])), kernel, transpose_b=True)
+        return {"x": ops.reshape(by_x, ops.shape(args["x"])), "projection": projection, **gradients}
+
+    def backward_by_segments(self, args, fixed, between, cotangents, size):
+        """The same from the states between segments alone, the last segment first."""
+        count, sums, dx = len(self.emit), None, []
+        segments = list(_segments(args, fixed, size))
+        final = list(cotangents[count:])
+        for k, (part, part_fixed) in reversed(list(enumerate(segments))):
+            arriving = [None if c is None else c[k * size : (k + 1) * size] for c in cotangents[:count]]
+            part = part | {"states": between[k]}
+            later = backend.after(tree.flatten((part, part_fixed)), arriving + final)
+            _, out = self.forward(*tree.pack_sequence_as((part, part_fixed), later), keep=True)
+            del out["emitted"]
+            found = self.backward(part, part_fixed, out, arriving + final)
+            final = found.pop("states")
+            dx.append(found.pop("x"))
+            sums = found if sums is None else tree.map_structure(lambda a, b: a + b, sums, found)
+        return {"x": ops.concatenate(dx[::-1], axis=0), "states": final, **sums}
+
+
+def _segments(args, fixed, size):
+    """The arguments and what is fixed, some steps at a time."""
+    for first in range(0, args["x"].shape[0], size):
+        part = slice(first, first + size)
+        timed = {"mask": tree.map_structure(lambda m: m[part], fixed["mask"])} if "mask" in fixed else {}
+        yield args | {"x": args["x"][part]}, fixed | timed
 
 
 def _backward_scan(step, read, calls, emit, unroll, projected):

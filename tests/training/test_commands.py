@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -258,6 +259,18 @@ def test_a_run_may_begin_with_the_weights_of_another(told, trained, tmp_path):
     assert second.recipe.units == 8 and second.recipe.learning_rate == 1e-9
     for before, after in zip(first.model.get_weights(), second.model.get_weights()):
         np.testing.assert_allclose(before, after, atol=1e-5)
+
+
+def test_the_precision_is_chosen_by_measuring_and_stays(told, refused, text, tmp_path, untrained):
+    run = tmp_path / "run"
+    code, _, lines = told("train", text, "--out", run, *settings("tokenizer=char", *SETTINGS, "precision=auto"))
+    (line,) = [line for line in lines if line.startswith("precision=")]
+    times = dict(re.findall(r"(\w+) (\d+) ms", line))
+    chosen = RunFolder(run).read_recipe().precision
+    assert code == 0 and chosen == line.split("=")[1].split(",")[0]
+    assert int(times[chosen]) == min(map(int, times.values())) and set(times) == {"float32", "mixed_bfloat16"}
+    told_so = refused("train", "--out", run, "--resume", "--set", "precision=auto")
+    assert f"precision='auto' after '{chosen}'" in told_so
 
 
 def test_what_a_recipe_leaves_open_is_the_first_runs(told, trained, text, tmp_path, untrained):

@@ -101,7 +101,7 @@ def make(tmp_path):
     def make(name="run", *, scorer=None, valid=VALID, at=None, identity=None, **changes):
         recipe = dataclasses.replace(TINY, **changes)
         kind = {"units": recipe.units, "dropout": recipe.dropout, "ema": recipe.ema, "optimizer": recipe.optimizer}
-        kind |= {"reduction": recipe.reduction, "max_norm": recipe.max_norm, "dtype": recipe.dtype_policy}
+        kind |= {"reduction": recipe.reduction, "max_norm": recipe.max_norm, "dtype": recipe.precision}
         key = tuple(kind.items())
         if key not in _models:
             model = build_model(recipe, VOCABULARY)

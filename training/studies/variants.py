@@ -11,6 +11,7 @@ import functools
 import math
 
 import keras
+import numpy as np
 
 from keras_rnnlm import layers
 from keras_rnnlm.cells.lstm import VARIANTS
@@ -127,12 +128,18 @@ def table(settings, results):
 def draw(settings, results, figure):
     axes = figure.subplots()
     shown = best(results)
+    every = [result["validation"] for group in shown.values() for result in group if result["validation"] is not None]
+    end = 2 * np.median(every) if every else 1.0
     for place, group in enumerate(shown.values()):
-        bits = [result["validation"] for result in group if result["validation"] is not None]
-        axes.plot(bits, [place] * len(bits), "o", color="C0", alpha=0.6, label=None if place else "a seed")
+        bits = np.array([result["validation"] for result in group if result["validation"] is not None])
+        inside = bits[bits < end]
+        axes.plot(inside, [place] * len(inside), "o", color="C0", alpha=0.6, label=None if place else "a seed")
+        if len(inside) < len(bits):
+            axes.plot(end, place, ">", color="C1", clip_on=False, label="beyond")
     axes.set_yticks(range(len(shown)), shown)
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.25)
+    axes.set_xlim(right=end)
     axes.legend()
     axes.set(xlabel="bits a character, of the validation text", title=f"{settings['parameters']:,} parameters")
 
