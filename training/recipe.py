@@ -169,9 +169,7 @@ class Recipe:
     )
     unigram_bias: bool = setting(True, "whether the output's bias starts at the log of the symbols' frequencies", FLAG)
     precision: str = setting(
-        "float32",
-        "{}: the faster of the first two here, as measured at the start",
-        choice("float32", "mixed_bfloat16", "mixed_float16", "auto"),
+        "float32", "{}, by measuring", choice("float32", "mixed_bfloat16", "mixed_float16", "auto")
     )
 
     mode: str = setting(

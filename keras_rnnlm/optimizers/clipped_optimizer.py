@@ -57,6 +57,8 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
     thrown away; `gradient_norm` and `clipped_norm`, the last update's global norm before and after clipping.
     `ClippingReport` writes them into the logs of `fit`.
 
+    A sparse gradient, of an embedding, stays sparse, with all that belongs to a row in one place.
+
     Loss scaling: `LossScaleOptimizer(ClippedOptimizer(...))`, which `compile` builds by itself under `mixed_float16`,
     throws the bad steps away before this optimizer sees them, so its `skipped_steps` stays 0. To count them, compile
     with `ClippedOptimizer(LossScaleOptimizer(...))` and `auto_scale_loss=False`.
@@ -176,6 +178,9 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         if self.by == "value":
             # The inner optimizer will add up the replicas' gradients, which are now the same on each.
             return [self._cut(g, v, measured, replicas) for g, v in zip(summed, measured.cut)], measured.finite
+        if replicas == 1:
+            # With the sum of a repeated row in one place, too: Adam would square its parts one by one.
+            grads = [gradients.with_values(g, v) if gradients.is_sparse(g) else g for g, v in zip(grads, values)]
         return self._shrunk(grads, variables, measured), measured.finite
 
     def _clip_accumulated(self, grads, variables):

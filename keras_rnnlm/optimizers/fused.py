@@ -23,7 +23,8 @@ def fused_update(optimizer, made_of):
         return
     import tensorflow as tf
 
-    if tf.distribute.has_strategy():
+    # Without a graph around it, the region would be compiled at every step anew.
+    if tf.executing_eagerly() or tf.distribute.has_strategy():
         yield
         return
     update = optimizer._backend_update_step

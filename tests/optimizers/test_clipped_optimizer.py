@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_rnnlm.optimizers import ClippedOptimizer
+from keras_rnnlm import recurrence
+from keras_rnnlm.optimizers import ClippedOptimizer, fused
 from tests.optimizers.steps import (
     GRADS,
     apply,
@@ -440,7 +441,7 @@ def test_a_sparse_gradient_reaches_the_inner_optimizer_sparse(by):
     np.testing.assert_array_equal(received.indices, gradient.indices)
     assert received.values.shape == gradient.values.shape
     if by == "global":
-        np.testing.assert_allclose(received.values, gradient.values * 0.25 / np.linalg.norm(full), rtol=1e-5)
+        np.testing.assert_allclose(tf.convert_to_tensor(received), full * 0.25 / np.linalg.norm(full), rtol=1e-5)
 
 
 @only_tensorflow
@@ -581,3 +582,47 @@ def test_gradients_and_variables_have_to_match():
     optimizer.build(new_variables())
     with pytest.raises(ValueError, match="Unknown variable"):
         optimizer.apply(gradients, new_variables())
+
+
+# The update of a large model as one region.
+
+
+@only_tensorflow
+@pytest.mark.parametrize(
+    "inner",
+    [
+        lambda: keras.optimizers.SGD(0.1),
+        lambda: keras.optimizers.SGD(0.1, momentum=0.9),
+        lambda: keras.optimizers.AdamW(0.1, use_ema=True),
+        lambda: keras.optimizers.Nadam(0.1, gradient_accumulation_steps=2),
+    ],
+)
+def test_the_update_of_a_large_model_is_the_same_in_one_region(monkeypatch, inner):
+    import tensorflow as tf
+
+    regions = []
+    region = recurrence.backend.region
+    monkeypatch.setattr(recurrence.backend, "region", lambda f: regions.append(f) or region(f))
+
+    def after_three_steps(large):
+        monkeypatch.setattr(fused, "LARGE", large)
+        table, kernel = (keras.Variable(np.full(shape, 0.5, "float32"), name="v") for shape in ((6, 3), (2, 2)))
+        optimizer = ClippedOptimizer(inner(), max_norm=0.5)
+        optimizer.build([table, kernel])
+        slices, _ = sparse()
+
+        @tf.function
+        def step(values):
+            optimizer.apply(
+                [tf.IndexedSlices(values, slices.indices, slices.dense_shape), values[:2, :2]], [table, kernel]
+            )
+
+        for factor in (1.0, float("nan"), -0.1, 0.3, 0.2):
+            step(slices.values * factor)
+        return state(optimizer, [table, kernel])
+
+    alone = after_three_steps(10**9)
+    assert not regions
+    together = after_three_steps(0)
+    assert len(regions) == 1
+    assert_close(together, alone)
