@@ -203,6 +203,11 @@ FEW = [case for case in CASES if case.name in (
     "lstm", "lstm-peephole-ifo", "lstm-full-peephole-ifo", "lstm-coupled-peephole-fo", "lstm-fgr", "gru", "gru-before",
     "simple-rnn", "mut1", "clockwork", "lstm-projection-clip", "lstm-mogrifier", "depth-gated", "grid",
 )]  # fmt: skip
+# Each cell, and each of its mechanisms, once.
+EACH = FEW if FEWER else FEW + [case for case in CASES if case.name in (
+    "minimal-gated-unit", "mut2", "mut3", "lstm-norm", "gru-norm", "simple-rnn-norm",
+)]  # fmt: skip
+
 
 BATCH, TIME, FEATURES, UNITS = 6, 5, 3, 4
 # Rows: nothing masked, right padding twice, left padding, steps within, everything.

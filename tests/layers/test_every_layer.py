@@ -7,11 +7,12 @@ from keras import ops
 
 from keras_rnnlm import recurrence
 from tests import reference
-from tests.cases import BATCH, CASES, FEATURES, FEW, FEWER, MASK, TIME, build, data
+from tests.cases import BATCH, CASES, EACH, FEATURES, FEW, FEWER, MASK, TIME, build, data
 from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, value_and_gradients
 
 every_case = pytest.mark.parametrize("case", CASES, ids=str)
 a_few_cases = pytest.mark.parametrize("case", FEW, ids=str)
+each_cell = pytest.mark.parametrize("case", EACH, ids=str)
 HOW = [{}, {"mask": MASK}, {"mask": MASK, "zero_output_for_mask": True, "reverse": True}]
 RETURN_ALL = dict(return_sequences=True, return_state=True)
 
@@ -106,7 +107,7 @@ def test_what_is_not_kept_but_computed_again_gives_the_same_gradient(case, jit):
     assert largest_relative_difference(gradients, wanted) < 1e-5
 
 
-@a_few_cases
+@each_cell
 def test_two_halves_with_carried_states_equal_one_whole(case):
     layer, _ = build(case, **RETURN_ALL)
     x, states = data(layer)
@@ -119,7 +120,7 @@ def test_two_halves_with_carried_states_equal_one_whole(case):
         np.testing.assert_allclose(numpy(got), numpy(want), atol=1e-6)
 
 
-@a_few_cases
+@each_cell
 def test_a_mask_holds_the_state(case):
     layer, _ = build(case, **RETURN_ALL)
     x, states = data(layer)
@@ -142,7 +143,7 @@ def test_saving_and_loading_is_the_identity(case, tmp_path):
     assert loaded.layers[0].get_config() == layer.get_config()
 
 
-@a_few_cases
+@each_cell
 def test_eager_graph_and_jit_agree(case):
     layer, weights = build(case, **RETURN_ALL)
     arrays = arguments(layer, weights, "float32")
@@ -155,7 +156,7 @@ def test_eager_graph_and_jit_agree(case):
     assert largest_relative_difference(compiled, gradients) < 1e-5
 
 
-@pytest.mark.parametrize("case", [case for case in FEW if not FEWER or case.name in ("lstm", "gru")], ids=str)
+@pytest.mark.parametrize("case", [case for case in EACH if not FEWER or case.name in ("lstm", "gru")], ids=str)
 def test_half_precision_stays_close(case):
     full, weights = build(case, **RETURN_ALL)
     arrays = arguments(full, weights, "float32")
