@@ -151,11 +151,18 @@ class Loops:
     def __init__(self, step, emit, unroll, projected):
         self.emit, self.projected = emit, projected
         self.calls = []  # the products of a step: the same at every step, so known once one was traced
-        self._kept, self._run = (
-            backend.region(lambda args, fixed, keep=keep: _forward(step, args, fixed, emit, unroll, keep=keep))
-            for keep in (True, False)
-        )
-        self._back = backend.region(lambda read: _backward_scan(step, read, self.calls, emit, unroll, projected))
+
+        # Their names are those of the programs that XLA compiles.
+        def loop_forward_keeping(args, fixed):
+            return _forward(step, args, fixed, emit, unroll, keep=True)
+
+        def loop_forward(args, fixed):
+            return _forward(step, args, fixed, emit, unroll)
+
+        def loop_back(read):
+            return _backward_scan(step, read, self.calls, emit, unroll, projected)
+
+        self._kept, self._run, self._back = map(backend.region, (loop_forward_keeping, loop_forward, loop_back))
 
     def forward(self, args, fixed, keep):
         return (self._kept if keep else self._run)(args, fixed)
