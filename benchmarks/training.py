@@ -150,7 +150,8 @@ def main():
     if options.guard:
         guard(options.rounds)
     elif options.memory:
-        for size in (SIZES[k] for k in options.sizes):
+        batches = (20, 80)
+        for size in (dataclasses.replace(SIZES[k], batch=batch) for k in options.sizes for batch in batches):
             found[str(size)] = peaks(size)
             print(size, *(f"{name}: {peak:,.0f} MB" for name, peak in found[str(size)].items()), sep="\n  ")
         found[str(MANY_WORDS)] = peaks(MANY_WORDS, ["ours, tied"])
