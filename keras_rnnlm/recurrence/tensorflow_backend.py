@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 from keras import tree
+from tensorflow.python.eager.record import could_possibly_record
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 
@@ -80,12 +81,17 @@ def vjp(f, args):
 
 
 def custom_gradient(forward, backward):
-    """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, both of flat lists."""
+    """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, both of flat lists.
+
+    Without a tape a graph keeps nothing: a compiled region writes all that it returns, wanted or not. Where a gradient
+    is taken after all, such as of a function that was traced before, the forward part runs once more.
+    """
 
     @tf.custom_gradient
     def call(*args):
-        results, saved = forward(args, keep=True)
-        return tuple(results), lambda *cotangents: backward(saved, cotangents)
+        keep = could_possibly_record() or is_compiled()
+        results, saved = forward(args, keep)
+        return tuple(results), lambda *cotangents: backward(saved if keep else forward(args, True)[1], cotangents)
 
     return call
 
@@ -112,8 +118,9 @@ def scaled(tensors, factor):
 
 
 def compiled(f):
-    """A function as a graph, traced once for each shape of its arguments."""
-    return tf.function(f, autograph=False)
+    """A function as a graph, traced once for each shape of its arguments, with a tape and without."""
+    functions = [tf.function(f, autograph=False) for _ in range(2)]
+    return lambda *args: functions[could_possibly_record()](*args)
 
 
 def region(f):
@@ -176,12 +183,14 @@ def projects_in_the_loop(inputs, kernel):
     """Whether to multiply the inputs by their kernel step by step, not all at once.
 
     On a processor a product of some millions of multiply-adds is as fast alone as within a larger one, and its result
-    is used while it is still in the cache. In half precision that product is not XLA's to make: see `product`.
+    is used while it is still in the cache; as long as the kernel, which is read at every step, is in the cache, too. In
+    half precision that product is not XLA's to make: see `product`.
     """
     batch = inputs.shape[1]
     if batch is None or has_gpu() or kernel.dtype in (tf.float16, tf.bfloat16):
         return False
-    return batch * kernel.shape[0] * kernel.shape[1] >= 2**22
+    size = kernel.shape[0] * kernel.shape[1]
+    return batch * size >= 2**22 and size <= 2**20
 
 
 def dtype_in_the_loop(dtype):

@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from keras_rnnlm import recurrence
+from keras_rnnlm.layers import LSTM
 from tests.cases import FEW, MASK, build, data
 from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, value_and_gradients
 
@@ -130,3 +131,23 @@ def test_what_lies_beyond_the_length_takes_no_part(step):
     _, wanted = value_and_gradients(loss(step, emit=()), [short, *arrays[1:]])
     assert not got[0][3:].any()
     assert largest_relative_difference([got[0][:3], *got[1:]], wanted) < 1e-5
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="the other backends say whether a gradient is taken")
+@pytest.mark.parametrize("remat", [False, True])
+def test_a_graph_without_a_tape_keeps_nothing_and_still_has_a_gradient(remat):
+    import tensorflow as tf
+
+    layer = LSTM(UNITS, peephole=True, remat=remat)
+    x = tf.constant(arrays_of()[0])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        wanted = tape.gradient(tf.reduce_sum(layer(x) ** 2), x)
+    function = tf.function(lambda x: tf.reduce_sum(layer(x) ** 2))
+    assert "keeping" not in str(function.get_concrete_function(x).graph.as_graph_def())
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        got = tape.gradient(function(x), x)
+    np.testing.assert_allclose(numpy(got), numpy(wanted), rtol=1e-5, atol=1e-6)
+    symbolic = tf.function(lambda x: tf.gradients(function(x), x)[0])
+    np.testing.assert_allclose(numpy(symbolic(x)), numpy(wanted), rtol=1e-5, atol=1e-6)
