@@ -172,7 +172,10 @@ class Loops:
         kernels, params, dtype = args["kernels"], args["params"], args["states"][0].dtype
         # An x that was projected in the loop was only added to a product, and any tensor of its shape can stand for it.
         x = out["kept"][0] if self.projected else args["x"]
-        read = {"x": x, "states": args["states"], "kernels": kernels, "params": params, "out": out, "fixed": fixed}
+        # Not in the region: to compile a transposition takes a tenth of a second.
+        transposed = {name: ops.transpose(kernel) for name, kernel in _for_the_loop(kernels).items()}
+        read = {"x": x, "states": args["states"], "params": params, "transposed": transposed, "out": out}
+        read["fixed"] = fixed
         count = len(self.emit)
         read["arriving"] = {str(i): c for i, c in enumerate(cotangents[:count]) if c is not None}
         read["final"] = {str(i): c for i, c in enumerate(cotangents[count:]) if c is not None}
@@ -230,9 +233,8 @@ def _backward_scan(step, read, calls, emit, unroll, projected):
 
     It notes in `calls` which products a step has.
     """
-    states, kernels, params, out, fixed = (read[name] for name in ("states", "kernels", "params", "out", "fixed"))
+    states, transposed, params, out, fixed = (read[name] for name in ("states", "transposed", "params", "out", "fixed"))
     dtype, batch = states[0].dtype, ops.shape(states[0])[0]
-    transposed = {name: ops.transpose(kernel) for name, kernel in _for_the_loop(kernels).items()}
     # The step's own weights are differentiated example by example: the loop then adds tensors of one shape, and the
     # sum over the batch is taken once, after it.
     own = {name: ops.broadcast_to(cast(value, dtype), (batch, *value.shape)) for name, value in params.items()}
@@ -299,7 +301,7 @@ def _backward_scan(step, read, calls, emit, unroll, projected):
             into = [a + h for a, h in zip(into, held)]
         sums = {name: s if down[name] is None else s + down[name] for name, s in sums.items()}
         made = [outputs[call.operand] for call in calls if call.operand is not None]
-        out = {"dy": dy, "made": [cast(a, kernels[calls[0].name].dtype) for a in made]}
+        out = {"dy": dy, "made": [cast(a, inputs["x"].dtype) for a in made]}
         if dx is not None and projected:
             raise ValueError("A step whose x is projected in the loop may only add it to a product: `dot(h, name, x)`.")
         if dx is not None:
