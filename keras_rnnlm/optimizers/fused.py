@@ -32,9 +32,9 @@ def fused_update(optimizer, made_of):
     keeps_sparse = isinstance(optimizer, keras.optimizers.SGD) and not optimizer.momentum
 
     def in_one_region(grads, variables, learning_rate):
-        pairs = list(zip(grads, variables))
-        apart = [pair for pair in pairs if keeps_sparse and gradients.is_sparse(pair[0])]
-        together = [pair for pair in pairs if not any(pair is other for other in apart)]
+        apart, together = [], []
+        for pair in zip(grads, variables):
+            (apart if keeps_sparse and gradients.is_sparse(pair[0]) else together).append(pair)
         if sum(math.prod(variable.shape) for _, variable in together) < LARGE:
             update(grads, variables, learning_rate)
             return
