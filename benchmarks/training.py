@@ -77,6 +77,8 @@ def growth(path, rounds):
         found[name] = {value: row for value, row in zip(values, rows)}
         for label in ("ours", "Keras"):
             axes.loglog(values, [row[label]["tokens_per_second"] for row in rows], "o-", label=label)
+        axes.set_xticks(values, [f"{value:,}" for value in values], fontsize=8)
+        axes.set_xticks([], minor=True)
         axes.set(xlabel=name)
         print(name, *(f"{value}: {row['ours']['tokens_per_second']:,.0f}" for value, row in found[name].items()))
     figure.axes[0].set_ylabel("tokens a second")

@@ -16,7 +16,7 @@ LOOPS = {
 
 @dataclasses.dataclass(frozen=True)
 class Kernel:
-    """What runs a layer (`path`: "cudnn", "loop", "unrolled", "autodiff" or "keras"), in words, and why no other."""
+    """What runs a layer, in words, and why no other. `path`: cudnn, torch, loop, unrolled, autodiff or keras."""
 
     layer: str
     path: str
@@ -48,6 +48,8 @@ def explain_kernel(layer, mask=False):
     reasons = tuple(fused.obstacles(layer, mask or None))
     if not reasons:
         return Kernel(layer.name, "cudnn", "cuDNN's fused kernel", ())
+    if fused.torch_can(layer, mask or None):
+        return Kernel(layer.name, "torch", "PyTorch's own kernel for processors", reasons)
     if layer.return_trace:
         return Kernel(layer.name, "autodiff", "a plain loop and the backend's own autodiff, for the trace", reasons)
     if layer.unroll:

@@ -1,14 +1,16 @@
-"""The backend's own fused kernels (cuDNN), for the recurrences that have one."""
+"""The backend's own fused kernels (cuDNN, PyTorch's for processors), for the recurrences that have one."""
 
-import keras
+from keras import ops
 
 from keras_rnnlm.recurrence import NAME, backend
+
+NO_GPU = "there is no GPU"
 
 
 def obstacles(layer, mask=None):
     """Why cuDNN cannot run the layer: a list of reasons, empty where it can."""
     cell = layer.cell
-    reasons = [] if backend.has_gpu() else ["there is no GPU"]
+    reasons = [] if backend.has_gpu() else [NO_GPU]
     reasons += cell.beyond_cudnn()
     if layer.use_cudnn is False:
         reasons.append("use_cudnn=False")
@@ -16,6 +18,8 @@ def obstacles(layer, mask=None):
         reasons.append("unroll=True")
     if layer.return_trace:
         reasons.append("return_trace=True")
+    if layer.remat:
+        reasons.append("remat=True")
     if any(cell.zoneout_rates()):
         reasons.append("zoneout")
     if cell.mogrifier:
@@ -31,23 +35,33 @@ def obstacles(layer, mask=None):
     return reasons
 
 
+def torch_can(layer, mask=None):
+    """Whether PyTorch's own kernel for processors can run the layer: what cuDNN could, were there a GPU."""
+    known = layer.compute_dtype == layer.variable_dtype in ("float32", "float64")
+    return NAME == "torch" and known and obstacles(layer, mask) == [NO_GPU]
+
+
 def run(layer, sequences, states, training):
     """`(output, states, trace)` by the fused kernel, or None where the backend refuses after all."""
-    from keras.src import backend as kernels  # the only door to Keras's cuDNN kernels
-
     cell = layer.cell
-    kernel = getattr(kernels, cell.fused_kernel)
     if training and cell.dropout:
         sequences = sequences * cell._create_dropout_mask(sequences[:, 0, :], cell.dropout)[:, None]
+    if torch_can(layer):
+        weights = [ops.convert_to_tensor(weight) for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+        outputs, after = backend.own_kernel(cell.fused_kernel, sequences, states, *weights)
+        return outputs if layer.return_sequences else outputs[:, -1], after, {}
+    from keras.src import backend as kernels  # the only door to Keras's cuDNN kernels
+
+    kernel = getattr(kernels, cell.fused_kernel)
     given = dict(kernel=cell.kernel, recurrent_kernel=cell.recurrent_kernel, bias=cell.bias)
     given |= dict(activation=cell.activation, recurrent_activation=cell.recurrent_activation)
     given |= dict(return_sequences=layer.return_sequences, go_backwards=False, unroll=False)
     if cell.fused_kernel == "gru":
         given["reset_after"] = cell.reset_after
-    compute = [keras.ops.cast(state, layer.compute_dtype) for state in states]
+    compute = [ops.cast(state, layer.compute_dtype) for state in states]
     try:
         last, outputs, after = kernel(sequences, *compute, None, **given)
     except NotImplementedError:
         return None
-    after = [keras.ops.cast(a, state.dtype) for a, state in zip(after, states)]
+    after = [ops.cast(a, state.dtype) for a, state in zip(after, states)]
     return outputs if layer.return_sequences else last, after, {}

@@ -124,7 +124,7 @@ class Recurrent(Stackable, keras.layers.RNN):
             sequences = ops.flip(sequences, axis=1)
             mask = None if mask is None else ops.flip(mask, axis=1)
 
-        if write is None and not fused.obstacles(self, mask):
+        if write is None and (fused.torch_can(self, mask) or not fused.obstacles(self, mask)):
             result = fused.run(self, sequences, states, training)
         if result is None:
             if self.use_cudnn is True and write is None:

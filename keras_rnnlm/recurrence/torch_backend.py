@@ -110,6 +110,22 @@ def padding(sequences, mask):
     return {}
 
 
+@torch.compiler.disable
+def own_kernel(name, sequences, states, kernel, recurrent_kernel, bias):
+    """PyTorch's "lstm" or "gru" over (batch, time, features), with weights as Keras has them: outputs and states."""
+    biases = list(bias) if bias.ndim == 2 else [bias, torch.zeros_like(bias)]
+    weights = [kernel.T, recurrent_kernel.T, *biases]
+    first = [state[None] for state in states]
+    # `train` has it keep what the gradient needs; dropout between layers, 0, is the other thing that hangs on it.
+    how = dict(has_biases=True, num_layers=1, dropout=0.0, train=torch.is_grad_enabled(), bidirectional=False)
+    if name == "lstm":
+        outputs, *after = torch.lstm(sequences, first, weights, **how, batch_first=True)
+    else:  # r comes before z
+        weights = [torch.cat((r, z, n)) for z, r, n in (w.chunk(3) for w in weights)]
+        outputs, *after = torch.gru(sequences, first[0], weights, **how, batch_first=True)
+    return outputs, [state[0] for state in after]
+
+
 def projects_in_the_loop(inputs, kernel):
     """One product for all time steps is faster here."""
     return False

@@ -8,7 +8,8 @@ from keras_rnnlm import layers
 from keras_rnnlm.diagnostics import explain_kernel
 from keras_rnnlm.layers import fused
 from keras_rnnlm.recurrence import backend
-from tests.support import BACKEND, numpy
+from tests.cases import FEATURES, data
+from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, value_and_gradients
 
 
 def test_the_reasons_name_every_obstacle():
@@ -46,10 +47,11 @@ def test_a_backend_that_refuses_cudnn_after_all_is_an_error_where_it_was_demande
 @pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU])
 @pytest.mark.parametrize("how", [dict(return_sequences=True), dict(go_backwards=True), dict(dropout=0.5)])
 def test_the_fused_path_gives_what_the_loop_gives(monkeypatch, layer, how):
-    """Without a GPU the fused kernel is PyTorch's own for CPUs; the other backends refuse, and the loop takes over."""
-    loop = layer(4, return_state=True, **how)
+    """Keras's kernel runs without a GPU on PyTorch; the other backends refuse, and the loop takes over."""
+    loop = layer(4, return_state=True, use_cudnn=False, **how)
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     wanted = loop(x)
+    loop.use_cudnn = "auto"
     monkeypatch.setattr(backend, "has_gpu", lambda: True)
     taken = []
     run = fused.run
@@ -58,3 +60,29 @@ def test_the_fused_path_gives_what_the_loop_gives(monkeypatch, layer, how):
         np.testing.assert_allclose(numpy(got), numpy(want), atol=1e-5)
     has_kernel = not (BACKEND == "jax" and layer is layers.GRU)
     assert [result is not None for result in taken] == [BACKEND == "torch"] * has_kernel
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="only PyTorch has such a kernel")
+@pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU])
+@pytest.mark.parametrize("how", [{}, dict(go_backwards=True), dict(dtype="float64")], ids=str)
+def test_pytorchs_kernel_for_processors_gives_what_the_loop_gives(layer, how):
+    fast = layer(4, return_sequences=True, return_state=True, **how)
+    assert explain_kernel(fast).path == "torch" and explain_kernel(fast, mask=True).path == "loop"
+    fast.build((None, None, FEATURES))
+    random, (x, states) = np.random.default_rng(0), data(fast)
+    arrays = [x, *states, *(random.normal(size=variable.shape) for variable in fast.trainable_variables)]
+    results = []
+    for use in ("auto", False):
+        fast.use_cudnn = use
+        assert explain_kernel(fast).path == ("torch" if use else "loop")
+        value, gradients = value_and_gradients(loss_of(fast), [a.astype(fast.compute_dtype) for a in arrays])
+        results.append([np.array(value), *gradients])
+    assert largest_relative_difference(*results) < 1e-5
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="only PyTorch has such a kernel")
+@pytest.mark.parametrize(
+    "how", [dict(remat=True), dict(dtype="mixed_bfloat16"), dict(use_bias=False), dict(peephole=True)]
+)
+def test_what_pytorchs_kernel_cannot_do_runs_in_the_loop(how):
+    assert explain_kernel(layers.LSTM(4, **how)).path == "loop"

@@ -345,7 +345,7 @@ every_rate = pytest.mark.parametrize("rates", RATES, ids=["inputs", "states", "b
 def test_nothing_drops_out_of_inference(name, rates):
     mine, theirs = pair(name, **rates)
     plain, _ = pair(name)
-    same(mine(inputs()), plain(inputs()), atol=0)
+    same(mine(inputs()), plain(inputs()), atol=1e-6)  # the kernels need not be the same
     same(mine(inputs(), training=False), theirs(inputs()))
 
 
