@@ -7,6 +7,7 @@ import keras
 from keras_rnnlm.layers import Recurrent, fused
 from keras_rnnlm.recurrence import NAME
 
+FUSED = {"cudnn": "cuDNN's fused kernel", "torch": "PyTorch's own kernel for processors"}
 LOOPS = {
     "tensorflow": "a loop in a region that XLA compiles by itself, with one gradient through time",
     "jax": "a compiled lax.scan, with one gradient through time",
@@ -46,10 +47,9 @@ def explain_kernel(layer, mask=False):
             return Kernel(layer.name, "keras", "Keras's own layer, which chooses by itself", reasons)
         raise ValueError(f"`layer` is a recurrent layer. Received: {layer!r}")
     reasons = tuple(fused.obstacles(layer, mask or None))
-    if not reasons:
-        return Kernel(layer.name, "cudnn", "cuDNN's fused kernel", ())
-    if fused.torch_can(layer, mask or None):
-        return Kernel(layer.name, "torch", "PyTorch's own kernel for processors", reasons)
+    by = fused.kernel_for(layer, mask or None)
+    if by is not None:
+        return Kernel(layer.name, by, FUSED[by], reasons)
     if layer.return_trace:
         return Kernel(layer.name, "autodiff", "a plain loop and the backend's own autodiff, for the trace", reasons)
     if layer.unroll:

@@ -35,18 +35,21 @@ def obstacles(layer, mask=None):
     return reasons
 
 
-def torch_can(layer, mask=None):
-    """Whether PyTorch's own kernel for processors can run the layer: what cuDNN could, were there a GPU."""
+def kernel_for(layer, mask=None):
+    """Which fused kernel runs the layer: "cudnn", "torch", PyTorch's own for processors, or None."""
+    reasons = obstacles(layer, mask)
+    if not reasons:
+        return "cudnn"
     known = layer.compute_dtype == layer.variable_dtype in ("float32", "float64")
-    return NAME == "torch" and known and obstacles(layer, mask) == [NO_GPU]
+    return "torch" if NAME == "torch" and known and reasons == [NO_GPU] else None
 
 
-def run(layer, sequences, states, training):
-    """`(output, states, trace)` by the fused kernel, or None where the backend refuses after all."""
+def run(layer, by, sequences, states, training):
+    """`(output, states, trace)` by that kernel, or None where the backend refuses after all."""
     cell = layer.cell
     if training and cell.dropout:
         sequences = sequences * cell._create_dropout_mask(sequences[:, 0, :], cell.dropout)[:, None]
-    if torch_can(layer):
+    if by == "torch":
         weights = [ops.convert_to_tensor(weight) for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)]
         outputs, after = backend.own_kernel(cell.fused_kernel, sequences, states, *weights)
         return outputs if layer.return_sequences else outputs[:, -1], after, {}

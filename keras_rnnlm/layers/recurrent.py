@@ -124,8 +124,9 @@ class Recurrent(Stackable, keras.layers.RNN):
             sequences = ops.flip(sequences, axis=1)
             mask = None if mask is None else ops.flip(mask, axis=1)
 
-        if write is None and (fused.torch_can(self, mask) or not fused.obstacles(self, mask)):
-            result = fused.run(self, sequences, states, training)
+        by = fused.kernel_for(self, mask) if write is None else None
+        if by is not None:
+            result = fused.run(self, by, sequences, states, training)
         if result is None:
             if self.use_cudnn is True and write is None:
                 raise ValueError(f'use_cudnn=True, but the backend refused to run {self.name!r} by cuDNN. Pass "auto".')

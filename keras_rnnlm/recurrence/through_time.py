@@ -174,8 +174,7 @@ class Loops:
         x = out["kept"][0] if self.projected else args["x"]
         # Not in the region: to compile a transposition takes a tenth of a second.
         transposed = {name: ops.transpose(kernel) for name, kernel in _for_the_loop(kernels).items()}
-        read = {"x": x, "states": args["states"], "params": params, "transposed": transposed, "out": out}
-        read["fixed"] = fixed
+        read = dict(x=x, states=args["states"], params=params, transposed=transposed, out=out, fixed=fixed)
         count = len(self.emit)
         read["arriving"] = {str(i): c for i, c in enumerate(cotangents[:count]) if c is not None}
         read["final"] = {str(i): c for i, c in enumerate(cotangents[count:]) if c is not None}
