@@ -8,22 +8,22 @@ from keras import tree
 def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
     """`body(carry, x) -> (carry, y)` over the first axis of `xs`.
 
-    On a processor the slices for the next step are carried through the loop: the TensorFlow backend's `scan` says why.
+    On a processor, forward, the slices for the next step are carried through the loop: the TensorFlow backend's `scan`
+    says why.
     """
     total = jax.tree.leaves(xs)[0].shape[0]
-    if unroll or jax.default_backend() != "cpu":
+    if unroll or reverse or jax.default_backend() != "cpu":
         return jax.lax.scan(body, carry, xs, reverse=reverse, unroll=total if unroll else 1)
 
     def read(t):
-        return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, jnp.clip(t, 0, total - 1), keepdims=False), xs)
+        return jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, jnp.minimum(t, total - 1), keepdims=False), xs)
 
     def step(carry, t):
         carry, x = carry
         carry, y = body(carry, x)
-        return (carry, read(t - 1 if reverse else t + 1)), y
+        return (carry, read(t + 1)), y
 
-    start = (carry, read(total - 1 if reverse else 0))
-    (carry, _), ys = jax.lax.scan(step, start, jnp.arange(total), reverse=reverse)
+    (carry, _), ys = jax.lax.scan(step, (carry, read(0)), jnp.arange(total))
     return carry, ys
 
 

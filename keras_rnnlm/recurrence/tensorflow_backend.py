@@ -9,8 +9,10 @@ from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
     """`body(carry, x) -> (carry, y)` over the first axis of `xs`; what lies beyond `length` comes out as zeros.
 
-    The slices for the next step are carried through the loop. XLA for CPUs would otherwise read them by an index inside
-    the kernels that use them, and then writes those kernels one number at a time instead of eight.
+    Forward, the slices for the next step are carried through the loop. XLA for CPUs would otherwise read them by an
+    index inside the kernels that use them, and a kernel that reads a slice in several places is then written one number
+    at a time instead of eight. Back through time each kernel reads its part of a slice in one place: it is read where
+    it is used, which is as fast, and leaves less to compile and to copy.
     """
     leaves = tree.flatten(xs)
     total = leaves[0].shape[0] if leaves[0].shape[0] is not None else tf.shape(leaves[0])[0]
@@ -21,21 +23,19 @@ def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
     arrays = [array.unstack(leaf) for array, leaf in zip(arrays, leaves)]
 
     def read(t):
-        t = size - 1 - t if reverse else t
-        t = tf.clip_by_value(t, 0, total - 1)
         return [array.read(t) for array in arrays]
 
     specs, structure = _outputs(body, carry, xs, leaves)
     stacks = [tf.TensorArray(spec.dtype, total, element_shape=spec.shape) for spec in specs]
 
     def loop(t, carry, inputs, stacks):
-        new, y = body(carry, tree.pack_sequence_as(xs, inputs))
-        new = tree.map_structure(lambda a, b: tf.ensure_shape(a, b.shape), new, carry)
         at = size - 1 - t if reverse else t
+        new, y = body(carry, tree.pack_sequence_as(xs, read(at) if reverse else inputs))
+        new = tree.map_structure(lambda a, b: tf.ensure_shape(a, b.shape), new, carry)
         stacks = [stack.write(at, value) for stack, value in zip(stacks, tree.flatten(y))]
-        return t + 1, new, read(t + 1), stacks
+        return t + 1, new, [] if reverse else read(tf.minimum(t + 1, total - 1)), stacks
 
-    start = (tf.constant(0), carry, read(tf.constant(0)), stacks)
+    start = (tf.constant(0), carry, [] if reverse else read(0), stacks)
     # One iteration at a time: TensorFlow would run ten beside each other, and hold what all of them need.
     _, carry, _, stacks = tf.while_loop(
         lambda t, *_: t < size, loop, start, maximum_iterations=total, parallel_iterations=1
@@ -118,9 +118,12 @@ def scaled(tensors, factor):
 
 
 def compiled(f):
-    """A function as a graph, traced once for each shape of its arguments, with a tape and without."""
+    """A function as a graph, traced once for each shape of its arguments, with a tape and without.
+
+    Within a graph it is a part of that: a function within a function takes longer to trace.
+    """
     functions = [tf.function(f, autograph=False) for _ in range(2)]
-    return lambda *args: functions[could_possibly_record()](*args)
+    return lambda *args: (functions[could_possibly_record()] if tf.executing_eagerly() else f)(*args)
 
 
 def region(f):

@@ -73,7 +73,7 @@ def run(
         args, fixed = tree.pack_sequence_as(structure, list(flat))
         if not remat:
             final, out = loops.forward(args, fixed, keep)
-            return [*out.pop("emitted"), *final], (list(flat), out)
+            return [*out["emitted"], *final], (list(flat), out)
         final, between, emitted = args["states"], [], []
         for part in _segments(args, fixed, size):
             between.append(final)
@@ -136,7 +136,9 @@ def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
         out = {"emitted": [cast(new[i], inputs["x"].dtype) for i in emit]}
         if keep:
             kept = [cast(y, inputs["x"].dtype) for y in dot.kept]
-            out |= {"before": list(states), "kept": kept}
+            # The states before a step that are emitted stand, one step earlier, among the emitted ones.
+            others = [i for i in range(len(states)) if i not in emit or states[i].dtype != inputs["x"].dtype]
+            out |= {"before": {str(i): states[i] for i in others}, "kept": kept}
         if trace:
             out["notes"] = {name: cast(value, inputs["x"].dtype) for name, value in dot.notes.items()}
         return new, out
@@ -168,12 +170,17 @@ class Loops:
         return (self._kept if keep else self._run)(args, fixed)
 
     def backward(self, args, fixed, out, cotangents):
-        """The gradients of `args`. `out` holds the states before each step and the products kept in it."""
+        """The gradients of `args`. `out` holds the states around each step and the products kept in it."""
         kernels, params, dtype = args["kernels"], args["params"], args["states"][0].dtype
         # An x that was projected in the loop was only added to a product, and any tensor of its shape can stand for it.
         x = out["kept"][0] if self.projected else args["x"]
         # Not in the region: to compile a transposition takes a tenth of a second.
         transposed = {name: ops.transpose(kernel) for name, kernel in _for_the_loop(kernels).items()}
+        before = dict(out["before"])
+        for i, emitted in zip(self.emit, out["emitted"]):
+            if str(i) not in before:
+                before[str(i)] = ops.concatenate([args["states"][i][None], emitted[:-1]], axis=0)
+        out = {"before": [before[str(i)] for i in range(len(before))], "kept": out["kept"]}
         read = dict(x=x, states=args["states"], params=params, transposed=transposed, out=out, fixed=fixed)
         count = len(self.emit)
         read["arriving"] = {str(i): c for i, c in enumerate(cotangents[:count]) if c is not None}
@@ -211,7 +218,6 @@ class Loops:
             part = part | {"states": between[k]}
             later = backend.after(tree.flatten((part, part_fixed)), arriving + final)
             _, out = self.forward(*tree.pack_sequence_as((part, part_fixed), later), keep=True)
-            del out["emitted"]
             found = self.backward(part, part_fixed, out, arriving + final)
             final = found.pop("states")
             dx.append(found.pop("x"))
