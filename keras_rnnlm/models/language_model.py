@@ -14,6 +14,7 @@ from keras_rnnlm.layers.recurrent import Programs
 from keras_rnnlm.layers.stackable import fits
 from keras_rnnlm.models.carried import CarriedStates
 from keras_rnnlm.models.compiled import compiled
+from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport
 
 # What `cell` may be by name.
@@ -146,7 +147,8 @@ class LanguageModel(keras.Model):
         recurrent = list(a.layers) if isinstance(a.layers, (list, tuple)) else _recurrent_layers(a, options)
         stack = RecurrentStack(recurrent, a.connection, a.dropout, name="stack", **options)
         width = a.embedding_dim or recurrent[-1 if a.tied and a.connection is None else 0].output_width
-        self.embedding = keras.layers.Embedding(
+        # A tied output layer reads the whole table anyway.
+        self.embedding = (keras.layers.Embedding if a.tied else Embedding)(
             a.vocabulary_size, width, embeddings_initializer=_uniform(a) or "uniform", name="embedding", **options
         )
         self.stack = stack

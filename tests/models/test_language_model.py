@@ -14,9 +14,10 @@ from keras import ops
 
 from keras_rnnlm import layers
 from keras_rnnlm.models import LanguageModel
+from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.optimizers import ClippedOptimizer
 from tests import reference
-from tests.support import BACKEND, largest_relative_difference, numpy, value_and_gradients
+from tests.support import BACKEND, largest_relative_difference, numpy, on_tensorflow, value_and_gradients
 
 VOCABULARY, UNITS, BATCH, TIME = 7, 5, 3, 4
 
@@ -551,3 +552,42 @@ def test_what_cannot_be_compiled_or_learnt_from_says_why():
     model.compile()
     with pytest.raises(ValueError, match=r"fixed number of rows|No states .*`reset_states\(3\)` makes them"):
         model.fit(rows, targets, verbose=0)
+
+
+# The embedding
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_the_embedding_is_that_of_keras(policy):
+    tokens = np.array([[1, 0, 9], [3, 3, 2]])
+    ours, kerass = (kind(10, 4, dtype=policy) for kind in (Embedding, keras.layers.Embedding))
+    kerass(tokens)
+    ours(tokens)
+    ours.set_weights(kerass.get_weights())
+    assert keras.backend.standardize_dtype(ours(tokens).dtype) == ours.compute_dtype
+    np.testing.assert_array_equal(numpy(ours(tokens)), numpy(kerass(tokens)))
+    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(ours))
+    assert type(again) is Embedding
+
+
+@on_tensorflow
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_of_the_embedding_no_more_is_read_and_updated_than_the_rows_asked_for(policy):
+    embedding = Embedding(10, 4, dtype=policy)
+    embedding.build((None, None))
+
+    @tf.function
+    def gradient(tokens):
+        with tf.GradientTape() as tape:
+            rows = embedding(tokens)
+        return tape.gradient(rows, embedding.embeddings.value)
+
+    tokens = tf.constant([[1, 0, 9], [3, 3, 2]])
+    assert isinstance(gradient(tokens), tf.IndexedSlices)
+    kinds = {operation.type for operation in gradient.get_concrete_function(tokens).graph.get_operations()}
+    assert "ResourceGather" in kinds and "ReadVariableOp" not in kinds
+
+
+@pytest.mark.parametrize("tied, kind", [(False, Embedding), (True, keras.layers.Embedding)])
+def test_a_table_that_the_output_layer_reads_as_a_whole_is_read_as_a_whole(tied, kind):
+    assert type(tiny(tied=tied).embedding) is kind
