@@ -1,10 +1,12 @@
-"""Gradients in the words of each backend."""
+"""Gradients in the words of each backend, and what is of one backend alone."""
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 BACKEND = keras.backend.backend()
+on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow alone")
 
 
 def numpy(value):

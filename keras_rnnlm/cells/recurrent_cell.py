@@ -108,6 +108,15 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         """
         raise NotImplementedError(f"{type(self).__name__} has no `step`: write its equations there.")
 
+    def equations(self):
+        """What the step depends on beside tensors, None where that is not known: by it, equal cells share a loop."""
+        if not type(self).__module__.startswith("keras_rnnlm."):
+            return None  # the step of a subclass may read anything
+        kinds = ("initializer", "regularizer", "constraint", "seed")
+        named = [(name, getattr(self, name)) for name in self.arguments if not name.endswith(kinds)]
+        named = [(name, value if callable(value) else repr(value)) for name, value in named]
+        return type(self), self.dtype_policy.name, *named
+
     @property
     def number_of_states(self):
         return len(self.state_names)

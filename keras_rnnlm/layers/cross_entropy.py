@@ -34,10 +34,9 @@ def linear_cross_entropy(hidden, kernel, bias, targets, weights, *, chunk=None):
         return _in_chunks(hidden, kernel, *(bias or [None]), targets, weights, chunk, keep)
 
     def backward(gradients, cotangents):
-        # In float32, before anything is rounded: a loss scale comes with the cotangent.
         if cotangents[0] is None:
             return [None] * len(tensors)
-        scaled = backend.scaled([cast(gradient, "float32") for gradient in gradients], cotangents[0])
+        scaled = backend.scaled(gradients, cotangents[0])  # which a loss scale comes with
         return [cast(gradient, tensor.dtype) for gradient, tensor in zip(scaled, tensors)] + [None, None]
 
     return backend.custom_gradient(forward, backward)(*tensors)

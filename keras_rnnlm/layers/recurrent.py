@@ -96,7 +96,7 @@ class Recurrent(Stackable, keras.layers.RNN):
         self.supports_masking = True
         self.autocast = False  # `call` casts by itself: Keras would round the states that are handed in
         self.input_spec = keras.layers.InputSpec(ndim=3)
-        self._programs = Programs()
+        self._programs, self.loops = Programs(), Programs()  # `loops` may be those of several layers
         if self.stateful and self.cell.learned_initial_state:
             raise ValueError(
                 "A stateful layer begins with the states that it kept, so there is none to learn: pass stateful=False, "
@@ -187,6 +187,11 @@ class Recurrent(Stackable, keras.layers.RNN):
             else:
                 x = cell.read(x, w, tensors.get("dropout"))
             step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"), zoned)
+            alike = cell.equations(), zoned, "recurrent_dropout" in tensors, recurrence.backend.is_compiled()
+
+            def loops(settings, make):
+                return make() if alike[0] is None else self.loops.get((*alike, *settings), make)
+
             sequences, states, notes = recurrence.run(
                 step,
                 x,
@@ -202,6 +207,7 @@ class Recurrent(Stackable, keras.layers.RNN):
                 plain=plain,
                 trace=return_trace,
                 remat=self.remat,
+                loops=loops,
             )
             notes = {name: time_major(value) for name, value in notes.items()}
             return time_major(sequences[0]) if return_sequences else states[0], states, notes

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_rnnlm.layers.recurrent import Programs
 from keras_rnnlm.layers.stackable import Stackable, mask_of
 
 CONNECTIONS = (None, "residual", "dense", "highway")
@@ -58,6 +59,9 @@ class RecurrentStack(keras.layers.Layer):
             layer.return_sequences = layer.return_state = True
         self.layers, self.connection, self.bidirectional = layers, connection, bool(bidirectional)
         self.backwards = [_backwards(layer) for layer in layers] if bidirectional else []
+        loops = Programs()
+        for layer in [*self.layers, *self.backwards]:
+            layer.loops = loops  # what equal layers need compiled is compiled once
         self.supports_masking = True
         self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self.gates = []

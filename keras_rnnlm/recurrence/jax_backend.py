@@ -97,7 +97,7 @@ def region(f):
 
 def scaled(tensors, factor):
     """The tensors times a factor."""
-    return [tensor * factor for tensor in tensors]
+    return [(tensor * factor).astype(tensor.dtype) for tensor in tensors]
 
 
 def compiled(f):

@@ -1,5 +1,7 @@
 """TensorFlow: scan, vector-Jacobian products, a custom gradient and a compiled region."""
 
+import functools
+
 import tensorflow as tf
 from keras import tree
 from tensorflow.python.eager.record import could_possibly_record
@@ -100,11 +102,25 @@ def softmax_cross_entropy(logits, targets):
     """`-log softmax(logits)[target]` of each row, and its gradient, in one pass over the logits."""
     if not is_compiled():
         return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=targets)
-    largest = tf.reduce_max(logits, axis=1, keepdims=True)
-    log_sums = largest + tf.math.log(tf.reduce_sum(tf.exp(logits - largest), axis=1, keepdims=True))
+    largest = _of_rows(tf.reduce_max, tf.maximum, logits)
+    log_sums = largest + tf.math.log(_of_rows(tf.reduce_sum, tf.add, logits, lambda part: tf.exp(part - largest)))
     hits = tf.range(logits.shape[1])[None, :] == tf.cast(targets, tf.int32)[:, None]
     chosen = tf.gather(logits, targets, axis=1, batch_dims=1)
     return log_sums[:, 0] - chosen, tf.exp(logits - log_sums) - tf.cast(hits, logits.dtype)
+
+
+def _of_rows(reduce, two, tensor, f=lambda part: part, parts=4):
+    """`reduce(f(tensor))` over each row: `two` makes one part of the four of a row, number by number.
+
+    XLA would write `f(tensor)` to memory before it reduces it: so, a quarter of it.
+    """
+    width = tensor.shape[1] // parts
+    if width < 128:
+        return reduce(f(tensor), axis=1, keepdims=True)
+    merged = functools.reduce(two, [f(tensor[:, k * width : (k + 1) * width]) for k in range(parts)])
+    found = reduce(merged, axis=1, keepdims=True)
+    rest = tensor[:, parts * width :]
+    return found if rest.shape[1] == 0 else two(found, reduce(f(rest), axis=1, keepdims=True))
 
 
 def product(a, b, transpose_a=False, transpose_b=False):
@@ -114,7 +130,11 @@ def product(a, b, transpose_a=False, transpose_b=False):
 
 def scaled(tensors, factor):
     """The tensors times a factor, which mostly is one: then they are not passed over again."""
-    return tf.cond(tf.equal(factor, 1), lambda: tensors, lambda: [tensor * factor for tensor in tensors])
+
+    def multiplied():
+        return [tf.cast(tf.cast(tensor, factor.dtype) * factor, tensor.dtype) for tensor in tensors]
+
+    return tf.cond(tf.equal(factor, 1), lambda: tensors, multiplied)
 
 
 def compiled(f):
@@ -197,7 +217,7 @@ def projects_in_the_loop(inputs, kernel):
 
 
 def dtype_in_the_loop(dtype):
-    """In which to multiply by a kernel step by step: for half precision XLA would widen the kernel at every step."""
+    """In which to multiply and to keep step by step: XLA for CPUs would convert half precision at every step."""
     return dtype if has_gpu() or dtype not in (tf.float16, tf.bfloat16) else tf.float32
 
 

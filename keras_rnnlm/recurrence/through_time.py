@@ -32,6 +32,7 @@ def run(
     plain=False,
     trace=False,
     remat=False,
+    loops=None,
 ):
     """Runs `step` over time.
 
@@ -52,6 +53,8 @@ def run(
         plain: leave the whole scan to the backend's autodiff, the reference that the engine is tested against.
         trace: return what the step notes, too: its gates and cells. Implies `plain`.
         remat: keep for the gradient what about the square root of the steps need, and run all of them once more.
+        loops: `loops(settings, make)` returns what `make` made of the same step and the same settings before, so that
+            it is compiled once.
 
     Returns:
         The sequences of the emitted states, (time, batch, units), the final states, and the dict of notes, sequences
@@ -63,22 +66,23 @@ def run(
     fixed = {name: value for name, value in fixed.items() if value is not None}
     if plain or trace:
         final, out = _forward(step, args, fixed, emit, unroll, trace=trace)
-        return out["emitted"], final, out.get("notes", {})
+        return _rounded(out["emitted"], x.dtype), final, _rounded(out.get("notes", {}), x.dtype)
 
     structure = (args, fixed)
-    loops = Loops(step, emit, unroll, projected=projection is not None)
+    settings = (emit, unroll, projection is not None)
+    loops = Loops(step, *settings) if loops is None else loops(settings, lambda: Loops(step, *settings))
     size = math.isqrt(x.shape[0] - 1) + 1 if remat else None
 
     def forward(flat, keep):
         args, fixed = tree.pack_sequence_as(structure, list(flat))
         if not remat:
             final, out = loops.forward(args, fixed, keep)
-            return [*out["emitted"], *final], (list(flat), out)
+            return [*_rounded(out["emitted"], x.dtype), *final], (list(flat), out)
         final, between, emitted = args["states"], [], []
         for part in _segments(args, fixed, size):
             between.append(final)
             final, out = loops.forward(part[0] | {"states": final}, part[1], keep=False)
-            emitted.append(out["emitted"])
+            emitted.append(_rounded(out["emitted"], x.dtype))
         return [*(ops.concatenate(parts, axis=0) for parts in zip(*emitted)), *final], (list(flat), between)
 
     def backward(saved, cotangents):
@@ -97,11 +101,11 @@ def run(
 class Given:
     """Hands back the products that `Dot` kept, and notes what they were made of."""
 
-    def __init__(self, kept, dtype):
-        self.kept, self.dtype, self.calls = kept, dtype, []
+    def __init__(self, kept):
+        self.kept, self.calls = kept, []
 
     def __call__(self, operand, name, plus=None):
-        y = cast(self.kept[len(self.calls)], self.dtype)
+        y = self.kept[len(self.calls)]
         self.calls.append((operand, name, plus))
         return y
 
@@ -123,7 +127,7 @@ def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
     dtype = args["states"][0].dtype
     constants = {name: cast(value, dtype) for name, value in fixed.get("constants", {}).items()}
     p = {name: cast(value, dtype) for name, value in args["params"].items()} | constants
-    kernels = _for_the_loop(args["kernels"])
+    kernels, stored = _for_the_loop(args["kernels"]), backend.dtype_in_the_loop(args["x"].dtype)
 
     def body(states, inputs):
         dot, x = Dot(kernels, dtype), cast(inputs["x"], dtype)
@@ -133,14 +137,14 @@ def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
         new = [cast(state, dtype) for state in step(dot, x, states, p)]
         if "mask" in inputs:
             new = [ops.where(m, n, s) for m, n, s in zip(_masks(inputs["mask"], states), new, states)]
-        out = {"emitted": [cast(new[i], inputs["x"].dtype) for i in emit]}
+        out = {"emitted": [cast(new[i], stored) for i in emit]}
         if keep:
-            kept = [cast(y, inputs["x"].dtype) for y in dot.kept]
+            kept = [cast(y, stored) for y in dot.kept]
             # The states before a step that are emitted stand, one step earlier, among the emitted ones.
-            others = [i for i in range(len(states)) if i not in emit or states[i].dtype != inputs["x"].dtype]
+            others = [i for i in range(len(states)) if i not in emit or states[i].dtype != stored]
             out |= {"before": {str(i): states[i] for i in others}, "kept": kept}
         if trace:
-            out["notes"] = {name: cast(value, inputs["x"].dtype) for name, value in dot.notes.items()}
+            out["notes"] = {name: cast(value, stored) for name, value in dot.notes.items()}
         return new, out
 
     inputs = {"x": args["x"]} | {name: fixed[name] for name in ("mask",) if name in fixed}
@@ -167,7 +171,8 @@ class Loops:
         self._kept, self._run, self._back = map(backend.region, (loop_forward_keeping, loop_forward, loop_back))
 
     def forward(self, args, fixed, keep):
-        return (self._kept if keep else self._run)(args, fixed)
+        final, out = (self._kept if keep else self._run)(args, fixed)
+        return final, out | {"kept": _rounded(out["kept"], args["x"].dtype)} if keep else out
 
     def backward(self, args, fixed, out, cotangents):
         """The gradients of `args`. `out` holds the states around each step and the products kept in it."""
@@ -186,6 +191,7 @@ class Loops:
         read["arriving"] = {str(i): c for i, c in enumerate(cotangents[:count]) if c is not None}
         read["final"] = {str(i): c for i, c in enumerate(cotangents[count:]) if c is not None}
         (into, sums), steps = self._back(read)
+        steps = _rounded(steps, args["x"].dtype)
 
         # What is left are products over all steps, too large to be part of a loop.
         made, dkernels, dx = iter(steps["made"]), {}, steps.get("dx")
@@ -193,7 +199,7 @@ class Loops:
             operand = next(made) if call.state is None else out["before"][call.state]
             dkernels[call.name] = _add(dkernels.get(call.name), _product_over_time(operand, dy))
             if call.plus == "x":
-                dx = _add(dx, cast(dy, args["x"].dtype))
+                dx = _add(dx, dy)
         gradients = {
             "states": into,
             "kernels": {name: dkernels.get(name, ops.zeros_like(kernel)) for name, kernel in kernels.items()},
@@ -240,6 +246,7 @@ def _backward_scan(step, read, calls, emit, unroll, projected):
     """
     states, transposed, params, out, fixed = (read[name] for name in ("states", "transposed", "params", "out", "fixed"))
     dtype, batch = states[0].dtype, ops.shape(states[0])[0]
+    stored = backend.dtype_in_the_loop(read["x"].dtype)
     # The step's own weights are differentiated example by example: the loop then adds tensors of one shape, and the
     # sum over the batch is taken once, after it.
     own = {name: ops.broadcast_to(cast(value, dtype), (batch, *value.shape)) for name, value in params.items()}
@@ -249,7 +256,7 @@ def _backward_scan(step, read, calls, emit, unroll, projected):
 
     def outputs_of(x, states, kept, own):
         """The step as a function without products: its new states, and what its dots are made of."""
-        x, dot = cast(x, dtype), Given(kept, dtype)
+        dot = Given(kept)
         outputs = list(step(dot, x, states, own | constants))
         calls.clear()
         for operand, name, plus in dot.calls:
@@ -276,7 +283,8 @@ def _backward_scan(step, read, calls, emit, unroll, projected):
             held = [ops.where(m, ops.zeros_like(a), a) for m, a in zip(masks, d)]
             d = [ops.where(m, a, ops.zeros_like(a)) for m, a in zip(masks, d)]
 
-        outputs, pull = backend.vjp(outputs_of, (inputs["x"], inputs["before"], inputs["kept"], own))
+        x, kept = cast(inputs["x"], dtype), [cast(y, dtype) for y in inputs["kept"]]
+        outputs, pull = backend.vjp(outputs_of, (x, inputs["before"], kept, own))
         d = d + [None] * (len(outputs) - len(d))
         into = [None] * len(states)
         dx, dstates, dkept, down = pull(d)
@@ -286,9 +294,9 @@ def _backward_scan(step, read, calls, emit, unroll, projected):
             if stale:
                 dx, dstates, dkept, down = pull(d)
                 stale = False
-            dy[k] = ops.zeros_like(inputs["kept"][k]) if dkept[k] is None else dkept[k]
             kernel = transposed[call.name]
-            da = cast(ops.matmul(cast(dy[k], kernel.dtype), kernel), dtype)
+            dy[k] = cast(ops.zeros_like(kept[k]) if dkept[k] is None else dkept[k], kernel.dtype)
+            da = cast(ops.matmul(dy[k], kernel), dtype)
             if call.state is not None:
                 into[call.state] = _add(into[call.state], da)
             else:
@@ -306,11 +314,11 @@ def _backward_scan(step, read, calls, emit, unroll, projected):
             into = [a + h for a, h in zip(into, held)]
         sums = {name: s if down[name] is None else s + down[name] for name, s in sums.items()}
         made = [outputs[call.operand] for call in calls if call.operand is not None]
-        out = {"dy": dy, "made": [cast(a, inputs["x"].dtype) for a in made]}
+        out = {"dy": dy, "made": [cast(a, stored) for a in made]}
         if dx is not None and projected:
             raise ValueError("A step whose x is projected in the loop may only add it to a product: `dot(h, name, x)`.")
         if dx is not None:
-            out["dx"] = dx
+            out["dx"] = cast(dx, stored)
         return (into, sums), out
 
     inputs = {"x": read["x"], **out, "arriving": read["arriving"]}
@@ -323,6 +331,11 @@ def _backward_scan(step, read, calls, emit, unroll, projected):
 def _for_the_loop(kernels):
     """The kernels in the dtype in which the backend multiplies by them step by step."""
     return {name: cast(kernel, backend.dtype_in_the_loop(kernel.dtype)) for name, kernel in kernels.items()}
+
+
+def _rounded(made, dtype):
+    """What a loop made, in the dtype of the computation: all steps at once, where a loop is not in half precision."""
+    return tree.map_structure(lambda value: cast(value, dtype), made)
 
 
 def _masks(mask, states):

@@ -8,6 +8,9 @@ def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
     """`body(carry, x) -> (carry, y)` over the first axis of `xs`. Python's own loop: always unrolled."""
     leaves = tree.flatten(xs)
     rows = [leaf.unbind(0) for leaf in leaves]
+    if leaves[0].is_meta:  # Keras asks for shapes: one step has them
+        carry, y = body(carry, tree.pack_sequence_as(xs, [row[0] for row in rows]))
+        return carry, tree.map_structure(lambda value: value.expand(len(rows[0]), *value.shape), y)
     ys = [None] * leaves[0].shape[0]
     for t in reversed(range(len(ys))) if reverse else range(len(ys)):
         carry, ys[t] = body(carry, tree.pack_sequence_as(xs, [row[t] for row in rows]))
@@ -93,7 +96,7 @@ def region(f):
 
 def scaled(tensors, factor):
     """The tensors times a factor."""
-    return [tensor * factor for tensor in tensors]
+    return [(tensor.to(factor.dtype) * factor).to(tensor.dtype) for tensor in tensors]
 
 
 def compiled(f):
@@ -113,6 +116,8 @@ def padding(sequences, mask):
 @torch.compiler.disable
 def own_kernel(name, sequences, states, kernel, recurrent_kernel, bias):
     """PyTorch's "lstm" or "gru" over (batch, time, features), with weights as Keras has them: outputs and states."""
+    if sequences.is_meta:  # Keras asks for shapes, and PyTorch would write out the loop
+        return sequences.new_empty((*sequences.shape[:2], recurrent_kernel.shape[0])), list(states)
     biases = list(bias) if bias.ndim == 2 else [bias, torch.zeros_like(bias)]
     weights = [kernel.T, recurrent_kernel.T, *biases]
     first = [state[None] for state in states]

@@ -14,10 +14,9 @@ from keras import ops
 from keras_rnnlm import cells, layers
 from tests import reference
 from tests.cases import BATCH, FEATURES, FEW, FEWER, TIME, UNITS, build, data
-from tests.support import BACKEND, numpy
+from tests.support import BACKEND, numpy, on_tensorflow
 
 a_few_cases = pytest.mark.parametrize("case", [case for case in FEW if case.name in ("lstm-fgr", "gru")], ids=str)
-on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow alone")
 
 TOKENS = np.array(
     [[3, 1, 2, 4, 1], [1, 2, 0, 0, 0], [4, 0, 0, 0, 0], [2, 2, 3, 1, 0], [1, 4, 2, 3, 3], [2, 1, 4, 0, 0]]
@@ -261,7 +260,8 @@ def lowers_the_loss(model, x, y, epochs=2, **how):
     assert np.isfinite(after) and after < before
 
 
-@pytest.mark.parametrize("name, jit", [("lstm", "auto"), ("lstm", True), ("gru", "auto"), ("gru", False)])
+@pytest.mark.parametrize("jit", ["auto", True, False])
+@pytest.mark.parametrize("name", ["lstm", "gru"])
 def test_fit_lowers_the_loss(name, jit):
     keras.utils.set_random_seed(0)
     how = dict(dropout=0.1, recurrent_dropout=0.1, seed=1)

@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_rnnlm.layers import GRU, LSTM, RecurrentStack, SimpleRNN
+from keras_rnnlm.cells import LSTMCell
+from keras_rnnlm.layers import GRU, LSTM, Recurrent, RecurrentStack, SimpleRNN
+from keras_rnnlm.layers.recurrent import Programs
 from keras_rnnlm.models import LanguageModel
 from tests import reference
-from tests.support import numpy
+from tests.support import numpy, on_tensorflow
 
 BATCH, TIME, UNITS = 3, 5, 4
 KINDS = [(GRU, {}), (LSTM, {"peephole": True}), (SimpleRNN, {})]
@@ -232,3 +234,58 @@ def test_what_sees_the_future_is_no_language_model():
     for layer in (keras.layers.Bidirectional(LSTM(UNITS)), two_directions()):
         with pytest.raises(ValueError, match="it would see the tokens that it has to predict"):
             LanguageModel(5, layers=[layer])
+
+
+# What is compiled
+
+
+def gradients_of(stack, x):
+    """In a graph, as training takes them."""
+    import tensorflow as tf
+
+    @tf.function
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            output, _ = stack(x)
+        return tape.gradient(output, [x, *(weight.value for weight in stack.trainable_variables)])
+
+    return [numpy(gradient) for gradient in run(tf.constant(x))]
+
+
+class Doubled(LSTMCell):
+    """A cell that this package does not know."""
+
+    def step(self, dot, x, states, p):
+        return LSTMCell.step(self, dot, 2 * x, states, p)
+
+
+@on_tensorflow
+def test_equal_layers_share_what_is_compiled_and_no_others_do(monkeypatch):
+    traced, step = [], LSTMCell.step
+    monkeypatch.setattr(LSTMCell, "step", lambda cell, *args: traced.append(cell) or step(cell, *args))
+    x = data()[0]
+
+    def traces(*layers):
+        stack = RecurrentStack(layers)
+        stack.build((None, None, UNITS))
+        rng = np.random.default_rng(0)
+        stack.set_weights([rng.normal(size=weight.shape) * 0.5 for weight in stack.weights])
+        traced.clear()
+        found, count = gradients_of(stack, x), len(traced)
+        for layer in stack.layers:
+            layer.loops = Programs()  # of its own
+        for a, b in zip(found, gradients_of(stack, x)):
+            np.testing.assert_array_equal(a, b)
+        return count
+
+    one = traces(LSTM(UNITS, peephole=True))
+    assert one > 0
+    same = [LSTM(UNITS, peephole=True, kernel_initializer="orthogonal", name=name) for name in ("below", "above")]
+    assert traces(*same) == one
+    assert traces(LSTM(UNITS, peephole=True), LSTM(UNITS, peephole="io")) == 2 * one
+    assert traces(LSTM(UNITS), LSTM(UNITS, activation="relu")) == 2 * one
+    assert traces(LSTM(UNITS, zoneout=0.1), LSTM(UNITS, zoneout=0.2)) == 2 * one
+    assert traces(LSTM(UNITS, dtype="mixed_bfloat16"), LSTM(UNITS)) == 2 * one
+    assert traces(LSTM(UNITS), LSTM(UNITS + 1)) == 2 * one
+    assert traces(*(Recurrent(Doubled(UNITS)) for _ in range(2))) == 2 * one
