@@ -23,9 +23,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from keras_rnnlm.training import steps_per_second
-from keras_rnnlm.training.steps_per_second import Size, compare, table
+from keras_rnnlm.training.steps_per_second import SIZES, Size, compare, table
 
-SIZES = [Size(650, 10_000), Size(200, 10_000), Size(200, 33_278)]
 GROWTH = {
     "batch": [5, 10, 20, 40, 80],
     "time": [9, 18, 35, 70, 140, 280],

@@ -37,9 +37,16 @@ class Size:
     def tokens(self):
         return self.batch * self.time
 
+    @property
+    def policy(self):
+        return "mixed_bfloat16" if self.dtype == "bfloat16" else self.dtype
+
     def multiply_adds(self):
         """Of the products of one step: forward, and twice as many for the gradients of what goes in and of weights."""
         return 3 * self.tokens * (self.layers * 8 * self.units**2 + self.units * self.vocabulary)
+
+
+SIZES = [Size(650, 10_000), Size(200, 10_000), Size(200, 33_278)]  # that the benchmarks measure
 
 
 def contenders(names=None):
@@ -64,7 +71,7 @@ def ours(size, tied=False, **cell_options):
     from keras_rnnlm.optimizers import ClippedOptimizer
 
     model = LanguageModel(
-        size.vocabulary, size.units, size.layers, cell_options=cell_options, tied=tied, seed=0, dtype=_policy(size)
+        size.vocabulary, size.units, size.layers, cell_options=cell_options, tied=tied, seed=0, dtype=size.policy
     )
     model.compile(ClippedOptimizer(keras.optimizers.SGD(LEARNING_RATE), MAX_NORM))
     tokens, targets = windows(size)
@@ -91,7 +98,7 @@ def tied(size):
 def keras_layers(size, jit_compile=False):
     """The same of Keras's own layers, whose states are carried by `stateful`."""
     keras = quiet.import_keras()
-    policy, layers = _policy(size), keras.layers
+    policy, layers = size.policy, keras.layers
     recurrent = dict(return_sequences=True, stateful=True, dtype=policy)
     model = keras.Sequential(
         [
@@ -149,10 +156,6 @@ def windows(size):
     text = (ranks % size.vocabulary).astype("int32")
     cut = (text[:, k : k + WINDOWS * size.time].reshape(size.batch, WINDOWS, size.time) for k in (0, 1))
     return [np.ascontiguousarray(part.swapaxes(0, 1)) for part in cut]
-
-
-def _policy(size):
-    return "mixed_bfloat16" if size.dtype == "bfloat16" else size.dtype
 
 
 def _fit(model, inputs, targets):
