@@ -1,5 +1,33 @@
 """Set-up that must come before Keras is imported."""
 
 import os
+import subprocess
+import sys
+
+# XLA compiles thousands of small programs here: without the passes that cost the most, by its older writer of loops, in
+# one module each. A process on Linux may map 65,530 pieces of memory, and XLA takes three a module for good.
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+FEW_MODULES = "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
+COMPILES = {
+    "tensorflow": "import tensorflow as tf; tf.function(lambda: tf.zeros(2), jit_compile=True)()",
+    "jax": "import jax.numpy as jnp; jnp.zeros(2)",
+}
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+    # Processes that share the cores: more threads would only wait for each other.
+    threads = str(max(1, (os.cpu_count() or 1) // workers))
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, threads)
+
+
+def pytest_configure(config):
+    """Take the options of XLA that this version has: at one that it does not know it ends the process."""
+    compiles = COMPILES.get(os.environ.get("KERAS_BACKEND", "tensorflow"))
+    if "XLA_FLAGS" in os.environ or compiles is None:
+        return
+    for flags in (f"{QUICK} {FEW_MODULES}", QUICK):
+        environment = {**os.environ, "XLA_FLAGS": flags}
+        if subprocess.run([sys.executable, "-c", compiles], env=environment, capture_output=True).returncode == 0:
+            os.environ["XLA_FLAGS"] = flags
+            return
