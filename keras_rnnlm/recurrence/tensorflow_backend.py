@@ -1,10 +1,12 @@
 """TensorFlow: scan, vector-Jacobian products, a custom gradient and a compiled region."""
 
 import functools
+import weakref
 
 import tensorflow as tf
 from keras import tree
 from tensorflow.python.eager.record import could_possibly_record
+from tensorflow.python.framework.ops import gradient_registry
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 
 
@@ -95,7 +97,24 @@ def custom_gradient(forward, backward):
         results, saved = forward(args, keep)
         return tuple(results), lambda *cotangents: backward(saved if keep else forward(args, True)[1], cotangents)
 
-    return call
+    def forgotten(*args):
+        results = call(*args)
+        if not tf.executing_eagerly():
+            _forget_with_the_graph(results[0].op)
+        return results
+
+    return forgotten
+
+
+def _forget_with_the_graph(op):
+    """TensorFlow keeps each gradient by its name for good, and so its graph, the layer and its weights: not these."""
+    graph, name, registered = op.graph, op.get_attr("_gradient_op_type").decode(), gradient_registry._registry
+    gradient = gradient_registry.lookup(name)
+    graph.keras_rnnlm_gradients = [*getattr(graph, "keras_rnnlm_gradients", []), gradient]
+    gradient = weakref.ref(gradient)
+    del registered[name]
+    tf.RegisterGradient(name)(lambda op, *cotangents: gradient()(op, *cotangents))
+    weakref.finalize(graph, registered.pop, name, None)
 
 
 def softmax_cross_entropy(logits, targets):

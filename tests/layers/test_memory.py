@@ -1,0 +1,50 @@
+"""What nobody holds any more is gone."""
+
+import gc
+import weakref
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_rnnlm import layers, models
+from tests.cases import BATCH, FEATURES, TIME, UNITS
+from tests.support import numpy, on_tensorflow
+
+X = np.random.default_rng(2).normal(size=(BATCH, TIME, FEATURES)).astype("float32")
+MODELS = {
+    "peephole": lambda: (keras.Sequential([layers.LSTM(UNITS, peephole=True), keras.layers.Dense(1)]), X),
+    "remat": lambda: (keras.Sequential([layers.GRU(UNITS, remat=True), keras.layers.Dense(1)]), X),
+    "language model": lambda: (models.LanguageModel(9, units=UNITS, layers=2), np.zeros((BATCH, TIME), "int32")),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_model_that_ran_is_freed_with_its_weights(name):
+    model, x = MODELS[name]()
+    model.predict_on_batch(x)
+    left = [weakref.ref(one) for one in [*model.layers, *model.trainable_variables]]
+    del model
+    keras.backend.clear_session()
+    gc.collect()
+    assert [one() for one in left] == [None] * len(left)
+
+
+@on_tensorflow
+def test_a_graph_that_was_traced_before_still_has_its_gradient():
+    import tensorflow as tf
+
+    layer, x = layers.LSTM(UNITS, peephole=True), ops.convert_to_tensor(X)
+    alone = tf.function(lambda x: layer(x))
+    within = tf.function(lambda x: tf.function(lambda x: layer(x))(x))
+    gradients = []
+    for function in (layer, alone, within):
+        function(x)
+        gc.collect()
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = function(x)
+        gc.collect()
+        gradients.append(numpy(tape.gradient(y, x)))
+    np.testing.assert_allclose(gradients[1:], [gradients[0]] * 2, atol=1e-6)
