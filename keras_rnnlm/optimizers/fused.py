@@ -50,8 +50,11 @@ def fused_update(optimizer, made_of):
         factors = [(gradients.dense(gradient), factor) for gradient, factor in factors]
         recurrence.backend.region(scale_and_update)(factors, tf.convert_to_tensor(learning_rate))
 
+    # The sum over one replica changes nothing, but TensorFlow keeps its gradient for good, and by it the weights.
+    object.__setattr__(optimizer, "_all_reduce_sum_gradients", lambda pairs: pairs)
     object.__setattr__(optimizer, "_backend_update_step", in_one_region)
     try:
         yield
     finally:
         object.__delattr__(optimizer, "_backend_update_step")
+        object.__delattr__(optimizer, "_all_reduce_sum_gradients")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_rnnlm import layers, models
+from keras_rnnlm import layers, models, optimizers
 from tests.cases import BATCH, FEATURES, TIME, UNITS
 from tests.support import numpy, on_tensorflow
 
@@ -20,15 +20,37 @@ MODELS = {
 }
 
 
+def freed(references):
+    keras.backend.clear_session()
+    gc.collect()
+    return [one() for one in references] == [None] * len(references)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_that_ran_is_freed_with_its_weights(name):
     model, x = MODELS[name]()
     model.predict_on_batch(x)
     left = [weakref.ref(one) for one in [*model.layers, *model.trainable_variables]]
     del model
-    keras.backend.clear_session()
-    gc.collect()
-    assert [one() for one in left] == [None] * len(left)
+    assert freed(left)
+
+
+@pytest.mark.parametrize("tied", [False, True], ids=["sparse", "dense"])
+def test_a_language_model_that_was_trained_is_freed_with_its_optimizer(tied):
+    def graphs():
+        """Those of TensorFlow, which hold the memory of weights whose objects are gone."""
+        keras.backend.clear_session()
+        gc.collect()
+        return sum(type(one).__name__ == "FuncGraph" for one in gc.get_objects())
+
+    before = graphs()
+    model, x = models.LanguageModel(9, units=UNITS, layers=2, tied=tied), np.zeros((BATCH, TIME), "int32")
+    model.compile(optimizers.ClippedOptimizer("adam", max_norm=1.0))
+    model.train_on_batch(x, x)
+    left = [weakref.ref(one) for one in [*model.layers, *model.variables, *model.optimizer.variables]]
+    del model
+    assert freed(left)
+    assert graphs() <= before
 
 
 @on_tensorflow
