@@ -14,6 +14,9 @@ COMPILES = {
 }
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# A GPU would round what it multiplies to ten bits: the bounds of the tests are float32's.
+os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
     # Processes that share the cores: more threads would only wait for each other.
     threads = str(max(1, (os.cpu_count() or 1) // workers))

@@ -34,7 +34,8 @@ def value_and_gradients(f, arrays, jit=False):
     else:
         import torch
 
-        tensors = [torch.tensor(array, requires_grad=True) for array in arrays]
+        # On the device that Keras computes on.
+        tensors = [ops.convert_to_tensor(array).clone().requires_grad_() for array in arrays]
         value = f(tensors)
         gradients = torch.autograd.grad(value, tensors, allow_unused=True)
         gradients = [torch.zeros_like(t) if g is None else g for t, g in zip(tensors, gradients)]

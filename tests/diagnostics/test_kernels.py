@@ -12,7 +12,8 @@ from tests.cases import FEATURES, data
 from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, value_and_gradients
 
 
-def test_the_reasons_name_every_obstacle():
+def test_the_reasons_name_every_obstacle(monkeypatch):
+    monkeypatch.setattr(backend, "has_gpu", lambda: False)
     layer = layers.LSTM(4, peephole="io", coupled=False, recurrent_dropout=0.1, activation="relu", use_cudnn=False)
     kernel = explain_kernel(layer, mask=True)
     assert kernel.path == "loop"
@@ -37,7 +38,7 @@ def test_the_other_paths_have_names():
         explain_kernel(keras.layers.Dense(4))
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="PyTorch's kernel runs without a GPU, too")
+@pytest.mark.skipif(BACKEND == "torch" or backend.has_gpu(), reason="here the kernel runs")
 def test_a_backend_that_refuses_cudnn_after_all_is_an_error_where_it_was_demanded(monkeypatch):
     monkeypatch.setattr(backend, "has_gpu", lambda: True)
     with pytest.raises(ValueError, match='use_cudnn=True, but the backend refused.*Pass "auto"'):
@@ -47,7 +48,8 @@ def test_a_backend_that_refuses_cudnn_after_all_is_an_error_where_it_was_demande
 @pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU])
 @pytest.mark.parametrize("how", [dict(return_sequences=True), dict(go_backwards=True), dict(dropout=0.5)])
 def test_the_fused_path_gives_what_the_loop_gives(monkeypatch, layer, how):
-    """Keras's kernel runs without a GPU on PyTorch; the other backends refuse, and the loop takes over."""
+    """Keras's kernel runs without a GPU on PyTorch; elsewhere the other backends refuse, and the loop takes over."""
+    runs = BACKEND == "torch" or backend.has_gpu()
     loop = layer(4, return_state=True, use_cudnn=False, **how)
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     wanted = loop(x)
@@ -59,10 +61,10 @@ def test_the_fused_path_gives_what_the_loop_gives(monkeypatch, layer, how):
     for got, want in zip(loop(x), wanted, strict=True):
         np.testing.assert_allclose(numpy(got), numpy(want), atol=1e-5)
     has_kernel = not (BACKEND == "jax" and layer is layers.GRU)
-    assert [result is not None for result in taken] == [BACKEND == "torch"] * has_kernel
+    assert [result is not None for result in taken] == [runs] * has_kernel
 
 
-@pytest.mark.skipif(BACKEND != "torch", reason="only PyTorch has such a kernel")
+@pytest.mark.skipif(BACKEND != "torch" or backend.has_gpu(), reason="of PyTorch on processors")
 @pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU])
 @pytest.mark.parametrize("how", [{}, dict(go_backwards=True), dict(dtype="float64")], ids=str)
 def test_pytorchs_kernel_for_processors_gives_what_the_loop_gives(layer, how):
