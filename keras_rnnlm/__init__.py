@@ -5,7 +5,6 @@ Importing this package imports no Keras, so that the command line answers at onc
 are imported, in either order, so that a saved model loads after `import keras_rnnlm` alone.
 """
 
-import functools
 import importlib
 import importlib.abc
 import importlib.util
@@ -48,30 +47,22 @@ def __dir__():
 def _register():
     for room in ("layers", "models", "optimizers"):
         importlib.import_module(f"{__name__}.{room}")
-    _teach_keras_onnx()
+    others = importlib.import_module(f"{__name__}.export.other_exporters")
+    others.teach_keras()
+    if "tf2onnx.convert" in sys.modules:
+        others.teach_tf2onnx(sys.modules["tf2onnx.convert"])
+    else:
+        sys.meta_path.insert(0, _After("tf2onnx.convert", others.teach_tf2onnx))
 
 
-def _teach_keras_onnx():
-    """Keras's own `model.export(format="onnx")` traces a model by this one function: our layers become native nodes."""
-    module = importlib.import_module("keras.src.export.onnx")
-    trace = getattr(module, "get_concrete_fn", None)
-    if trace is None:
-        return
+class _After(importlib.abc.MetaPathFinder):
+    """Calls `then(module)` when the import of a module ends."""
 
-    @functools.wraps(trace)
-    def get_concrete_fn(*arguments, **options):
-        tracing = importlib.import_module(f"{__name__}.export.onnx.tracing")
-        with tracing.native():
-            return trace(*arguments, **options)
-
-    module.get_concrete_fn = get_concrete_fn
-
-
-class _AfterKeras(importlib.abc.MetaPathFinder):
-    """Registers our classes when the import of Keras ends."""
+    def __init__(self, name, then):
+        self.name, self.then = name, then
 
     def find_spec(self, name, path=None, target=None):
-        if name != "keras":
+        if name != self.name:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -80,7 +71,7 @@ class _AfterKeras(importlib.abc.MetaPathFinder):
 
             def exec_module(module):
                 run(module)
-                _register()
+                self.then(module)
 
             spec.loader.exec_module = exec_module
         return spec
@@ -111,4 +102,4 @@ class _KerasFirst(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 if "keras" in sys.modules:
     _register()
 else:
-    sys.meta_path[:0] = [_AfterKeras(), _KerasFirst()]
+    sys.meta_path[:0] = [_After("keras", lambda keras: _register()), _KerasFirst()]

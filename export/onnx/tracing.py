@@ -5,6 +5,8 @@ operator's attributes, its arguments are the operator's tensors. Only `jit_compi
 putting the function's body in the place of the call.
 """
 
+import contextlib
+import contextvars
 import functools
 import json
 import warnings
@@ -17,6 +19,8 @@ from keras_rnnlm.export.onnx.operators import obstacles, operator
 from keras_rnnlm.layers.exporting import exporting
 
 PREFIX = "keras_rnnlm_operator_"
+
+_refused = contextvars.ContextVar("refused")
 
 
 def native(padding=None):
@@ -90,12 +94,28 @@ def register_handler():
     tf_op._MAPPING = None  # tf2onnx looks the handlers up once
 
 
+@contextlib.contextmanager
+def refusals():
+    """What our handler has to refuse meanwhile: a list, filled as tf2onnx goes on."""
+    found = []
+    token = _refused.set(found)
+    try:
+        yield found
+    finally:
+        _refused.reset(token)
+
+
 class _Handler:
     @classmethod
     def version_14(cls, ctx, node, **kwargs):
         name = node.get_attr_str("f")
         if PREFIX not in name:
-            raise ValueError(f"tf2onnx has no rule for the TensorFlow function {name!r}")
+            message = (
+                f"tf2onnx has no rule for the TensorFlow function {name!r}. What was traced before with layers of "
+                "keras_rnnlm is converted from the model: keras_rnnlm.export.to_onnx(model, path)"
+            )
+            _refused.get([]).append(message)
+            raise ValueError(message)
         kind, number, attributes = _described(name)
         write_operator(ctx, node, kind, number, attributes)
 

@@ -158,10 +158,10 @@ class Recurrent(Stackable, keras.layers.RNN):
         if mask is not None:
             tensors["mask"] = mask
         time = ops.shape(sequences)[1]
-        settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.plain_autodiff.get(), zoned)
+        settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.is_plain(), zoned)
         program = self._programs.get(settings, lambda: self._program(*settings))
         # TensorFlow's own loop gradient, and what is compiled as a whole, need no function of their own.
-        plain = self.unroll or self.return_trace or recurrence.plain_autodiff.get()
+        plain = self.unroll or self.return_trace or recurrence.is_plain()
         if not plain and not recurrence.backend.is_compiled():
             tensors |= {} if self.remat else recurrence.backend.padding(sequences, mask)
             program = self._programs.get((*settings, "compiled"), lambda: recurrence.backend.compiled(program))

@@ -404,6 +404,17 @@ class LanguageModel(keras.Model):
         logits = y_pred.get("logits") if isinstance(y_pred, dict) else y_pred
         return super().compute_metrics(x, y, logits, sample_weight)
 
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
+        """As `keras.Model.export`. Without an `input_signature` a SavedModel, ONNX or LiteRT is what
+        `keras_rnnlm.export` writes, with the options of its functions: states go in and out.
+        """
+        from keras_rnnlm.export import other_exporters
+
+        if input_signature is None and format in other_exporters.WRITERS:
+            return other_exporters.export_language_model(self, filepath, format, verbose, **kwargs)
+        tokens = [keras.InputSpec("int32", (None, None))] if input_signature is None else input_signature
+        return super().export(filepath, format=format, verbose=verbose, input_signature=tokens, **kwargs)
+
     # Configuration
 
     def get_config(self):

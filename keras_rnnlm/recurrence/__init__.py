@@ -13,4 +13,10 @@ from keras_rnnlm.recurrence.through_time import run  # noqa: E402
 # While it is True, layers leave their loop to the backend's own autodiff: the reference for the engine's gradient.
 plain_autodiff = contextvars.ContextVar("plain_autodiff", default=False)
 
-__all__ = ["NAME", "backend", "plain_autodiff", "run"]
+
+def is_plain():
+    """Whether a layer that is called now leaves its loop to the backend's own autodiff."""
+    return plain_autodiff.get() or backend.is_saved()
+
+
+__all__ = ["NAME", "backend", "is_plain", "plain_autodiff", "run"]

@@ -8,6 +8,7 @@ from keras import tree
 from tensorflow.python.eager.record import could_possibly_record
 from tensorflow.python.framework.ops import gradient_registry
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+from tensorflow.python.saved_model.save_context import in_save_context
 
 
 def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
@@ -238,6 +239,11 @@ def projects_in_the_loop(inputs, kernel):
 def dtype_in_the_loop(dtype):
     """In which to multiply and to keep step by step: XLA for CPUs would convert half precision at every step."""
     return dtype if has_gpu() or dtype not in (tf.float16, tf.bfloat16) else tf.float32
+
+
+def is_saved():
+    """Whether what is being traced is for a SavedModel: servers and converters need not have XLA."""
+    return in_save_context()
 
 
 def has_gpu():

@@ -141,5 +141,9 @@ def dtype_in_the_loop(dtype):
     return dtype
 
 
+def is_saved():
+    return False
+
+
 def has_gpu():
     return torch.cuda.is_available()
