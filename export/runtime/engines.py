@@ -8,6 +8,7 @@ import os
 import numpy as np
 
 from keras_rnnlm import quiet
+from keras_rnnlm.export.runtime.operators import foreign_operators
 
 PACKAGES = {"onnx": "onnxruntime", "litert": "ai-edge-litert", "saved_model": "tensorflow"}
 MODULES = {"onnx": "onnxruntime", "litert": "ai_edge_litert.interpreter", "saved_model": "tensorflow"}
@@ -83,14 +84,20 @@ class SavedModel:
 
     tokenizer = None
 
-    def __init__(self, path, threads):
+    def __init__(self, path, threads, trusted=False):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         with quiet.standard_error(without=quiet.GREETING):
             tf = runtime_of("saved_model")
         try:
-            self._loaded = tf.saved_model.load(str(path))
+            foreign = [] if trusted else foreign_operators(path, tf)
+            self._loaded = None if foreign else tf.saved_model.load(str(path))
         except Exception as error:
             raise _unreadable(path, "SavedModel", error) from error
+        if foreign:
+            raise ValueError(
+                f"{path} is not run: it holds {', '.join(foreign)}, and may reach beyond its own numbers. "
+                "`runtime.load(path, trusted=True)` runs one that you made yourself"
+            )
         self._tf, self.signatures = tf, self._loaded.signatures
         self.description = {}
         if "step" in self.signatures:

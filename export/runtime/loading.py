@@ -10,7 +10,7 @@ from keras_rnnlm.generation.checks import is_whole
 SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}
 
 
-def load(path, format=None, *, threads=None):
+def load(path, format=None, *, threads=None, trusted=False):
     """An exported model, in its own runtime.
 
     Args:
@@ -18,6 +18,8 @@ def load(path, format=None, *, threads=None):
         format: "onnx", "litert" or "saved_model", of a folder that holds several. Default: the first of these whose
             runtime is installed.
         threads: how many threads it may use; a SavedModel uses those of TensorFlow. Default: the runtime's own choice.
+        trusted: run a SavedModel whatever operators it holds. By default one that may read or write files, call Python
+            or open connections is refused.
 
     Returns:
         An `ExportedLanguageModel`; for a model that is none, an `ExportedModel`, which has `run` alone.
@@ -40,7 +42,7 @@ def load(path, format=None, *, threads=None):
         raise ValueError(f"{path} is of the format {kind}. Received: format={format!r}")
     if entry:
         check_whole(path, entry)
-    engine = ENGINES[kind](path, threads)
+    engine = ENGINES[kind](path, threads, **({"trusted": trusted} if kind == "saved_model" else {}))
     model = engine.description or (manifest or {}).get("model", {})
     if not model.get("states"):
         return ExportedModel(engine, kind)

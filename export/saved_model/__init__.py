@@ -1,6 +1,7 @@
 """SavedModel: for TensorFlow Serving, with text in and text out."""
 
 import pathlib
+import warnings
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from keras_rnnlm import quiet
 from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
+from keras_rnnlm.export.runtime.operators import foreign_operators
 from keras_rnnlm.layers import exporting
 
 
@@ -38,7 +40,8 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
     tokenizer = artifacts.as_tokenizer(tokenizer, interface.vocabulary_size)
     with artifacts.whole(path) as partial:
         write(interface, partial, tokenizer)
-        engine = engines.SavedModel(partial, None)
+        _warn_of_operators(partial)
+        engine = engines.SavedModel(partial, None, trusted=True)
         measured = parity.measure(interface, engine, tokens=tokens)
         artifacts.raise_unless_equal(measured, None, "SavedModel", tolerance)
         if interface.states:
@@ -86,6 +89,17 @@ def count_operators(loaded):
         for node in function.graph.as_graph_def().node:
             found[node.op] = found.get(node.op, 0) + 1
     return dict(sorted(found.items()))
+
+
+def _warn_of_operators(path):
+    import tensorflow as tf
+
+    foreign = foreign_operators(path, tf)
+    if foreign:
+        message = (
+            f"The model holds {', '.join(foreign)}: `export.runtime` runs it with `load(path, trusted=True)` alone"
+        )
+        warnings.warn(message, stacklevel=3)
 
 
 def _check_generation(interface, engine, tokenizer, tokens):
