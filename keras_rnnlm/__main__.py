@@ -20,16 +20,18 @@ COMMANDS = {
 }
 
 
-def main(argv=None):
+def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):
+    """Runs what `argv` says. Another distribution may offer some of the commands under a name of its own."""
     argv = sys.argv[1:] if argv is None else list(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    parser = argparse.ArgumentParser(prog="keras-rnnlm", description="Recurrent language models in Keras.")
+    parser = argparse.ArgumentParser(prog=name, description="Recurrent language models in Keras.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     asked = next((word for word in argv if not word.startswith("-")), None)
-    for name, (text, module) in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
-        if name == asked:  # only the room that is asked for is loaded: the others would cost seconds
+    for word in offered:
+        text, module = COMMANDS[word]
+        command = commands.add_parser(word, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        if word == asked:  # only the room that is asked for is loaded: the others would cost seconds
             room = importlib.import_module(module)
             room.arguments(command)
             command.set_defaults(run=room.run)
@@ -45,10 +47,10 @@ def main(argv=None):
     try:
         return options.run(options) or 0
     except (ValueError, OSError) as error:
-        print(f"keras-rnnlm {options.command}: {error}", file=sys.stderr)
+        print(f"{name} {options.command}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"keras-rnnlm {options.command}: interrupted", file=sys.stderr)
+        print(f"{name} {options.command}: interrupted", file=sys.stderr)
         return 130
 
 

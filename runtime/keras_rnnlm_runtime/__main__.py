@@ -1,0 +1,13 @@
+"""The command line: `keras-rnnlm-runtime run` and `verify`."""
+
+import sys
+
+from keras_rnnlm_runtime import command_line
+
+
+def main(argv=None):
+    return command_line.main(argv, "keras-rnnlm-runtime", ("run", "verify"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
