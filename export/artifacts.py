@@ -5,6 +5,7 @@ import dataclasses
 import os
 import pathlib
 import shutil
+import warnings
 
 from keras_rnnlm.export.parity import Parity
 from keras_rnnlm.export.runtime.loading import check_belongs
@@ -18,10 +19,11 @@ class Exported:
     Attributes:
         path: the file, or the folder of a SavedModel.
         format: "onnx", "litert" or "saved_model".
-        quantize: None, "float16" or "int8".
+        quantize: None, "float16" or "int8"; None, too, where nothing was large enough to be quantized.
         bytes: its size.
         operators: how many of each operator it holds.
         parity: how far it is from the Keras model.
+        quantized: how many weights are stored so, as numbers.
     """
 
     path: pathlib.Path
@@ -30,6 +32,7 @@ class Exported:
     bytes: int
     operators: dict
     parity: Parity
+    quantized: int = 0
 
 
 @contextlib.contextmanager
@@ -51,6 +54,17 @@ def whole(path):
         _remove(partial)
 
 
+@contextlib.contextmanager
+def files_of_tensorflow():
+    """Within it, a file that TensorFlow cannot write, on a full disk above all, is an OSError like everyone's."""
+    import tensorflow as tf
+
+    try:
+        yield
+    except tf.errors.OpError as error:
+        raise OSError(" ".join(str(error.message).split())[:200]) from error
+
+
 def checked_path(path, suffix):
     """The path of the one file that is to be written."""
     path = pathlib.Path(path)
@@ -62,6 +76,18 @@ def checked_path(path, suffix):
 def check_quantize(quantize):
     if quantize not in (None, "int8", "float16"):
         raise ValueError(f"`quantize` is 'int8', 'float16' or None. Received: quantize={quantize!r}")
+
+
+def quantization(quantize, quantized, least):
+    """`quantize`, or None and a warning where no weight was large enough for it."""
+    if quantize is None or quantized:
+        return quantize
+    warnings.warn(
+        f"quantize={quantize!r} changed nothing, and the export is in float32: it is for matrices of at least {least} "
+        "numbers, and the model has none",
+        stacklevel=3,
+    )
+    return None
 
 
 def raise_unless_equal(measured, quantize, what, tolerance=None):

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import warnings
 
 import numpy as np
 
@@ -11,8 +12,9 @@ from keras_rnnlm.export.manifest import FILES, FORMAT, MANIFEST, check_whole, ha
 from keras_rnnlm.quiet import import_keras
 
 FORMATS = tuple(FILES)
+TEXT_KINDS = ("word", "char", "byte")  # of tokenizers, whose work a SavedModel does itself
 TOKENIZER = "tokenizer.json"
-CHECKED = 64  # tokens whose log-probabilities by Keras the manifest holds
+CHECKED = 64  # random tokens whose log-probabilities by Keras the manifest holds
 COMPARED = 2048  # tokens of real text on which perplexities are compared
 
 
@@ -24,7 +26,7 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
         out: the folder to make.
         formats: which of "saved_model", "onnx" and "litert".
         quantize: "int8", "float16" or None, of ONNX and LiteRT; a SavedModel stays in float32.
-        say: is told what is being done.
+        say: is told what is being done, and what is good to know.
     """
     from keras_rnnlm.export import artifacts
 
@@ -43,8 +45,10 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
                 f"{run} holds no {name}: is it the directory of a run that has come to its first validation?"
             )
     out.parent.mkdir(parents=True, exist_ok=True)
-    model, tokens = _load(run / "model.keras"), _real_tokens(run / "data")
+    model, tokens = _load(run / "model.keras"), _real_tokens(run / "data", say)
     tokenizer = artifacts.as_tokenizer(run / TOKENIZER, model.vocabulary_size)
+    if quantize is not None and set(formats) == {"saved_model"}:
+        warnings.warn(f"A SavedModel stays in float32: quantize={quantize!r} is of ONNX and LiteRT", stacklevel=2)
     with artifacts.whole(out) as partial:
         partial.mkdir()
         shutil.copyfile(run / TOKENIZER, partial / TOKENIZER)
@@ -52,7 +56,8 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
         for kind in dict.fromkeys(formats):
             say(f"writing {FILES[kind]}, and comparing it with the Keras model")
             made.append(_export(kind, model, partial / FILES[kind], tokenizer, tokens, quantize))
-        manifest = describe(model, tokenizer, tokens, made, partial)
+            _say_what_is_in_it(made[-1], quantize, tokenizer, say)
+        manifest = describe(model, tokenizer, made, partial)
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
         (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return manifest
@@ -68,16 +73,25 @@ def _export(kind, model, path, tokenizer, tokens, quantize):
     return export.to_saved_model(model, path, tokenizer=tokenizer, tokens=tokens)
 
 
-def describe(model, tokenizer, tokens, made, folder):
-    """What the manifest says."""
+def _say_what_is_in_it(made, quantize, tokenizer, say):
+    name = FILES[made.format]
+    if made.format == "saved_model":
+        if quantize is not None:
+            say(f"{name} stays in float32")
+        if tokenizer.kind not in TEXT_KINDS:
+            say(f"{name} takes ids, not text: TensorFlow has no operators for tokenizers of the kind {tokenizer.kind}")
+    elif quantize is not None:
+        say(f"{name} holds {made.quantized:,} weights in {quantize}")
+
+
+def describe(model, tokenizer, made, folder):
+    """What the manifest says. Of the text of the run it says nothing: what is checked are random tokens."""
     from keras_rnnlm import __version__
     from keras_rnnlm.export.interface import interface_of
     from keras_rnnlm.export.parity import log_probabilities
 
     interface = interface_of(model)
-    if tokens is None:
-        tokens = np.random.default_rng(0).integers(0, interface.vocabulary_size, CHECKED + 1)
-    checked = [int(token) for token in tokens[: CHECKED + 1]]
+    checked = np.random.default_rng(0).integers(0, interface.vocabulary_size, CHECKED + 1).tolist()
     return {
         "format": FORMAT,
         "keras_rnnlm": __version__,
@@ -93,6 +107,7 @@ def describe(model, tokenizer, tokens, made, folder):
                 "format": export.format,
                 "file": FILES[export.format],
                 "quantize": export.quantize,
+                "quantized": export.quantized,
                 **hashes(folder / FILES[export.format]),
                 "operators": export.operators,
                 "parity": dataclasses.asdict(export.parity),
@@ -106,7 +121,7 @@ def describe(model, tokenizer, tokens, made, folder):
 def verify(folder, threads=None):
     """Whether an export folder is what was written, and computes what the Keras model computed.
 
-    Every file is compared with its hash, and run, if its runtime is installed, on the text that the manifest holds.
+    Every file is compared with its hash, and run, if its runtime is installed, on the tokens that the manifest holds.
     Neither Keras nor the run is needed.
 
     Returns:
@@ -154,13 +169,21 @@ def _load(path):
     return model
 
 
-def _real_tokens(data):
-    """The beginning of the text that a run was validated on, or None where the run no longer has it."""
+def _real_tokens(data, say):
+    """The beginning of the text that a run was validated on, or None where the run no longer has it, which is said."""
+    if not (data / "index.json").is_file():
+        say(f"{data} is not there: perplexities are not compared, only outputs on random tokens")
+        return None
     try:
         index = json.loads((data / "index.json").read_text(encoding="utf-8"))
         split = next(index["splits"][name] for name in ("valid", "test", "train") if name in index["splits"])
         file, _, count, _ = split["shards"][0]
         tokens = np.fromfile(data / file, index["dtype"], min(count, COMPARED + 1)).astype("int32")
-    except (OSError, ValueError, KeyError, StopIteration, TypeError):
+    except (OSError, ValueError, KeyError, IndexError, StopIteration, TypeError, AttributeError) as error:
+        warnings.warn(
+            f"{data / 'index.json'} is damaged ({type(error).__name__}: {error}): the export is not compared with the "
+            "model on held-out text, only on random tokens",
+            stacklevel=3,
+        )
         return None
     return tokens if len(tokens) > 1 else None  # the first of which nothing predicts

@@ -13,6 +13,9 @@ from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 from keras_rnnlm.layers.exporting import exporting
 
+# The converter leaves smaller matrices as they are.
+LEAST = 1024
+
 
 def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
     """Writes a model for LiteRT, and checks in its interpreter that it computes what the model does.
@@ -36,14 +39,15 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
     interface = interface_of(model)
     with artifacts.whole(path) as partial:
         content = convert(interface, quantize)
-        found = count_operators(content)
+        found, quantized = count_operators(content), count_weights(content, quantize)
+        quantize = artifacts.quantization(quantize, quantized, LEAST)
         foreign = [name for name in found if name.startswith(("FLEX", "CUSTOM"))]
         if foreign:
             raise ValueError(f"LiteRT alone has no {', '.join(foreign)}, which the model needs")
         partial.write_bytes(content)
         measured = parity.measure(interface, engines.LiteRT(partial, None), quantize, tokens=tokens)
         artifacts.raise_unless_equal(measured, quantize, "LiteRT file", tolerance)
-    return artifacts.Exported(path, "litert", quantize, manifest.size(path), found, measured)
+    return artifacts.Exported(path, "litert", quantize, manifest.size(path), found, measured, quantized)
 
 
 def convert(interface, quantize=None):
@@ -62,7 +66,8 @@ def convert(interface, quantize=None):
         quiet.loggers("tensorflow", "absl"),
         warnings.catch_warnings(action="ignore"),  # that the converter and the interpreter have successors
     ):
-        tf.saved_model.save(module, folder, signatures=signatures)
+        with artifacts.files_of_tensorflow():
+            tf.saved_model.save(module, folder, signatures=signatures)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=list(signatures))
         if quantize is not None:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -138,6 +143,18 @@ def _write_at(outputs, t, update):
     except ImportError:
         return tf.tensor_scatter_nd_update(outputs, tf.reshape(t, [1, 1]), update)
     return xla_dynamic_update_slice(input=outputs, update=update, indices=tf.stack([t, 0, 0]))
+
+
+def count_weights(content, quantize):
+    """How many weights, as numbers, are stored in "int8" or in "float16"."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    kind = {"int8": schema.TensorType.INT8, "float16": schema.TensorType.FLOAT16}.get(quantize)
+    model, found = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)), {}
+    for tensor in [tensor for graph in model.subgraphs for tensor in graph.tensors if tensor.type == kind]:
+        if model.buffers[tensor.buffer].data is not None:  # shared by all that read it
+            found[tensor.buffer] = int(np.prod(tensor.shape))
+    return sum(found.values())
 
 
 def count_operators(content):

@@ -143,6 +143,8 @@ class RunFolder:
     def _of_a_run(self, file):
         if not file.is_file():
             what = f"{self} is no run: it holds no {file.name}" if self.path.exists() else f"There is no run {self}"
+            if (self.path / "manifest.json").is_file() or self.path.suffix in (".onnx", ".tflite"):
+                what = f"{self} is no run, but an export: `keras-rnnlm run {self}` has it write"
             raise ValueError(what)
         return file
 

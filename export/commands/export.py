@@ -3,6 +3,7 @@
 import os
 import pathlib
 import sys
+import warnings
 
 from keras_rnnlm.export.folder import FORMATS, export_run
 
@@ -19,13 +20,13 @@ def run(options):
     import json
 
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    manifest = export_run(
-        options.run_directory,
-        options.out,
-        options.format,
-        options.quantize,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
-    )
+
+    def say(text):
+        print(text, file=sys.stderr, flush=True)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *_: say(f"keras-rnnlm export: warning: {message}")  # in one line
+        manifest = export_run(options.run_directory, options.out, options.format, options.quantize, say)
     if options.json:
         print(json.dumps(manifest))
         return

@@ -40,17 +40,20 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
     interface = interface_of(model)
     tokenizer = artifacts.as_tokenizer(tokenizer, interface.vocabulary_size)
     with artifacts.whole(path) as partial:
-        proto = convert(interface, opset, padding)
+        proto, quantized = convert(interface, opset, padding), 0
         if quantize is not None:
             from keras_rnnlm.export.onnx import smaller
 
             proto = smaller.WAYS[quantize](proto)
+            quantized = smaller.count(proto, quantize)
+            quantize = artifacts.quantization(quantize, quantized, smaller.LEAST)
         _describe(proto, interface, tokenizer)
         _save(proto, partial)
         _check_graph(partial)
         measured = parity.measure(interface, engines.Onnx(partial, None), quantize, padding, tokens)
         artifacts.raise_unless_equal(measured, quantize, "ONNX file", tolerance)
-    return artifacts.Exported(path, "onnx", quantize, manifest.size(path), count_operators(proto), measured)
+    operators = count_operators(proto)
+    return artifacts.Exported(path, "onnx", quantize, manifest.size(path), operators, measured, quantized)
 
 
 def convert(interface, opset, padding=None):

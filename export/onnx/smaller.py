@@ -47,6 +47,11 @@ def float16(proto):
 WAYS = {"int8": int8, "float16": float16}
 
 
+def count(proto, quantize):
+    """How many weights, as numbers, are stored so."""
+    return sum(int(np.prod(tensor.dims)) for tensor in proto.graph.initializer if tensor.name.endswith(f"_{quantize}"))
+
+
 def _lstm(graph, node, proto):
     """ONNX Runtime's DynamicQuantizeLSTM, which takes its matrices input by output."""
     inputs = list(node.input) + [""] * (8 - len(node.input))

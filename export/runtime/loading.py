@@ -67,6 +67,11 @@ def _kind(path):
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
             return "saved_model"
+        if (path / "model.keras").is_file() or (path / "recipe.toml").is_file():
+            raise ValueError(
+                f"{path} is no export, but a run: `keras-rnnlm generate {path}` has it write, and `keras-rnnlm export "
+                f"{path} --out DIR` exports it"
+            )
         raise ValueError(f"{path} is no export: it holds neither {MANIFEST} nor saved_model.pb")
     if path.suffix not in SUFFIXES:
         raise ValueError(f"An export is a .onnx or .tflite file or a folder. Received: {path}")

@@ -68,7 +68,8 @@ def write(interface, path, tokenizer=None):
         functions = {"serving_default": (lambda *given: interface.call(dict(zip(names, given))), specs)}
     for name, (function, specs) in functions.items():
         signatures[name] = tf.function(_plain(function), autograph=False).get_concrete_function(*specs)
-    with quiet.loggers("tensorflow"):  # it warns of tables that it writes well
+    # TensorFlow warns of tables that it writes well.
+    with quiet.loggers("tensorflow"), artifacts.files_of_tensorflow():
         tf.saved_model.save(module, str(path), signatures=signatures)
 
 

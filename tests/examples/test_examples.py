@@ -25,12 +25,22 @@ EXAMPLES = pathlib.Path(__file__).parent.parent.parent / "examples"
 TEXT = "the cat sat on the mat\nthe dog ate the log\n"
 
 
+def exported_run(folder, tokenizer, formats):
+    run_directory(folder / "run", tokenizer, options={"peephole": True})
+    export.export_run(folder / "run", folder / "exported", formats)
+    return folder / "exported"
+
+
 @pytest.fixture(scope="module", params=["char", "word"])
 def exported(request, tmp_path_factory):
-    run = tmp_path_factory.mktemp("runs") / "run"
-    run_directory(run, Tokenizer.train(request.param, [TEXT]), options={"peephole": True})
-    export.export_run(run, run.parent / "exported", ["saved_model", "onnx"])
-    return run.parent / "exported"
+    tokenizer = Tokenizer.train(request.param, [TEXT])
+    return exported_run(tmp_path_factory.mktemp("runs"), tokenizer, ["saved_model", "onnx"])
+
+
+@pytest.fixture(scope="module")
+def of_pieces(tmp_path_factory):
+    tokenizer = Tokenizer.train("bpe", [TEXT + "\u00e9t\u00e9's 12"], vocabulary_size=280)
+    return exported_run(tmp_path_factory.mktemp("runs"), tokenizer, ["onnx"])
 
 
 @pytest.fixture(scope="module")
@@ -41,22 +51,28 @@ def node(tmp_path_factory):
     folder = shutil.copytree(EXAMPLES / "onnxruntime-node", tmp_path_factory.mktemp("node") / "example")
     install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund"]
     if subprocess.run(install, cwd=folder, capture_output=True, timeout=300).returncode:
-        pytest.skip("npm cannot install onnxruntime-node here")
+        pytest.skip("npm cannot install the example's packages here")
     return folder
 
 
 @pytest.mark.parametrize("temperature", [0, 0.8])
 def test_node_writes_what_python_writes(node, exported, temperature):
-    done = subprocess.run(
-        ["node", "generate.mjs", str(exported), "the cat", "60", str(temperature), "5"],
-        cwd=node,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
     sampler = Sample(temperature=temperature) if temperature else Greedy()
     wanted = runtime.load(exported, "onnx").generate("the cat", 60, sampler, seed=5)
-    assert done.stdout == "the cat" + wanted + "\n"
+    assert by_node(node, exported, "the cat", 60, temperature) == "the cat" + wanted + "\n"
+
+
+@pytest.mark.parametrize("prompt", ["the cat's 12 \u00e9t\u00e9\n\n  a", ""])
+def test_node_writes_pieces_of_words_as_python_does(node, of_pieces, prompt):
+    wanted = runtime.load(of_pieces, "onnx").generate(prompt, 60, Sample(temperature=0.8), seed=5)
+    assert by_node(node, of_pieces, prompt, 60, 0.8) == prompt + wanted + "\n"
+
+
+def by_node(node, exported, prompt, length, temperature):
+    command = ["node", "generate.mjs", str(exported), prompt, str(length), str(temperature), "5"]
+    done = subprocess.run(command, cwd=node, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout.decode()  # not as text, whose line ends Python would turn
 
 
 @pytest.fixture
