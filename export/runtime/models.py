@@ -9,7 +9,11 @@ from keras_rnnlm.generation.beam import log_softmax
 
 
 class ExportedModel:
-    """A model in its runtime: `run(inputs)` from a dict of numpy arrays to a dict of numpy arrays."""
+    """A model in its runtime: `run(inputs)` from a dict of numpy arrays to a dict of numpy arrays.
+
+    Several threads may call it at once. ONNX Runtime and TensorFlow compute side by side. In LiteRT calls take turns: a
+    second interpreter would hold the weights a second time. Where that is worth it, load the file once more.
+    """
 
     def __init__(self, engine, kind):
         self.engine, self.format = engine, kind
@@ -20,6 +24,8 @@ class ExportedModel:
 
 class ExportedLanguageModel(ExportedModel):
     """A language model in its runtime. Nothing is kept between calls: states are arguments and results.
+
+    Several threads may call it at once, as any `ExportedModel`; what `stream` returns is one thread's at a time.
 
     Attributes:
         format: "onnx", "litert" or "saved_model".
