@@ -2,13 +2,14 @@
 
 import importlib
 import importlib.util
-import json
 import os
+import pathlib
 import threading
 
 import numpy as np
 
 from keras_rnnlm import quiet
+from keras_rnnlm.export.runtime import description, litert_metadata
 
 PACKAGES = {"onnx": "onnxruntime", "litert": "ai-edge-litert", "saved_model": "tensorflow"}
 MODULES = {"onnx": "onnxruntime", "litert": "ai_edge_litert.interpreter", "saved_model": "tensorflow"}
@@ -31,7 +32,7 @@ class Onnx:
         self._names = [output.name for output in session.get_outputs()]
         self._taken = {given.name for given in session.get_inputs()}
         properties = session.get_modelmeta().custom_metadata_map
-        self.description = json.loads(properties.get("keras_rnnlm", "{}"))
+        self.description = description.read(properties.get(description.KEY), path)
         self.tokenizer = properties.get("tokenizer.json")
 
     def run(self, inputs):
@@ -41,6 +42,9 @@ class Onnx:
     def step(self, inputs):
         outputs = self.run({**inputs, "tokens": inputs["tokens"][:, None]})
         return {**outputs, "logits": outputs["logits"][:, 0]}
+
+    def by_names(self):
+        return {}  # every ONNX file of a language model describes itself
 
 
 class LiteRT:
@@ -55,6 +59,7 @@ class LiteRT:
     def __init__(self, path, threads):
         interpreter, self._turn = runtime_of("litert").Interpreter, threading.Lock()
         try:
+            written = litert_metadata.read(path, description.KEY)
             with quiet.standard_error():  # it says from C that it made a delegate
                 self._interpreter = interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
@@ -64,17 +69,19 @@ class LiteRT:
                 self._step = self._runner("step") if "step" in names else None
         except Exception as error:
             raise _unreadable(path, "LiteRT", error) from error
-        self.description = {}
-        if self._step is not None:
-            widths = {name: given["shape_signature"][-1] for name, given in self._step[1].items()}
-            logits = self._step[0].get_output_details()["logits"]
-            self.description = _described(widths, logits["shape_signature"][-1])
+        self.description = description.read(written, path)
 
     def run(self, inputs):
         return self._call(self._whole, inputs)
 
     def step(self, inputs):
         return self._call(self._step, inputs)
+
+    def by_names(self):
+        if self._step is None:
+            return {}
+        details = self._step[1], self._step[0].get_output_details()
+        return description.by_names(*({k: list(v["shape_signature"]) for k, v in found.items()} for found in details))
 
     def _runner(self, signature):
         """What runs a signature, and its inputs, which to ask for takes as long as a step of a small model."""
@@ -85,7 +92,8 @@ class LiteRT:
         run, taken = runner
         given = {name: np.ascontiguousarray(value) for name, value in inputs.items() if name in taken}
         with self._turn:
-            return run(**given)
+            found = run(**given)
+        return description.in_order(found, self.description)
 
 
 class SavedModel:
@@ -102,11 +110,8 @@ class SavedModel:
         except Exception as error:
             raise _unreadable(path, "SavedModel", error) from error
         self._tf, self.signatures = tf, self._loaded.signatures
-        self.description = {}
-        if "step" in self.signatures:
-            step = self.signatures["step"]
-            widths = {name: spec.shape[-1] for name, spec in step.structured_input_signature[1].items()}
-            self.description = _described(widths, step.structured_outputs["logits"].shape[-1])
+        written = pathlib.Path(path) / description.OF_SAVED_MODEL
+        self.description = description.read(written.read_bytes() if written.is_file() else None, path)
 
     def run(self, inputs):
         return self.ask("score" if "score" in self.signatures else "serving_default", inputs)
@@ -114,26 +119,22 @@ class SavedModel:
     def step(self, inputs):
         return self.ask("step", inputs)
 
+    def by_names(self):
+        if "step" not in self.signatures:
+            return {}
+        step = self.signatures["step"]
+        specs = step.structured_input_signature[1], step.structured_outputs
+        return description.by_names(*({k: list(v.shape) for k, v in found.items()} for found in specs))
+
     def ask(self, name, inputs):
         function = self.signatures[name]
         taken = function.structured_input_signature[1]
         given = {k: self._tf.constant(value, taken[k].dtype) for k, value in inputs.items() if k in taken}
-        return {name: value.numpy() for name, value in function(**given).items()}
+        found = {name: value.numpy() for name, value in function(**given).items()}
+        return description.in_order(found, self.description)
 
 
 ENGINES = {"onnx": Onnx, "litert": LiteRT, "saved_model": SavedModel}
-
-
-def _described(widths, vocabulary_size):
-    """What a file without a manifest says by the names of its states: layer_0_h, layer_0_c, layer_1_h, ..."""
-
-    def place(name):
-        _, layer, letter = name.split("_", 2)
-        return int(layer), ("h", "c").index(letter) if letter in "hc" else 2, letter
-
-    names = sorted((name for name in widths if name.startswith("layer_")), key=place)
-    states = [[name, f"{name}_out", int(widths[name])] for name in names]
-    return {"vocabulary_size": int(vocabulary_size), "states": states}
 
 
 def runtime_of(kind):

@@ -41,7 +41,7 @@ def load(path, format=None, *, threads=None):
     if entry:
         check_whole(path, entry)
     engine = ENGINES[kind](path, threads)
-    model = engine.description or (manifest or {}).get("model", {})
+    model = _description(engine, manifest, entry)
     if not model.get("states"):
         return ExportedModel(engine, kind)
     tokenizer = _tokenizer(path, manifest, engine, model)
@@ -59,6 +59,15 @@ def _chosen(folder, manifest, format):
             return manifest["artifacts"][held.index(kind)]
     ways = " or ".join(f"pip install {PACKAGES[kind]}" for kind in held)
     raise ValueError(f"None of the runtimes for what {folder} holds is installed: {ways}")
+
+
+def _description(engine, manifest, entry):
+    """What the file says of itself, or else the manifest that names it, or else the names of its inputs."""
+    if engine.description:
+        return engine.description
+    if entry:
+        return manifest["model"]
+    return engine.by_names() or (manifest or {}).get("model", {})
 
 
 def _kind(path):

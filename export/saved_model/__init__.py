@@ -7,7 +7,7 @@ import numpy as np
 from keras_rnnlm import quiet
 from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
-from keras_rnnlm.export.runtime import engines
+from keras_rnnlm.export.runtime import description, engines
 from keras_rnnlm.layers.exporting import exporting
 
 
@@ -67,6 +67,10 @@ def write(interface, path, tokenizer=None):
         signatures[name] = tf.function(_plain(function), autograph=False).get_concrete_function(*specs)
     with quiet.loggers("tensorflow"):  # it warns of tables that it writes well
         tf.saved_model.save(module, str(path), signatures=signatures)
+    # The names of a signature have no order in a SavedModel.
+    file = path / description.OF_SAVED_MODEL
+    file.parent.mkdir()
+    file.write_text(description.text_of(interface.description()), encoding="utf-8")
 
 
 def _plain(function):
