@@ -21,6 +21,10 @@ def load(path, format=None, *, threads=None):
 
     Returns:
         An `ExportedLanguageModel`; for a model that is none, an `ExportedModel`, which has `run` alone.
+
+    What a manifest names, in the folder or beside the file, is compared with its hash before a runtime reads it. A file
+    without one is believed: where such a file was damaged, LiteRT may end the process. Its tokenizer is the one within
+    it, or a tokenizer.json beside it.
     """
     path = pathlib.Path(path)
     if threads is not None and (not is_whole(threads) or threads < 1):
@@ -44,8 +48,10 @@ def load(path, format=None, *, threads=None):
     model = _description(engine, manifest, entry)
     if not model.get("states"):
         return ExportedModel(engine, kind)
-    tokenizer = _tokenizer(path, manifest, engine, model)
-    return ExportedLanguageModel(engine, kind, model["vocabulary_size"], model["states"], tokenizer)
+    tokenizer, missing = _tokenizer(path, manifest, engine, model), None
+    if tokenizer is None:
+        tokenizer, missing = _tokenizer_beside(path, model)
+    return ExportedLanguageModel(engine, kind, model["vocabulary_size"], model["states"], tokenizer, missing)
 
 
 def _chosen(folder, manifest, format):
@@ -86,8 +92,21 @@ def _tokenizer(path, manifest, engine, model):
         file = path.parent / manifest["tokenizer"]["file"]
         check_whole(file, manifest["tokenizer"])
         definition = file.read_text(encoding="utf-8")
-    if definition is None:
-        return None
+    return None if definition is None else _read(definition, path, model)
+
+
+def _tokenizer_beside(path, model):
+    """The tokenizer.json in the folder of a file alone, or None and why that is none: ids are taken all the same."""
+    file = path.parent / "tokenizer.json"
+    if not file.is_file():
+        return None, f"{path} came without its tokenizer.json, so it takes ids, not text: put that file beside it"
+    try:
+        return _read(file.read_text(encoding="utf-8"), path, model), None
+    except (OSError, ValueError) as error:
+        return None, str(error)
+
+
+def _read(definition, path, model):
     try:
         from keras_rnnlm.text import Tokenizer
 

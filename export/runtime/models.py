@@ -38,9 +38,11 @@ class ExportedLanguageModel(ExportedModel):
         tokenizer: to and from ids; None where the export came without one.
     """
 
-    def __init__(self, engine, kind, vocabulary_size, states, tokenizer=None):
+    def __init__(self, engine, kind, vocabulary_size, states, tokenizer=None, missing=None):
+        """Args: missing: why there is no tokenizer."""
         super().__init__(engine, kind)
         self.vocabulary_size, self.tokenizer = vocabulary_size, tokenizer
+        self._missing = missing or "This model came without a tokenizer, so it takes ids, not text"
         self._states = [tuple(state) for state in states]  # name, name when it comes out, width
 
     def initial_states(self, batch_size=1):
@@ -145,9 +147,7 @@ class ExportedLanguageModel(ExportedModel):
         if not isinstance(text, str):
             return list(text) if isinstance(text, Iterator) else text
         if self.tokenizer is None:
-            raise ValueError(
-                "This export came without its tokenizer.json, so it takes ids, not text: put the file beside it"
-            )
+            raise ValueError(self._missing)
         return [self.tokenizer.start, *self.tokenizer.encode(text).tolist()]
 
     def _named(self, states, batch):

@@ -113,7 +113,7 @@ def test_what_is_no_id_is_told(model, ids, received):
 
 @pytest.mark.parametrize("prompt", [["the", [1, 2]], [[1, 2], "the"], [1, 2], 3, [], [[]], b"the", "the", {"a": 1}])
 def test_what_are_no_prompts_is_told(model, prompt):
-    with pytest.raises(ValueError, match="not both at once|list of lists of ids|at least one id|without its tokenizer"):
+    with pytest.raises(ValueError, match="not both at once|list of lists of ids|at least one id|without a tokenizer"):
         model.generate(prompt, 1)
 
 
