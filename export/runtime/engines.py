@@ -57,7 +57,7 @@ class LiteRT:
     tokenizer = None
 
     def __init__(self, path, threads):
-        interpreter, self._turn = runtime_of("litert").Interpreter, threading.Lock()
+        interpreter, self._turn, self._path = runtime_of("litert").Interpreter, threading.Lock(), path
         try:
             written = litert_metadata.read(path, description.KEY)
             with quiet.standard_error():  # it says from C that it made a delegate
@@ -91,8 +91,12 @@ class LiteRT:
     def _call(self, runner, inputs):
         run, taken = runner
         given = {name: np.ascontiguousarray(value) for name, value in inputs.items() if name in taken}
-        with self._turn:
-            found = run(**given)
+        try:
+            with self._turn:
+                found = run(**given)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{self._path} is damaged, or does not take these inputs: {reason}") from error
         return description.in_order(found, self.description)
 
 
