@@ -26,6 +26,8 @@ def read(text, path):
     try:
         found = json.loads(text)
         version = found["format"]
+        if not all(type(name) is str for name in found.get("outputs", ())):
+            raise ValueError(f"outputs={found['outputs']!r}")
         if version == FORMAT and "states" in found:
             for name, output, units in found["states"]:
                 if not (type(name) is type(output) is str and type(units) is int and units > 0):

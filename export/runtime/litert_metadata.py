@@ -12,23 +12,25 @@ def read(path, name):
     from flatbuffers.number_types import Uint32Flags, UOffsetTFlags
     from flatbuffers.table import Table
 
-    def tables(table, field):
-        """The tables of a vector of them."""
+    def length(table, field):
         offset = table.Offset(field)
-        for k in range(table.VectorLen(offset) if offset else 0):
-            yield Table(table.Bytes, table.Indirect(table.Vector(offset) + 4 * k))
+        return table.VectorLen(offset) if offset else 0
+
+    def table_in(table, field, number):
+        return Table(table.Bytes, table.Indirect(table.Vector(table.Offset(field)) + 4 * number))
 
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         try:
             model = Table(data, Table(data, 0).Get(UOffsetTFlags, 0))
-            for entry in tables(model, MODEL_METADATA):
+            for k in range(length(model, MODEL_METADATA)):
+                entry = table_in(model, MODEL_METADATA, k)
                 offset = entry.Offset(METADATA_NAME)
                 if not offset or entry.String(entry.Pos + offset) != name.encode():
                     continue
                 number = entry.Get(Uint32Flags, entry.Pos + entry.Offset(METADATA_BUFFER))
-                buffer = list(tables(model, MODEL_BUFFERS))[number]
+                buffer = table_in(model, MODEL_BUFFERS, number)
                 start = buffer.Vector(buffer.Offset(BUFFER_DATA))
-                return data[start : start + buffer.VectorLen(buffer.Offset(BUFFER_DATA))]
-        except (struct.error, IndexError, OverflowError) as error:
+                return data[start : start + length(buffer, BUFFER_DATA)]
+        except (struct.error, OverflowError, TypeError) as error:
             raise ValueError(f"it is cut short ({error})") from error
     return None

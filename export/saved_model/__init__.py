@@ -69,7 +69,7 @@ def write(interface, path, tokenizer=None):
         tf.saved_model.save(module, str(path), signatures=signatures)
     # The names of a signature have no order in a SavedModel.
     file = path / description.OF_SAVED_MODEL
-    file.parent.mkdir()
+    file.parent.mkdir(exist_ok=True)
     file.write_text(description.text_of(interface.description()), encoding="utf-8")
 
 

@@ -188,6 +188,7 @@ def test_an_export_of_version_0_1_0_is_read_as_it_was(tmp_path):
         ('{"format": 1, "states": [["a", "b", 0]], "vocabulary_size": 3}', "is damaged"),
         ('{"format": 1, "states": [["a", "b", 2]]}', "is damaged"),
         ("[]", "is damaged"),
+        ('{"format": 1, "outputs": [["a"]]}', "is damaged"),
         ('{"format": 2}', "describes itself in format 2, and this version reads format 1"),
     ],
 )
