@@ -2,6 +2,7 @@
 
     python benchmarks/inference.py [--units 650] [--layers 2] [--vocabulary 10000] [--batch 1] [--threads 2]
     python benchmarks/inference.py --start     # a new process: seconds to its first step, and memory beside the model
+    python benchmarks/inference.py --prefill 8000 100000 --units 32 --vocabulary 100   # seconds to read such prompts
 
 One token of each text at a time, the states handed in and out: what writing text costs. All are measured in turn, round
 after round, so that a noisy machine is noisy for all of them; the median of each is told, and how many times as fast as
@@ -50,6 +51,25 @@ def start(options, folder):
             seconds.append(time.perf_counter() - begun)
             megabytes.append(float(done.stdout))
         found[path.suffix] = dict(seconds=statistics.median(seconds), MB=statistics.median(megabytes), model_MB=size)
+    return found
+
+
+def prefill(options, folder):
+    """Of each runtime: the median seconds to read a prompt of each length, and to write a token."""
+    model, found = models.LanguageModel(options.vocabulary, options.units, options.layers), {}
+    export.to_onnx(model, folder / "m.onnx")
+    export.to_litert(model, folder / "m.tflite")
+    runs = {suffix: runtime.load(folder / f"m{suffix}", threads=options.threads) for suffix in (".onnx", ".tflite")}
+    for length in options.prefill:
+        prompt = np.random.default_rng(0).integers(0, options.vocabulary, length)
+        seconds = {suffix: [] for suffix in runs}
+        for _ in range(options.rounds):
+            for suffix, exported in runs.items():
+                begun = time.perf_counter()
+                exported.generate([prompt], 1)
+                seconds[suffix].append(time.perf_counter() - begun)
+        for suffix in runs:
+            found[f"{length} {suffix}"] = statistics.median(seconds[suffix])
     return found
 
 
@@ -159,6 +179,7 @@ def main():
     parser.add_argument("--vocabulary", type=int, default=10_000)
     parser.add_argument("--batch", type=int, default=1, help="texts written at a time")
     parser.add_argument("--start", action="store_true", help="measure how a new process starts, and no more")
+    parser.add_argument("--prefill", type=int, nargs="+", metavar="TOKENS", help="measure how prompts are read, alone")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", action="store_true")
@@ -166,8 +187,8 @@ def main():
     keras.utils.set_random_seed(0)
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
-        if options.start:
-            found = start(options, folder)
+        if options.start or options.prefill:
+            found = start(options, folder) if options.start else prefill(options, folder)
             print(json.dumps(found) if options.json else "\n".join(f"{name}: {row}" for name, row in found.items()))
             return
         steps = {**torch_steps(options), **exported(options, folder), **keras_export(options, folder)}

@@ -95,12 +95,7 @@ def describe(model, tokenizer, made, folder):
     return {
         "format": FORMAT,
         "keras_rnnlm": __version__,
-        "model": {
-            "vocabulary_size": interface.vocabulary_size,
-            "states": [[state.name, state.output, state.units] for state in interface.states],
-            "inputs": [{"name": t.name, "shape": list(t.shape), "dtype": t.dtype} for t in interface.inputs],
-            "outputs": ["logits", *[state.output for state in interface.states]],
-        },
+        "model": interface.description(),
         "tokenizer": {"file": TOKENIZER, "kind": tokenizer.kind, **hashes(folder / TOKENIZER)},
         "artifacts": [
             {

@@ -55,15 +55,40 @@ class Interface:
 
     def numpy(self, inputs):
         """What Keras computes, as numpy arrays."""
-        found = self._compiled({t.name: keras.ops.convert_to_tensor(inputs[t.name]) for t in self.inputs})
-        return {name: np.array(keras.ops.convert_to_numpy(y)) for name, y in found.items()}
+        found = self._traced[0]({t.name: keras.ops.convert_to_tensor(inputs[t.name]) for t in self.inputs})
+        return {name: np.array(keras.ops.convert_to_numpy(found[name])) for name in self.outputs}
+
+    @property
+    def outputs(self):
+        """The names of what comes out, in the model's own order."""
+        return self._traced[1]
+
+    def description(self):
+        """What every file says of itself, and the manifest beside it: `runtime.description` reads it."""
+        found = {
+            "inputs": [{"name": t.name, "shape": list(t.shape), "dtype": t.dtype} for t in self.inputs],
+            "outputs": list(self.outputs),
+        }
+        if not self.states:
+            return found
+        states = [[state.name, state.output, state.units] for state in self.states]
+        return {"vocabulary_size": self.vocabulary_size, "states": states, **found}
 
     @functools.cached_property
-    def _compiled(self):
+    def _traced(self):
+        """`call` as a graph, and the names of its outputs, which a graph sorts."""
         import tensorflow as tf
 
-        specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in self.inputs}
-        return tf.function(lambda given: self.call(given), input_signature=[specs], autograph=False)
+        names, specs = [], {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in self.inputs}
+
+        def call(given):
+            found = self.call(given)
+            names[:] = found
+            return found
+
+        graph = tf.function(call, input_signature=[specs], autograph=False)
+        graph.get_concrete_function()
+        return graph, names
 
     def example(self, rng, batch, time, padding=None, from_zeros=False):
         """Random inputs: of every row but the first, with padding, the end is zeros; states are zeros if asked for."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from keras_rnnlm import quiet
 from keras_rnnlm.cells.dot import Dot, state_dtype
-from keras_rnnlm.export import artifacts, manifest, parity, tied_tables
+from keras_rnnlm.export import artifacts, litert_file, manifest, parity, tied_tables
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import engines
 from keras_rnnlm.layers.exporting import exporting
@@ -78,7 +78,11 @@ def convert(interface, quantize=None):
         except Exception as error:  # of MLIR, many lines long
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ValueError(f"LiteRT's converter refuses the model: {reason[:500]}") from error
-    return tied_tables.share(content) if quantize == "int8" else content
+    file = litert_file.read(content)
+    if quantize == "int8":
+        tied_tables.share(file)
+    litert_file.finish(file, interface)
+    return litert_file.pack(file)
 
 
 def programs(interface):
@@ -162,7 +166,7 @@ def count_operators(content):
     from ai_edge_litert import schema_py_generated as schema
 
     names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
-    model, found = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0)), {}
+    model, found = litert_file.read(content), {}
     for subgraph in model.subgraphs:
         for operator in subgraph.operators or []:
             code = model.operatorCodes[operator.opcodeIndex]

@@ -9,12 +9,11 @@ import copy
 import numpy as np
 
 
-def share(content):
-    """The same file, with every such table in it once."""
+def share(model):
+    """Keeps every such table in a file, see `litert_file.read`, once."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    file, scales, is_changed = _File(model, schema), {}, False
+    file, scales = _File(model, schema), {}
     for graph in model.subgraphs:
         for operator in list(graph.operators or []):
             if file.kind(operator) != "GATHER":
@@ -23,13 +22,10 @@ def share(content):
             reader = file.only_reader(graph, operator.outputs[0])
             if product is not None and reader is not None and file.kind(reader) == "DEQUANTIZE":
                 file.look_up(graph, operator, reader, product, scales)
-                is_changed = True
-    return file.bytes() if is_changed else content
+    file.forget_unread()
 
 
 class _File:
-    """A LiteRT file as objects."""
-
     def __init__(self, model, schema):
         self.model, self.schema = model, schema
         self.names = {value: name for name, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)}
@@ -120,15 +116,10 @@ class _File:
         self.model.operatorCodes.append(code)
         return len(self.model.operatorCodes) - 1
 
-    def bytes(self):
-        import flatbuffers
-
-        # The converter's second table is read by nobody now.
+    def forget_unread(self):
+        """The converter's second table is read by nobody now."""
         used = {tensor.buffer for graph in self.model.subgraphs for tensor in graph.tensors}
         used |= {entry.buffer for entry in self.model.metadata or []}
         for k, buffer in enumerate(self.model.buffers):
             if k not in used:
                 buffer.data = None
-        builder = flatbuffers.Builder(1 << 20)
-        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())

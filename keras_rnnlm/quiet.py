@@ -6,7 +6,9 @@ import os
 import re
 import sys
 import tempfile
+import threading
 
+_TURN = threading.RLock()  # the process has one standard error
 GREETING = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} ")
 
 
@@ -35,7 +37,16 @@ def loggers(*names):
 
 @contextlib.contextmanager
 def standard_error(without=re.compile(b"")):
-    """The standard error without the lines that begin so, by default without any; the others come at the end."""
+    """The standard error without the lines that begin so, by default without any; the others come at the end.
+
+    It is the whole process's: other threads that ask for this wait, and what they say meanwhile is treated alike.
+    """
+    with _TURN, _standard_error(without):
+        yield
+
+
+@contextlib.contextmanager
+def _standard_error(without):
     try:
         sys.stderr.flush()
         said, kept = tempfile.TemporaryFile(), os.dup(2)

@@ -1,16 +1,13 @@
 """ONNX: a native recurrent operator for each layer and direction."""
 
 import contextlib
-import json
 import logging
 
 from keras_rnnlm import quiet
 from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
-from keras_rnnlm.export.runtime import engines
+from keras_rnnlm.export.runtime import description, engines
 
-METADATA = "keras_rnnlm"
-FORMAT = 1
 NEWEST = 18  # of the opsets that tf2onnx writes; ONNX itself lifts a graph to a newer one
 
 
@@ -97,14 +94,8 @@ def count_operators(proto):
 
 
 def _describe(proto, interface, tokenizer):
-    """Says in the file what generation needs to know."""
-    description = {"format": FORMAT}
-    if interface.states:
-        description |= {
-            "vocabulary_size": interface.vocabulary_size,
-            "states": [[state.name, state.output, state.units] for state in interface.states],
-        }
-    properties = {METADATA: json.dumps(description)}
+    """Says in the file what it takes and gives, in which order, and what generation needs to know."""
+    properties = {description.KEY: description.text_of(interface.description())}
     if tokenizer is not None:
         properties["tokenizer.json"] = tokenizer.definition
     for key, value in properties.items():

@@ -5,8 +5,10 @@ from onnx import helper, numpy_helper
 
 
 def finish(proto, interface):
-    """Names inputs and outputs as the interface does, and their free sizes `batch` and `time`."""
+    """Lists inputs and outputs as the interface does, and names their free sizes `batch` and `time`."""
     graph = proto.graph
+    _sort(graph.input, [tensor.name for tensor in interface.inputs])
+    _sort(graph.output, interface.outputs)
     taken = {name for node in graph.node for name in node.input}
     for value in list(graph.input):  # one that nothing reads
         if value.name not in taken:
@@ -26,6 +28,12 @@ def finish(proto, interface):
     del graph.value_info[:]  # with sizes under their old names
     share_transposes(graph)
     return proto
+
+
+def _sort(values, names):
+    ordered = sorted(values, key=lambda value: names.index(value.name))
+    del values[:]
+    values.extend(ordered)
 
 
 def share_transposes(graph):

@@ -23,6 +23,10 @@ def load(path, format=None, *, threads=None, trusted=False):
 
     Returns:
         An `ExportedLanguageModel`; for a model that is none, an `ExportedModel`, which has `run` alone.
+
+    What a manifest names, in the folder or beside the file, is compared with its hash before a runtime reads it. A file
+    without one is believed: where such a file was damaged, LiteRT may end the process. Its tokenizer is the one within
+    it, or a tokenizer.json beside it.
     """
     path = pathlib.Path(path)
     if threads is not None and (not is_whole(threads) or threads < 1):
@@ -43,11 +47,13 @@ def load(path, format=None, *, threads=None, trusted=False):
     if entry:
         check_whole(path, entry)
     engine = ENGINES[kind](path, threads, **({"trusted": trusted} if kind == "saved_model" else {}))
-    model = engine.description or (manifest or {}).get("model", {})
+    model = _description(engine, manifest, entry)
     if not model.get("states"):
         return ExportedModel(engine, kind)
-    tokenizer = _tokenizer(path, manifest, engine, model)
-    return ExportedLanguageModel(engine, kind, model["vocabulary_size"], model["states"], tokenizer)
+    tokenizer, missing = _tokenizer(path, manifest, engine, model), None
+    if tokenizer is None:
+        tokenizer, missing = _tokenizer_beside(path, model)
+    return ExportedLanguageModel(engine, kind, model["vocabulary_size"], model["states"], tokenizer, missing)
 
 
 def _chosen(folder, manifest, format):
@@ -61,6 +67,15 @@ def _chosen(folder, manifest, format):
             return manifest["artifacts"][held.index(kind)]
     ways = " or ".join(f"pip install {PACKAGES[kind]}" for kind in held)
     raise ValueError(f"None of the runtimes for what {folder} holds is installed: {ways}")
+
+
+def _description(engine, manifest, entry):
+    """What the file says of itself, or else the manifest that names it, or else the names of its inputs."""
+    if engine.description:
+        return engine.description
+    if entry:
+        return manifest["model"]
+    return engine.by_names() or (manifest or {}).get("model", {})
 
 
 def _kind(path):
@@ -84,8 +99,21 @@ def _tokenizer(path, manifest, engine, model):
         file = path.parent / manifest["tokenizer"]["file"]
         check_whole(file, manifest["tokenizer"])
         definition = file.read_text(encoding="utf-8")
-    if definition is None:
-        return None
+    return None if definition is None else _read(definition, path, model)
+
+
+def _tokenizer_beside(path, model):
+    """The tokenizer.json in the folder of a file alone, or None and why that is none: ids are taken all the same."""
+    file = path.parent / "tokenizer.json"
+    if not file.is_file():
+        return None, f"{path} came without its tokenizer.json, so it takes ids, not text: put that file beside it"
+    try:
+        return _read(file.read_text(encoding="utf-8"), path, model), None
+    except (OSError, ValueError) as error:
+        return None, str(error)
+
+
+def _read(definition, path, model):
     try:
         from keras_rnnlm.text import Tokenizer
 

@@ -1,15 +1,24 @@
 """What was exported, as something to call."""
 
 import math
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from keras_rnnlm import generation
+from keras_rnnlm.generation import checks
 from keras_rnnlm.generation.beam import log_softmax
+
+# Tokens that are read at a time: the time that LiteRT takes for a call grows with the square of their number.
+WINDOW = 256
 
 
 class ExportedModel:
-    """A model in its runtime: `run(inputs)` from a dict of numpy arrays to a dict of numpy arrays."""
+    """A model in its runtime: `run(inputs)` from a dict of numpy arrays to a dict of numpy arrays.
+
+    Several threads may call it at once. ONNX Runtime and TensorFlow compute side by side. In LiteRT calls take turns: a
+    second interpreter would hold the weights a second time. Where that is worth it, load the file once more.
+    """
 
     def __init__(self, engine, kind):
         self.engine, self.format = engine, kind
@@ -21,15 +30,19 @@ class ExportedModel:
 class ExportedLanguageModel(ExportedModel):
     """A language model in its runtime. Nothing is kept between calls: states are arguments and results.
 
+    Several threads may call it at once, as any `ExportedModel`; what `stream` returns is one thread's at a time.
+
     Attributes:
         format: "onnx", "litert" or "saved_model".
         vocabulary_size: the number of ids.
         tokenizer: to and from ids; None where the export came without one.
     """
 
-    def __init__(self, engine, kind, vocabulary_size, states, tokenizer=None):
+    def __init__(self, engine, kind, vocabulary_size, states, tokenizer=None, missing=None):
+        """Args: missing: why there is no tokenizer."""
         super().__init__(engine, kind)
         self.vocabulary_size, self.tokenizer = vocabulary_size, tokenizer
+        self._missing = missing or "This model came without a tokenizer, so it takes ids, not text"
         self._states = [tuple(state) for state in states]  # name, name when it comes out, width
 
     def initial_states(self, batch_size=1):
@@ -38,7 +51,7 @@ class ExportedLanguageModel(ExportedModel):
 
     def step(self, tokens, states):
         """One token of each row, int (batch,), to the logits of the next, (batch, vocabulary), and the new states."""
-        tokens = self._checked(tokens, 1)
+        tokens = checks.check_ids(tokens, ("batch",), self.vocabulary_size)
         if not len(tokens):
             return np.zeros((0, self.vocabulary_size), "float32"), list(states)
         outputs = self.engine.step({"tokens": tokens, **self._named(states, len(tokens))})
@@ -46,29 +59,39 @@ class ExportedLanguageModel(ExportedModel):
 
     def logits(self, tokens, states=None):
         """Whole sequences, int (batch, time), to logits (batch, time, vocabulary) and the states at their end."""
-        tokens = self._checked(tokens, 2)
+        tokens = checks.check_ids(tokens, ("batch", "time"), self.vocabulary_size)
         states = self.initial_states(len(tokens)) if states is None else states
+        parts = list(self._read(tokens, states))
+        if not parts:
+            return np.zeros((*tokens.shape, self.vocabulary_size), "float32"), list(states)
+        return np.concatenate([logits for logits, _ in parts], axis=1), parts[-1][1]
+
+    def _read(self, tokens, states, window=WINDOW):
+        """Yields logits and states, so many tokens at a time."""
         named = self._named(states, len(tokens))
         if not tokens.size:  # no step at all: some runtimes abort the process
-            return np.zeros((*tokens.shape, self.vocabulary_size), "float32"), list(states)
-        outputs = self.engine.run({"tokens": tokens, **named})
-        return outputs["logits"], [outputs[name] for _, name, _ in self._states]
+            return
+        for start in range(0, tokens.shape[1], window):
+            part = np.ascontiguousarray(tokens[:, start : start + window])
+            outputs = self.engine.run({"tokens": part, **named})
+            named = {name: outputs[output] for name, output, _ in self._states}
+            yield outputs["logits"], list(named.values())
 
-    def score(self, text, window=256):
+    def score(self, text, window=WINDOW):
         """How probable a text is: a dict of `log_probability`, the total in nats, and `log_probabilities`, by token.
 
         Args:
             text: a string; or ids, of which the first is given and the others are predicted.
-            window: tokens at a time, which bounds the memory.
+            window: tokens at a time, at least 1, which bounds the memory.
         """
-        ids = self._checked(self._ids(text), 1)
-        found, states = [], self.initial_states(1)
-        for start in range(0, len(ids) - 1, window):
-            part = ids[start : start + window + 1]
-            logits, states = self.logits(part[None, :-1], states)
+        if not checks.is_whole(window) or window < 1:
+            raise ValueError(f"`window` is a whole number, at least 1. Received: window={window!r}")
+        ids = checks.check_ids(self._ids(text), vocabulary=self.vocabulary_size)
+        found, targets = [], ids[1:]
+        for logits, _ in self._read(ids[None, :-1], self.initial_states(1), window):
             logs = log_softmax(logits[0].astype("float64"))
-            found += logs[np.arange(len(logs)), part[1:]].tolist()
-        return {"tokens": ids[1:].tolist(), "log_probability": math.fsum(found), "log_probabilities": found}
+            found += logs[np.arange(len(logs)), targets[len(found) : len(found) + len(logs)]].tolist()
+        return {"tokens": targets.tolist(), "log_probability": math.fsum(found), "log_probabilities": found}
 
     def generate(self, prompt="", length=200, sampler=None, **options):
         """Goes on from a prompt, or from several: the new text, or ids where ids came in.
@@ -79,54 +102,53 @@ class ExportedLanguageModel(ExportedModel):
             sampler: of `keras_rnnlm.generation`: `Greedy()`, `Sample(...)`, `Beam(...)`. Default: `Sample()`.
             options: `seed`, `stop`, `repetition_penalty`, as in `keras_rnnlm.generation.generate`.
         """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        ids = [self._ids(p) for p in prompts]
+        ids, are_texts = self._prompts(prompt)
         states = self.initial_states(len(ids))
         written = generation.generate(self.step, states, ids, length, sampler, prefill=self._prefill, **options)
-        if prompts and not isinstance(prompts[0], str):
+        if not are_texts:
             return written
         texts = [generation.TextStream(self.tokenizer.decode, begun).whole(new) for begun, new in zip(ids, written)]
         return texts[0] if isinstance(prompt, str) else texts
 
     def stream(self, prompt="", length=200, sampler=None, **options):
         """Like `generate` for one prompt, but yields each piece of text, or each id, as soon as it is there."""
-        ids = self._ids(prompt)
+        ids, is_text = self._prompts([prompt])
         written = generation.stream(
-            self.step, self.initial_states(1), [ids], length, sampler, prefill=self._prefill, **options
+            self.step, self.initial_states(1), ids, length, sampler, prefill=self._prefill, **options
         )
         new = (token for (token,) in written)
-        return generation.TextStream(self.tokenizer.decode, ids).pieces(new) if isinstance(prompt, str) else new
+        return generation.TextStream(self.tokenizer.decode, ids[0]).pieces(new) if is_text else new
 
     def _prefill(self, tokens, mask, states):
-        """Reads prompts at once where they are equally long, else step by step."""
-        if mask.all():
-            return self.logits(tokens, states)[1]
-        for place in range(tokens.shape[1]):
-            _, new = self.step(tokens[:, place], states)
-            states = [np.where(mask[:, place, None], n, s) for n, s in zip(new, states)]
+        """Reads prompts side by side, each to its end, many tokens at a time."""
+        lengths, states, start = mask.sum(axis=1), [state.copy() for state in states], 0
+        for end in np.unique(lengths[lengths > 0]):
+            rows = np.flatnonzero(lengths >= end)
+            after = [state[rows] for state in states]
+            for _, new in self._read(tokens[rows, start:end], after):
+                after = new
+            for state, new in zip(states, after):
+                state[rows] = new
+            start = end
         return states
+
+    def _prompts(self, prompts):
+        """The ids of each prompt, and whether they came as texts."""
+        if isinstance(prompts, Iterable):
+            prompts = [prompts] if isinstance(prompts, str) else list(prompts)
+            texts = [isinstance(prompt, str) for prompt in prompts]
+            if any(texts) and not all(texts):
+                raise ValueError(f"Prompts are texts, or lists of ids, not both at once. Received: prompt={prompts!r}")
+            prompts = [self._ids(prompt) for prompt in prompts]
+        ids = checks.check_prompts(prompts, self.vocabulary_size)
+        return ids, all(texts)
 
     def _ids(self, text):
         if not isinstance(text, str):
-            return [int(id) for id in text]
+            return list(text) if isinstance(text, Iterator) else text
         if self.tokenizer is None:
-            raise ValueError(
-                "This export came without its tokenizer.json, so it takes ids, not text: put the file beside it"
-            )
+            raise ValueError(self._missing)
         return [self.tokenizer.start, *self.tokenizer.encode(text).tolist()]
-
-    def _checked(self, tokens, dimensions):
-        tokens = np.asarray(tokens)
-        if tokens.ndim != dimensions or (tokens.size and tokens.dtype.kind not in "iu"):
-            raise ValueError(
-                f"Tokens are integers of shape {'(batch,)' if dimensions == 1 else '(batch, time)'}. "
-                f"Received: {tokens.dtype} of shape {tokens.shape}"
-            )
-        if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.vocabulary_size:
-            raise ValueError(
-                f"Ids are from 0 to {self.vocabulary_size - 1}. Received: ids from {tokens.min()} to {tokens.max()}"
-            )
-        return np.ascontiguousarray(tokens, "int32")
 
     def _named(self, states, batch):
         states = [np.ascontiguousarray(state, "float32") for state in states]

@@ -8,7 +8,7 @@ import numpy as np
 from keras_rnnlm import quiet
 from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
-from keras_rnnlm.export.runtime import engines
+from keras_rnnlm.export.runtime import description, engines
 from keras_rnnlm.export.runtime.operators import foreign_operators
 from keras_rnnlm.layers import exporting
 
@@ -71,6 +71,10 @@ def write(interface, path, tokenizer=None):
     # TensorFlow warns of tables that it writes well.
     with quiet.loggers("tensorflow"), artifacts.files_of_tensorflow():
         tf.saved_model.save(module, str(path), signatures=signatures)
+    # The names of a signature have no order in a SavedModel.
+    file = path / description.OF_SAVED_MODEL
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(description.text_of(interface.description()), encoding="utf-8")
 
 
 def _plain(function):

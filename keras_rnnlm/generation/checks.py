@@ -14,22 +14,47 @@ def is_whole(value):
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
-def check_prompts(prompts):
+def check_ids(ids, axes=("time",), vocabulary=2**31):
+    """Ids as int32, from an array or from lists. A bool is no id, nor is 1.0, nor a string of digits.
+
+    Args:
+        axes: what the axes of `ids` are.
+        vocabulary: what they are below, where that is known.
+    """
+    found = np.asarray(ids) if hasattr(ids, "dtype") else np.array(ids, dtype=object)
+    if found.dtype == object:
+        wrong = [value for value in found.flat if not is_whole(value)]
+    else:
+        wrong = [found.dtype] if found.size and found.dtype.kind not in "iu" else []
+    if wrong or found.ndim != len(axes):
+        shape, what = f"({', '.join(axes)}{',' * (len(axes) == 1)})", f"{wrong[0]!r} in " if wrong else ""
+        raise ValueError(f"Tokens are integers of shape {shape}. Received: {what}shape {found.shape}")
+    if found.size and not 0 <= found.min() <= found.max() < vocabulary:
+        raise ValueError(f"Ids are from 0 to {vocabulary - 1}. Received: ids from {found.min()} to {found.max()}")
+    return np.ascontiguousarray(found, "int32")
+
+
+def check_prompts(prompts, vocabulary=None):
     """The prompts as lists of integers."""
     if isinstance(prompts, str) or not _is_sequence(prompts) or not all(map(_is_sequence, prompts)) or not len(prompts):
         raise ValueError(
             f"`prompts` is a list of lists of ids, one list for each text to write. Received: prompts={prompts!r}"
         )
-    prompts = [list(prompt) for prompt in prompts]
+    found = []
     for row, prompt in enumerate(prompts):
-        if not prompt:
+        if not len(prompt):
             raise ValueError(
                 "A prompt holds at least one id: the tokenizer's start symbol where a text starts from nothing. "
                 f"Received: an empty list as prompt {row}"
             )
-        if not all(is_whole(token) and 0 <= token < 2**31 for token in prompt):
-            raise ValueError(f"A prompt's ids are integers from 0. Received: {prompt!r} as prompt {row}")
-    return [[int(token) for token in prompt] for prompt in prompts]
+        try:
+            found.append(check_ids(prompt).tolist())
+        except ValueError:
+            message = f"A prompt's ids are integers from 0. Received: {prompt!r} as prompt {row}"
+            raise ValueError(message) from None
+    if vocabulary is not None:
+        check_vocabulary(vocabulary, found, ())
+    return found
 
 
 def check_length(length):

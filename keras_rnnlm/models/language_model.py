@@ -228,7 +228,7 @@ class LanguageModel(keras.Model):
         """
         from keras_rnnlm import generation
 
-        self._check_prompts(prompts)
+        prompts = generation.checks.check_prompts(prompts, self.vocabulary_size)
         return generation.generate(
             self._compiled_step(), self.initial_states(len(prompts)), prompts, length, sampler, **options
         )
@@ -237,15 +237,10 @@ class LanguageModel(keras.Model):
         """Like `generate`, but yields the new token of each text as soon as it is chosen."""
         from keras_rnnlm import generation
 
-        self._check_prompts(prompts)
+        prompts = generation.checks.check_prompts(prompts, self.vocabulary_size)
         return generation.stream(
             self._compiled_step(), self.initial_states(len(prompts)), prompts, length, sampler, **options
         )
-
-    def _check_prompts(self, prompts):
-        from keras_rnnlm.generation import checks
-
-        checks.check_vocabulary(self.vocabulary_size, checks.check_prompts(prompts), ())
 
     def _compiled_step(self):
         step = self._programs.get("step", lambda: compiled(self, self.step))

@@ -216,22 +216,22 @@ class Tokenizer:
         line_end = self._inner.token_to_id(pipelines.letter_of_byte()[ord("\n")])
         known, size = {"\n": [line_end]}, 0
 
-        def learn(stretches):
+        def learn(stretches, known):
             # A line end is always a piece of its own, so that it can stand between stretches and tell them apart.
             parts = [stretches[i::4] for i in range(4)]
             for part, encoding in zip(parts, self._inner.encode_batch_fast(["\n".join(part) for part in parts])):
                 known.update(zip(part, _split(encoding.ids, line_end)))
 
         def encode(text):
-            nonlocal size
+            nonlocal known, size
+            mine = known  # another thread may begin a new one meanwhile
             stretches = pipelines.STRETCH.findall(text)
-            new = list(set(stretches).difference(known))
-            learn(new)
-            ids = np.array(list(itertools.chain.from_iterable(map(known.__getitem__, stretches))), np.int32)
+            new = list(set(stretches).difference(mine))
+            learn(new, mine)
+            ids = np.array(list(itertools.chain.from_iterable(map(mine.__getitem__, stretches))), np.int32)
             size += sum(map(len, new))
             if size > REMEMBERED:
-                known.clear()
-                known["\n"], size = [line_end], 0
+                known, size = {"\n": [line_end]}, 0
             return ids
 
         return encode

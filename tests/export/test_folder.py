@@ -133,6 +133,21 @@ def test_files_alone_are_loaded_too(folder, tmp_path):
                 loaded.generate("the", 5)
 
 
+@pytest.mark.parametrize("name", ["model.tflite", "saved_model"])
+def test_a_file_alone_takes_the_tokenizer_beside_it(folder, tmp_path, name):
+    (shutil.copytree if name == "saved_model" else shutil.copyfile)(folder / name, tmp_path / name)
+    shutil.copyfile(folder / "tokenizer.json", tmp_path / "tokenizer.json")
+    assert runtime.load(tmp_path / name).generate("the", 5) == runtime.load(folder / name).generate("the", 5)
+    # Another's, or a broken one, leaves it taking ids, and text is told why.
+    Tokenizer.train("char", [TEXT + "0123456789"]).save(tmp_path / "tokenizer.json")
+    for message in ("do not belong together", "cannot be read"):
+        loaded = runtime.load(tmp_path / name)
+        assert loaded.tokenizer is None and len(loaded.generate([[1, 2]], 5)[0]) == 5
+        with pytest.raises(ValueError, match=message):
+            loaded.generate("the", 5)
+        (tmp_path / "tokenizer.json").write_text("{}")
+
+
 WITHOUT_KERAS = """
 import sys
 class Nowhere:

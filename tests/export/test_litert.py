@@ -8,6 +8,7 @@ import pytest
 from ai_edge_litert.compiled_model import CompiledModel
 
 from keras_rnnlm import export
+from keras_rnnlm.export import litert_file
 from tests.export import models
 
 LSTMS = [name for name in models.NATIVE if name.startswith("lstm")]
@@ -57,6 +58,19 @@ def test_a_step_runs_in_the_compiled_model(tmp_path):
     for name, buffer in zip(signature["outputs"], outputs):
         got = np.array(buffer.read(wanted[name].size, np.float32))
         np.testing.assert_allclose(got, wanted[name].ravel(), atol=1e-5)
+
+
+def test_a_damaged_operator_is_one_line(tmp_path):
+    export.to_litert(models.language_model("gru", layers=1, units=8), tmp_path / "m.tflite")
+    file = litert_file.read((tmp_path / "m.tflite").read_bytes())
+    for graph in file.subgraphs:
+        product = next((o for o in graph.operators if len(o.inputs) == 3), graph.operators[0])
+        product.inputs = product.inputs[:1]
+    (tmp_path / "m.tflite").write_bytes(litert_file.pack(file))
+    with pytest.raises(ValueError, match="m.tflite is damaged") as error:
+        loaded = export.runtime.load(tmp_path / "m.tflite")
+        loaded.step([1], loaded.initial_states())
+    assert "\n" not in str(error.value)
 
 
 def test_a_wrong_name_is_told(tmp_path):
