@@ -1,6 +1,7 @@
 """The language model: tokens to the logits of the next token, with its states in the open."""
 
 import contextlib
+import inspect
 import random
 import types
 
@@ -11,11 +12,12 @@ from keras_rnnlm import layers as our_layers
 from keras_rnnlm.cells.signature import is_count
 from keras_rnnlm.layers import Recurrent, RecurrentStack, VocabularyLogits
 from keras_rnnlm.layers.recurrent import Programs
-from keras_rnnlm.layers.stackable import fits
-from keras_rnnlm.models.carried import CarriedStates
+from keras_rnnlm.models import ids
+from keras_rnnlm.models.carried import CarriedStates, numbers_for_replicas
 from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
-from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport
+from keras_rnnlm.models.targets import targets_and_weights
+from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport, replicas
 
 # What `cell` may be by name.
 CELLS = {
@@ -181,8 +183,7 @@ class LanguageModel(keras.Model):
         if start is not None:
             if states is not None:
                 raise ValueError("Windows with a `start` begin from the states that are carried: drop `states`")
-            _check_batch(tokens)
-            carried = self.carried.of(tokens.shape[0])
+            carried = self.carried.variables_of(_check_batch(tokens))
             fresh = ops.cast(start, "bool")[:, None]
             begin = self.initial_states(tokens.shape[0])
             states = [ops.where(fresh, first, s.value) for first, s in zip(begin, carried)]
@@ -200,17 +201,23 @@ class LanguageModel(keras.Model):
 
     def hidden(self, tokens, states=None, training=False):
         """What the output layer reads, (batch, time, features), and the new states."""
-        x = self.dropout(self.embedding(tokens), training=training)
+        x = self.dropout(self._embedded(tokens), training=training)
         hidden, states = self.stack(x, states, training=training)
         return self.dropout(hidden, training=training), states
 
     def step(self, tokens, states):
         """One step, without a loop: tokens (batch,) and states to logits (batch, vocabulary) and the new states."""
-        x, states = self.stack.step(self.embedding(tokens), states)
+        x, states = self.stack.step(self._embedded(tokens), states)
         return self.head(x), states
+
+    def _embedded(self, tokens):
+        poison = ids.poison(tokens, self.vocabulary_size, self.tied)
+        x = self.embedding(tokens)
+        return x if poison is None else x + ops.cast(poison, x.dtype)
 
     def losses_of(self, tokens, targets, states=None):
         """`-log p(target)` in nats for each token, (batch, time), and the new states. Forms no gradient."""
+        ids.check(targets, self.vocabulary_size, ids.TARGETS)
         hidden, states = self.hidden(tokens, states)
         return self.head.losses_of(hidden, targets), states
 
@@ -264,13 +271,14 @@ class LanguageModel(keras.Model):
 
     def reset_states(self, batch_size=None):
         """Has `fit` and `evaluate` begin anew; with a batch size that is new, makes the states that they carry."""
-        if batch_size is not None:
-            self.carried.make(batch_size)
-        self.carried.reset()
+        with self._scope():
+            if batch_size is not None:
+                self.carried.make(batch_size)
+            self.carried.reset()
 
     def get_states(self, batch_size=None):
         """The carried states as numpy arrays: a flat list, layer by layer."""
-        return [ops.convert_to_numpy(variable.value) for variable in self.carried.of(batch_size)]
+        return self.carried.get(batch_size)
 
     def set_states(self, states):
         """Sets the carried states of the batch size that `states` have."""
@@ -281,8 +289,13 @@ class LanguageModel(keras.Model):
                 f"`states` is a flat list of {len(wanted)} arrays of shape (batch, units), units being {wanted}. "
                 f"Received shapes: {shapes}"
             )
-        for variable, state in zip(self.carried.make(shapes[0][0]), states):
-            variable.assign(state)
+        with self._scope():
+            self.carried.set(states)
+
+    def _scope(self):
+        """Where variables are made: in that of the `tf.distribute` strategy the model was made under."""
+        strategy = getattr(self, "distribute_strategy", None)
+        return contextlib.nullcontext() if strategy is None else strategy.scope()
 
     # Training
 
@@ -313,26 +326,41 @@ class LanguageModel(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, *args, **kwargs):
+        given = _arguments(super().fit, x, *args, **kwargs)
+        validation = given.get("validation_data")
         self._carry("train_function", x)
-        self._carry("test_function", kwargs.get("validation_data"))
-        if hasattr(x, "element_spec") and len(args) < 8:
-            kwargs.setdefault("shuffle", False)  # a dataset has its order, and Keras warns of its own default
-        callbacks = kwargs.get("callbacks")
+        self._carry("test_function", validation)
+        if hasattr(x, "element_spec"):
+            given.setdefault("shuffle", False)  # a dataset has its order, and Keras warns of its own default
+        callbacks = given.get("callbacks")
         if isinstance(self.optimizer, ClippedOptimizer) and not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = keras.tree.flatten(callbacks or [])
             if not any(isinstance(callback, ClippingReport) for callback in callbacks):
-                kwargs["callbacks"] = [ClippingReport(every_batch=False), *callbacks]
-        return super().fit(x, *args, **kwargs)
+                given["callbacks"] = [ClippingReport(every_batch=False), *callbacks]
+        if isinstance(validation, (list, tuple)):
+            self._checked(*validation)
+        elif validation is not None:
+            given["validation_data"] = self._checked(validation)
+        given["x"] = self._checked(x, given.get("y"), given.get("sample_weight"))
+        with ids.in_one_line():
+            return super().fit(**given)
 
     def evaluate(self, x=None, *args, **kwargs):
+        given = _arguments(super().evaluate, x, *args, **kwargs)
         self._carry("test_function", x)
-        with self.carried.put_back():
-            return super().evaluate(x, *args, **kwargs)
+        if not given.get("_use_cached_eval_dataset"):  # which `fit` has checked
+            given["x"] = self._checked(x, given.get("y"), given.get("sample_weight"))
+        with self.carried.put_back(), ids.in_one_line():
+            return super().evaluate(**given)
 
     def predict(self, x, *args, **kwargs):
         self._carry("predict_function", x)
-        with self.carried.put_back():
-            return super().predict(x, *args, **kwargs)
+        with self.carried.put_back(), ids.in_one_line():
+            return super().predict(self._checked(x), *args, **kwargs)
+
+    def _checked(self, x, y=None, sample_weight=None):
+        with self._scope():
+            return numbers_for_replicas(ids.checked(x, y, sample_weight, self.vocabulary_size))
 
     def _carry(self, function, dataset):
         """Makes the variables for the states that this dataset's windows carry: they must be there before a trace."""
@@ -341,7 +369,8 @@ class LanguageModel(keras.Model):
         if not isinstance(inputs, dict) or "start" not in inputs:
             return
         batch = _check_batch(inputs["tokens"])
-        self.carried.make(batch)
+        with self._scope():
+            self.carried.make(batch)
         if getattr(self._traced, function, None) != batch:
             # A second batch size would have TensorFlow trace the same function anew for any size, and states have one.
             setattr(self, function, None)
@@ -366,21 +395,10 @@ class LanguageModel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         hidden = y_pred["hidden"]
-        if y is None:
-            raise ValueError("A LanguageModel learns from (tokens, next tokens). Received: a dataset without targets")
-        if not fits(y.shape, hidden.shape[:2]):
-            raise ValueError(
-                f"Targets are integers in the shape of the tokens, {tuple(hidden.shape[:2])}. "
-                f"Received: shape {tuple(y.shape)}"
-            )
-        targets = ops.cast(y, "int32")
-        weights = ops.ones_like(targets, dtype="float32")
-        if sample_weight is not None:
-            sample_weight = ops.cast(sample_weight, "float32")
-            weights = weights * (sample_weight if len(sample_weight.shape) == 2 else sample_weight[:, None])
-        over = count = ops.sum(weights)
+        targets, weights = targets_and_weights(y, sample_weight, hidden.shape[:2], self.vocabulary_size)
+        over = count = replicas.summed(ops.sum(weights))
         if training and self._reduction == "sum":
-            over = ops.cast(ops.shape(targets)[0], "float32")
+            over = replicas.summed(ops.cast(ops.shape(targets)[0], "float32"))
         over = ops.where(count > 0, over, 1.0)  # a batch of padding only has no loss, and no gradient
         if training and self.compute_dtype == "float16":
             # The gradient by each logit is rounded before it is divided: a mean's would not be float16 numbers.
@@ -396,8 +414,8 @@ class LanguageModel(keras.Model):
             ops.reshape(ops.stop_gradient(losses), (-1,)), sample_weight=ops.reshape(weights, (-1,))
         )
         for penalty in self.losses:
-            loss = loss + ops.cast(penalty, loss.dtype)
-        return loss
+            loss = loss + ops.cast(penalty, loss.dtype) / replicas.count()
+        return replicas.shared(loss)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         # Before a first step, Keras has the metrics look at what the model gives elsewhere.
@@ -420,6 +438,13 @@ class LanguageModel(keras.Model):
         if isinstance(config["layers"], list):
             config["layers"] = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
         return cls(**config)
+
+
+def _arguments(method, *args, **kwargs):
+    """A call's arguments by name, however they were given."""
+    arguments = inspect.signature(method).bind(*args, **kwargs).arguments
+    more = arguments.pop("kwargs", {})
+    return {**arguments, **more}
 
 
 def _recurrent_layers(a, options):

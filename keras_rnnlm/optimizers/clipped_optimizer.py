@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_rnnlm.optimizers import gradients, limits
+from keras_rnnlm.optimizers import gradients, limits, replicas
 from keras_rnnlm.optimizers.fused import fused_update
 
 
@@ -171,14 +171,15 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
     def _clip_and_record(self, grads, variables):
         """The clipped gradients, and whether the step is to be made."""
         scale = self.inner_optimizer.scale_loss(1.0)
-        summed, replicas = _summed_over_replicas(grads)
+        # Keras adds the replicas' gradients up only after clipping.
+        summed = replicas.summed(grads)
         values = [gradients.summed_values(g, v) for g, v in zip(summed, variables)]
         measured = self._measure(values, variables, scale)
         self._record(measured, measured.finite)
         if self.by == "value":
             # The inner optimizer will add up the replicas' gradients, which are now the same on each.
-            return [self._cut(g, v, measured, replicas) for g, v in zip(summed, measured.cut)], measured.finite
-        if replicas == 1:
+            return [self._cut(g, v, measured) for g, v in zip(summed, measured.cut)], measured.finite
+        if replicas.count() == 1:
             # With the sum of a repeated row in one place, too: Adam would square its parts one by one.
             grads = [gradients.with_values(g, v) if gradients.is_sparse(g) else g for g, v in zip(grads, values)]
         return self._shrunk(grads, variables, measured), measured.finite
@@ -278,9 +279,9 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
             self._products.of[id(shrunk[-1])] = g, None if shrunk[-1] is g else factors[i]
         return shrunk
 
-    def _cut(self, gradient, values, measured, replicas):
+    def _cut(self, gradient, values, measured):
         # Cutting would make an Inf look like a good number.
-        values = ops.where(measured.finite, values / replicas, math.nan)
+        values = ops.where(measured.finite, values / replicas.count(), math.nan)
         return gradients.with_values(gradient, values)
 
     def _record(self, measured, updated):
@@ -306,7 +307,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
             self._update_values(finite, grads, variables)
         elif self._loss_scale_inside():
             self.inner_optimizer.apply(grads, variables)
-        elif keras.backend.backend() == "tensorflow" and _replicas_have_to_merge():
+        elif keras.backend.backend() == "tensorflow" and replicas.have_to_merge():
             import tensorflow as tf
 
             def merged(strategy, finite, grads):
@@ -446,21 +447,3 @@ def _with_those_inside(optimizer):
         [optimizer.inner_optimizer] if hasattr(optimizer, "inner_optimizer") else getattr(optimizer, "optimizers", [])
     )
     return [optimizer] + [wrapped for inner in inside for wrapped in _with_those_inside(inner)]
-
-
-def _summed_over_replicas(grads):
-    """The gradients that the update will use, and the number of replicas: Keras adds those up only after clipping."""
-    if keras.backend.backend() != "tensorflow":
-        return grads, 1
-    import tensorflow as tf
-
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if replicas == 1:
-        return grads, 1
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads), replicas
-
-
-def _replicas_have_to_merge():
-    import tensorflow as tf
-
-    return tf.distribute.has_strategy() and not tf.__internal__.distribute.strategy_supports_no_merge_call()
