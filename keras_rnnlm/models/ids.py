@@ -80,9 +80,8 @@ def _look(what, ids, weights, vocabulary_size):
     if not (isinstance(ids, tf.Tensor) and ids.dtype.is_integer):
         return
     ids = tf.cast(ids, tf.int64)
-    if weights is not None and None not in (ids.shape.rank, weights.shape.rank):
-        for _ in range(ids.shape.rank - weights.shape.rank):
-            weights = weights[..., None]
+    if weights is not None:
+        ids, weights = (tf.reshape(tensor, (tf.shape(ids)[0], -1)) for tensor in (ids, weights))  # one a token or a row
         ids = tf.where(weights == 0, tf.zeros_like(ids), ids)
     least, most = tf.minimum(tf.reduce_min(ids), 0), tf.maximum(tf.reduce_max(ids), 0)
     received = tf.where(least < 0, least, most)

@@ -8,30 +8,18 @@ import types
 import keras
 from keras import ops
 
-from keras_rnnlm import layers as our_layers
 from keras_rnnlm.cells.signature import is_count
-from keras_rnnlm.layers import Recurrent, RecurrentStack, VocabularyLogits
+from keras_rnnlm.layers import RecurrentStack, VocabularyLogits
 from keras_rnnlm.layers.recurrent import Programs
 from keras_rnnlm.models import ids
 from keras_rnnlm.models.carried import CarriedStates, numbers_for_replicas
 from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
+from keras_rnnlm.models.recurrent_layers import CELLS, recurrent_layers, uniform
 from keras_rnnlm.models.targets import targets_and_weights
 from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport, replicas
 
-# What `cell` may be by name.
-CELLS = {
-    "lstm": our_layers.LSTM,
-    "gru": our_layers.GRU,
-    "simple_rnn": our_layers.SimpleRNN,
-    "minimal_gated_unit": our_layers.MinimalGatedUnit,
-    "mut1": our_layers.MUT1,
-    "mut2": our_layers.MUT2,
-    "mut3": our_layers.MUT3,
-    "clockwork_rnn": our_layers.ClockworkRNN,
-    "depth_gated_lstm": our_layers.DepthGatedLSTM,
-    "grid_lstm": our_layers.GridLSTM,
-}
+__all__ = ["CELLS", "LanguageModel", "Perplexity"]
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
@@ -57,6 +45,10 @@ class LanguageModel(keras.Model):
     - a dict of `tokens` and `start`, booleans (batch,): windows of long texts side by side. The states are carried from
       window to window, and begin anew in the rows whose `start` is True: truncated backpropagation through time.
       `evaluate` and `predict` carry states, too, and put back those that training goes on with.
+
+    An id outside of the vocabulary is an error, in arrays, in each batch of a dataset and in calls outside of a graph;
+    where only a compiled graph sees it, what comes of it is an error or NaN. A target of weight 0 takes no part: it may
+    be any number, such as -1. Under a `tf.distribute` strategy the loss and its gradient are those of the whole batch.
 
     Of what is logged, `perplexity` counts every token once; `loss` is a mean over batches, however full they are.
 
@@ -146,16 +138,16 @@ class LanguageModel(keras.Model):
                     "A language model reads from left to right: with a bidirectional layer it would see the tokens "
                     f"that it has to predict. Such layers are for encoders. Received: {layer.name!r} in `layers`"
                 )
-        recurrent = list(a.layers) if isinstance(a.layers, (list, tuple)) else _recurrent_layers(a, options)
+        recurrent = list(a.layers) if isinstance(a.layers, (list, tuple)) else recurrent_layers(a, options)
         stack = RecurrentStack(recurrent, a.connection, a.dropout, name="stack", **options)
         width = a.embedding_dim or recurrent[-1 if a.tied and a.connection is None else 0].output_width
         # A tied output layer reads the whole table anyway.
         self.embedding = (keras.layers.Embedding if a.tied else Embedding)(
-            a.vocabulary_size, width, embeddings_initializer=_uniform(a) or "uniform", name="embedding", **options
+            a.vocabulary_size, width, embeddings_initializer=uniform(a) or "uniform", name="embedding", **options
         )
         self.stack = stack
         self.head = VocabularyLogits(
-            a.vocabulary_size, kernel_initializer=_uniform(a) or "glorot_uniform", name="logits", **options
+            a.vocabulary_size, kernel_initializer=uniform(a) or "glorot_uniform", name="logits", **options
         )
         if a.tied:
             self.head.tie(self.embedding)
@@ -299,16 +291,17 @@ class LanguageModel(keras.Model):
 
     # Training
 
-    def compile(self, optimizer="adam", *, reduction="mean", loss=None, **kwargs):
+    def compile(self, optimizer="adam", loss=None, *, reduction="mean", **kwargs):
         """As `keras.Model.compile`, without a loss: it is the cross-entropy.
 
         Args:
             optimizer: a Keras optimizer; `keras_rnnlm.optimizers.ClippedOptimizer` around it clips and reports.
+            loss: nothing, or "sparse_categorical_crossentropy", which is the loss that the model has.
             reduction: what the gradient is taken of: "mean", the mean over tokens, or "sum", the sum over time and the
                 mean over the batch, as Zaremba et al. have it: `max_norm` and the learning rate mean another thing,
                 and `loss` is logged so.
         """
-        if loss is not None:
+        if loss not in (None, "sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy):
             raise ValueError(
                 f"A LanguageModel brings its loss, the cross-entropy: drop `loss`. Received: loss={loss!r}"
             )
@@ -322,7 +315,11 @@ class LanguageModel(keras.Model):
         return config and {**config, "reduction": self._reduction}
 
     def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        config = keras.saving.deserialize_keras_object(config)
+        optimizer = config["optimizer"]
+        if isinstance(optimizer, ClippedOptimizer) and optimizer.scales_loss:
+            config["auto_scale_loss"] = False  # which Keras does not save, and without which it was no model
+        self.compile(**config)
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, *args, **kwargs):
@@ -445,42 +442,6 @@ def _arguments(method, *args, **kwargs):
     arguments = inspect.signature(method).bind(*args, **kwargs).arguments
     more = arguments.pop("kwargs", {})
     return {**arguments, **more}
-
-
-def _recurrent_layers(a, options):
-    if not is_count(a.layers):
-        raise ValueError(f"`layers` is a number of layers, or a list of them. Received: layers={a.layers!r}")
-    make = a.cell
-    if isinstance(make, str):
-        make = CELLS.get(make) or keras.saving.get_registered_object(make)
-    if not (isinstance(make, type) and issubclass(make, Recurrent) and make.cell_class):
-        raise ValueError(
-            f"`cell` is one of {sorted(CELLS)} or a class like keras_rnnlm.layers.LSTM. Received: cell={a.cell!r}"
-        )
-    widths = list(a.units) if isinstance(a.units, (list, tuple)) else [a.units] * a.layers
-    if len(widths) != a.layers:
-        raise ValueError(
-            f"`units` is one width, or a width for each of the {a.layers} layers. Received: units={a.units!r}"
-        )
-    chosen = {} if a.cell_options is None else a.cell_options
-    known = [name for name in make.__signature__.parameters if name not in ("units", "kwargs")]
-    if not isinstance(chosen, dict) or set(chosen) - set(known):
-        raise ValueError(
-            f"`cell_options` is a dict of arguments of {make.__name__}: {', '.join(known)}. "
-            f"Received: cell_options={a.cell_options!r}"
-        )
-    made = []
-    for k, width in enumerate(widths):
-        kernels = ("kernel_initializer", "recurrent_initializer") if a.initial_range is not None else ()
-        given = {**options, **{name: _uniform(a) for name in kernels}, **chosen}
-        made.append(make(width, name=f"{make.__name__.lower()}_{k}", **given))
-    return made
-
-
-def _uniform(a):
-    """How a matrix begins, where an `initial_range` says it."""
-    r = a.initial_range
-    return None if r is None else keras.initializers.RandomUniform(-r, r)
 
 
 def _check_batch(tokens):

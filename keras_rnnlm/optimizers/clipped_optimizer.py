@@ -1,5 +1,6 @@
 """Gradient clipping around any Keras optimizer."""
 
+import copy
 import dataclasses
 import math
 import types
@@ -35,7 +36,8 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
     its `gradient_accumulation_steps`, summed over the replicas of a `tf.distribute` strategy. Everything else is the
     inner optimizer's own: variables, schedule, weight decay, moving average.
 
-    A step whose gradient holds a NaN or an Inf changes neither the model nor the inner optimizer and counts as skipped.
+    A step whose gradient holds a NaN or an Inf changes neither the model nor the inner optimizer and counts as skipped;
+    so does one without a limit whose norm is above 1.8e19, the square of which is Inf.
     A `LossScaleOptimizer` inside still gets to see it, and lowers its scale.
 
     Args:
@@ -196,7 +198,8 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         scale = self.inner_optimizer.scale_loss(1.0)
         # Accumulators are dense: Keras makes a sparse gradient dense when it adds it to one.
         grads = [gradients.dense(g) for g in grads]
-        values = [gradients.summed_values(g, v) / scale for g, v in zip(grads, variables)]
+        values = [gradients.summed_values(g, v) for g, v in zip(grads, variables)]
+        values = [v / _in_dtype_of(v, scale) for v in values]
         averages = [(v + ops.cast(a.value, v.dtype)) / steps for v, a in zip(values, accumulators)]
         measured = self._measure(averages, variables, 1.0)
         due = ops.equal((optimizer._iterations + 1) % steps, 0)
@@ -223,7 +226,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         groups = self._groups_of(variables)
         current = self._current_limits()
         if self.by == "value":
-            bounds = [None if group is None else current[group] * scale for group in groups]
+            bounds = [None if g is None else _in_dtype_of(v, current[g] * scale) for g, v in zip(groups, values)]
             cut = [v if b is None else ops.clip(v, -b, b) for v, b in zip(values, bounds)]
             over = [ops.any(ops.abs(v) > b) for v, b in zip(values, bounds) if b is not None]
             measured.cut = cut
@@ -242,6 +245,8 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
             measured.factors = factors
             measured.clipped = ops.any(over)
             measured.clipped_norm = gradients.norm(norms * factors)
+        # Most optimizers square what is left: two squares that are Inf are a NaN in the average of both.
+        measured.finite = ops.logical_and(measured.finite, ops.isfinite(ops.square(measured.clipped_norm)))
         return measured
 
     @staticmethod
@@ -266,7 +271,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
 
     def _shrunk(self, grads, variables, measured):
         factors = measured.factors
-        passed_on = self._loss_scale_inside()
+        passed_on = self.scales_loss
         if factors is None and not passed_on:
             return grads
         if passed_on:
@@ -305,7 +310,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         """Lets the inner optimizer make its step if the gradients are finite."""
         if keras.backend.backend() == "jax":
             self._update_values(finite, grads, variables)
-        elif self._loss_scale_inside():
+        elif self.scales_loss:
             self.inner_optimizer.apply(grads, variables)
         elif keras.backend.backend() == "tensorflow" and replicas.have_to_merge():
             import tensorflow as tf
@@ -337,11 +342,13 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
             trainable, own = inner.stateless_apply(values[1], grads, values[0])
             return list(trainable), list(own)
 
-        trainable, own = step() if self._loss_scale_inside() else gradients.branch(finite, step, lambda: values)
+        trainable, own = step() if self.scales_loss else gradients.branch(finite, step, lambda: values)
         for variable, value in zip(self._trainable_variables + inner.variables, trainable + own):
             variable.assign(value)
 
-    def _loss_scale_inside(self):
+    @property
+    def scales_loss(self):
+        """Whether there is a `LossScaleOptimizer` inside."""
         scalers = keras.optimizers.LossScaleOptimizer
         return any(isinstance(optimizer, scalers) for optimizer in _with_those_inside(self.inner_optimizer))
 
@@ -371,7 +378,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
     @property
     def loss_scale_factor(self):
         # A LossScaleOptimizer has none, but something else that the loss is multiplied with.
-        return self.scale_loss(1.0) if self._loss_scale_inside() else self.inner_optimizer.loss_scale_factor
+        return self.scale_loss(1.0) if self.scales_loss else self.inner_optimizer.loss_scale_factor
 
     @loss_scale_factor.setter
     def loss_scale_factor(self, factor):
@@ -379,7 +386,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         inner = getattr(self, "inner_optimizer", None)
         if inner is None:
             return
-        if self._loss_scale_inside():
+        if self.scales_loss:
             raise ValueError(
                 "This ClippedOptimizer holds a LossScaleOptimizer, and the loss cannot be scaled a second time around "
                 "it. Under mixed_float16 `compile` adds a LossScaleOptimizer by itself: pass `auto_scale_loss=False`, "
@@ -436,7 +443,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = dict(config)
+        config = copy.deepcopy(config)  # Keras's own optimizers take parts out of the one that they are given
         inner = keras.saving.deserialize_keras_object(config.pop("inner_optimizer"), custom_objects=custom_objects)
         return cls(inner, **config)
 
@@ -447,3 +454,8 @@ def _with_those_inside(optimizer):
         [optimizer.inner_optimizer] if hasattr(optimizer, "inner_optimizer") else getattr(optimizer, "optimizers", [])
     )
     return [optimizer] + [wrapped for inner in inside for wrapped in _with_those_inside(inner)]
+
+
+def _in_dtype_of(tensor, number):
+    """A number of Python's as it is, which takes any dtype, and a tensor, a loss scale, in that of another one."""
+    return number if isinstance(number, (int, float)) else ops.cast(number, tensor.dtype)

@@ -29,26 +29,31 @@ def message(what, bad):
 
 @pytest.mark.parametrize("bad", BAD)
 def test_data_with_an_unknown_id_is_an_error_that_names_it(bad):
-    model, (tokens, targets) = tiny(), text()
-    model.compile(keras.optimizers.SGD(0.1))
+    tokens, targets = text()
     good = np.ones(tokens.shape, "float32")
+
+    def model():  # a new one each time: an epoch that fails leaves Keras's model without its variables on JAX
+        made = tiny()
+        made.compile(keras.optimizers.SGD(0.1))
+        return made
+
     for what, x, y in [
         ("Tokens", with_a_bad_one(tokens, bad), targets),
         ("Targets", tokens, with_a_bad_one(targets, bad)),
     ]:
         wanted = message(what, bad)
-        for use in (model.fit, model.evaluate):
+        for use in (model().fit, model().evaluate):
             with pytest.raises(ValueError, match=wanted):
                 use(x, y, verbose=0)
             with pytest.raises(ValueError, match=wanted):
                 use(one_batch(x, y, good), verbose=0)
         with pytest.raises(ValueError, match=wanted):
-            model.fit(tokens, targets, validation_data=(x, y), verbose=0)
+            model().fit(tokens, targets, validation_data=(x, y), verbose=0)
         with pytest.raises(ValueError, match=wanted):
-            model.fit(one_batch(tokens, targets), validation_data=one_batch(x, y), verbose=0)
+            model().fit(one_batch(tokens, targets), validation_data=one_batch(x, y), verbose=0)
     for data in (with_a_bad_one(tokens, bad), one_batch(with_a_bad_one(tokens, bad), targets)):
         with pytest.raises(ValueError, match=message("Tokens", bad)):
-            model.predict(data, verbose=0)
+            model().predict(data, verbose=0)
 
 
 def test_a_later_batch_is_looked_at_too_and_the_data_stay_what_they_are():
@@ -92,8 +97,7 @@ def test_what_only_a_graph_sees_trains_with_nan_or_not_at_all(tied, jit):
                 logs = model.fit((batch for batch in [(x, y)]), verbose=0).history  # a generator is not looked at
             except Exception as error:
                 assert AN_ERROR_OF_IDS.search(str(error)), error
-                if BACKEND == "jax":
-                    raise  # which computes on
+                assert not (jit and BACKEND == "jax"), "JAX computes on"
             else:
                 assert np.isnan(logs["loss"]).all() and np.isnan(logs["perplexity"]).all(), (bad, logs)
                 assert any(np.isnan(weight).any() for weight in model.get_weights())
@@ -130,13 +134,14 @@ def test_a_target_of_weight_0_may_be_any_number(of_rows):
 
 
 @pytest.mark.parametrize("bad", BAD)
-def test_the_loss_and_every_gradient_of_an_unknown_target_are_nan(bad):
+def test_the_loss_of_an_unknown_target_is_nan(bad):
     rng = np.random.default_rng(0)
     hidden, kernel = rng.normal(size=(3, 4)).astype("float32"), rng.normal(size=(VOCABULARY, 4)).astype("float32")
+    hidden, kernel, weights = (ops.convert_to_tensor(array) for array in (hidden, kernel, np.ones(3, "float32")))
     targets = ops.convert_to_tensor([1, bad, 2], dtype="int32")
 
     def losses(chunk=None):
-        total, losses = linear_cross_entropy(hidden, kernel, None, targets, np.ones(3, "float32"), chunk=chunk)
+        total, losses = linear_cross_entropy(hidden, kernel, None, targets, weights, chunk=chunk)
         return total, losses, cross_entropy(hidden, kernel, None, targets, chunk=chunk)
 
     if BACKEND == "tensorflow":
