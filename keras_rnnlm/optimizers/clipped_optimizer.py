@@ -216,6 +216,8 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         )
         for accumulator, value in zip(accumulators, sums):
             accumulator.assign(value)
+        if self.scales_loss:  # which judges by itself, and has to see what is thrown away here
+            grads = [gradients.scaled(g, ops.where(measured.finite, 1.0, math.nan)) for g in grads]
         return grads, measured.finite
 
     def _measure(self, values, variables, scale):
