@@ -16,6 +16,10 @@ class Case:
     layer: type
     options: dict
     equations: Callable  # (x, w, states, **how) -> {"output": ..., "states": [...], "trace": {...}}
+    combines: bool = False  # options that other cases have: it may be left out on a backend after the first
+    few: bool = False  # one of each mechanism, for what does not depend on the equations
+    each: bool = False  # with the few, each cell and each of its mechanisms once
+    halves: bool = False  # runs in each half precision, on every backend
 
     def __str__(self):
         return self.name
@@ -36,7 +40,7 @@ def lstm(name, **options):
         if options.get("gate_recurrence"):
             how["gates0"] = gates
         result = reference.lstm(x, w, h, c, **kwargs, **how)
-        trace = {gate: result[gate] for gate in "ifgo"} | {"c": result["cs"]}
+        trace = {gate: result[gate] for gate in "ifgo"} | {"c": result["cs"], "h": result["output"]}
         return {
             "output": result["output"],
             "states": [result["h"], result["c"], *result.get("gates", [])],
@@ -54,7 +58,7 @@ def gru(name, **options):
         return {
             "output": result["output"],
             "states": [result["h"]],
-            "trace": {gate: result[gate] for gate in "zrn"},
+            "trace": {gate: result[gate] for gate in "zrn"} | {"h": result["output"]},
         }
 
     return Case(name, layers.GRU, options, equations)
@@ -63,7 +67,7 @@ def gru(name, **options):
 def simple_rnn(name, **options):
     def equations(x, w, states, **how):
         result = reference.simple_rnn(x, w, states[0], **how)
-        return {"output": result["output"], "states": [result["h"]], "trace": {}}
+        return {"output": result["output"], "states": [result["h"]], "trace": {"h": result["output"]}}
 
     return Case(name, layers.SimpleRNN, options, equations)
 
@@ -71,7 +75,7 @@ def simple_rnn(name, **options):
 def minimal_gated_unit(name, **options):
     def equations(x, w, states, **how):
         result = reference.minimal_gated_unit(x, w, states[0], **how)
-        trace = {gate: result[gate] for gate in "fn"}
+        trace = {gate: result[gate] for gate in "fn"} | {"h": result["output"]}
         return {"output": result["output"], "states": [result["h"]], "trace": trace}
 
     return Case(name, layers.MinimalGatedUnit, options, equations)
@@ -80,7 +84,7 @@ def minimal_gated_unit(name, **options):
 def mutation(name, number, **options):
     def equations(x, w, states, **how):
         result = reference.mutation(number, x, w, states[0], **how)
-        trace = {gate: result[gate] for gate in "zrn"}
+        trace = {gate: result[gate] for gate in "zrn"} | {"h": result["output"]}
         return {"output": result["output"], "states": [result["h"]], "trace": trace}
 
     return Case(name, getattr(layers, f"MUT{number}"), options, equations)
@@ -89,24 +93,31 @@ def mutation(name, number, **options):
 def clockwork(name, **options):
     def equations(x, w, states, **how):
         result = reference.clockwork(x, w, *states, periods=options["periods"], **how)
-        return {"output": result["output"], "states": [result["h"], result["steps"]], "trace": {}}
+        states = [result["h"], result["steps"]]
+        return {"output": result["output"], "states": states, "trace": {"h": result["output"]}}
 
     return Case(name, layers.ClockworkRNN, options, equations)
 
 
 def other(name, layer, equations, wanted, **options):
-    """A case whose reference gives the states as a list; `wanted` are the reference's options."""
+    """A case whose reference gives the states as a list, and the trace beside; `wanted` are the reference's options."""
 
     def as_case(x, w, states, **how):
         result = equations(x, w, states, **how, **wanted)
-        return {"output": result["output"], "states": result["states"], "trace": {}}
+        output, states = result.pop("output"), result.pop("states")
+        return {"output": output, "states": states, "trace": result}
 
     return Case(name, layer, options, as_case)
 
 
 def grid(name, depth, tied=False, prioritized=True, **more):
     options = dict(depth=depth, tied=tied, prioritized=prioritized)
-    return other(name, layers.GridLSTM, reference.grid_lstm, options, **options, **more)
+    return other(name, layers.GridLSTM, grid_equations, options, **options, **more)
+
+
+def grid_equations(x, w, states, **how):
+    result = reference.grid_lstm(x, w, states, **how)
+    return result | {"h": result["output"]}
 
 
 def depth_gated(name, depth, project_cell=False):
@@ -127,6 +138,7 @@ def normalized(name, layer, equations, **options):
         result = equations(x, w, *states, **how, **options)
         trace = {gate: result[gate] for gate in "ifgozrn" if gate in result}
         trace |= {"c": result["cs"]} if "cs" in result else {}
+        trace["h"] = result["output"]
         return {
             "output": result["output"],
             "states": [result[state] for state in "hc" if state in result],
@@ -143,70 +155,78 @@ FUNCTIONS = {
     None: reference.linear,
 }
 
+
+def combining(case):
+    return dataclasses.replace(case, combines=True)
+
+
+def one_of_few(case, **flags):
+    return dataclasses.replace(case, few=True, **flags)
+
+
+def one_of_each(case, **flags):
+    return dataclasses.replace(case, each=True, **flags)
+
+
 CASES = [
-    lstm("lstm"),
-    *[lstm(f"lstm-peephole-{gates}", peephole=gates) for gates in ("i", "f", "o", "if", "io", "fo", "ifo")],
-    *[lstm(f"lstm-full-peephole-{g}", peephole=g, peephole_kind="full") for g in ("i", "o", "ifo")],
+    one_of_few(lstm("lstm"), halves=True),
+    *[lstm(f"lstm-peephole-{gates}", peephole=gates) for gates in ("i", "o")],
+    *[combining(lstm(f"lstm-peephole-{gates}", peephole=gates)) for gates in ("f", "if", "io", "fo")],
+    one_of_few(lstm("lstm-peephole-ifo", peephole="ifo")),
+    *[combining(lstm(f"lstm-full-peephole-{g}", peephole=g, peephole_kind="full")) for g in ("i", "o")],
+    one_of_few(lstm("lstm-full-peephole-ifo", peephole="ifo", peephole_kind="full")),
     lstm("lstm-coupled", coupled=True),
-    *[lstm(f"lstm-coupled-peephole-{gates}", coupled=True, peephole=gates) for gates in ("f", "o", "fo")],
-    lstm("lstm-coupled-full-peephole", coupled=True, peephole=True, peephole_kind="full"),
-    lstm("lstm-coupled-open-o", coupled=True, open_gates="o"),
+    *[combining(lstm(f"lstm-coupled-peephole-{gate}", coupled=True, peephole=gate)) for gate in ("f", "o")],
+    one_of_few(lstm("lstm-coupled-peephole-fo", coupled=True, peephole="fo")),
+    combining(lstm("lstm-coupled-full-peephole", coupled=True, peephole=True, peephole_kind="full")),
+    combining(lstm("lstm-coupled-open-o", coupled=True, open_gates="o")),
     lstm("lstm-no-gates", open_gates="ifo", activation="softsign"),
-    lstm("lstm-functions", activation="softsign", recurrent_activation="softsign", peephole=True),
-    lstm("lstm-no-bias", use_bias=False, peephole=True),
-    *[lstm(f"lstm-{name}", **options) for name, options in {
-        "nig": dict(peephole=True, open_gates="i"),
-        "nfg": dict(peephole=True, open_gates="f"),
-        "nog": dict(peephole=True, open_gates="o"),
-        "niaf": dict(peephole=True, activation=None, output_activation="tanh"),
-        "noaf": dict(peephole=True, output_activation=None),
-        "fgr": dict(peephole=True, gate_recurrence=True),
-        "fgr-coupled": dict(coupled=True, gate_recurrence=True),
-    }.items()],
-    gru("gru"),
-    gru("gru-before", reset_after=False),
-    gru("gru-no-bias", use_bias=False),
-    gru("gru-before-no-bias", reset_after=False, use_bias=False),
-    simple_rnn("simple-rnn"),
-    normalized("lstm-norm", layers.LSTM, reference.normalized_lstm),
-    normalized("gru-norm", layers.GRU, reference.normalized_gru),
-    normalized("gru-before-norm", layers.GRU, reference.normalized_gru, reset_after=False),
-    normalized("simple-rnn-norm", layers.SimpleRNN, reference.normalized_simple_rnn),
-    minimal_gated_unit("minimal-gated-unit"),
-    *[mutation(f"mut{number}", number, **({} if number == 3 else {"projection": True})) for number in (1, 2, 3)],
-    clockwork("clockwork", periods=(1, 3)),
-    other("lstm-projection", layers.LSTM, reference.projected_lstm, dict(cell_clip=np.inf), projection_units=2),
-    other("lstm-projection-clip", layers.LSTM, reference.projected_lstm, dict(cell_clip=0.4), projection_units=3,
-          cell_clip=0.4),
-    mogrified("lstm-mogrifier", layers.LSTM, reference.lstm, 5),
+    combining(lstm("lstm-functions", activation="softsign", recurrent_activation="softsign", peephole=True)),
+    combining(lstm("lstm-no-bias", use_bias=False, peephole=True)),
+    lstm("lstm-nig", peephole=True, open_gates="i"),
+    combining(lstm("lstm-nfg", peephole=True, open_gates="f")),
+    combining(lstm("lstm-nog", peephole=True, open_gates="o")),
+    lstm("lstm-niaf", peephole=True, activation=None, output_activation="tanh"),
+    combining(lstm("lstm-noaf", peephole=True, output_activation=None)),
+    one_of_few(lstm("lstm-fgr", peephole=True, gate_recurrence=True)),
+    combining(lstm("lstm-fgr-coupled", coupled=True, gate_recurrence=True)),
+    one_of_few(gru("gru"), halves=True),
+    one_of_few(gru("gru-before", reset_after=False)),
+    combining(gru("gru-no-bias", use_bias=False)),
+    combining(gru("gru-before-no-bias", reset_after=False, use_bias=False)),
+    one_of_few(simple_rnn("simple-rnn")),
+    one_of_each(normalized("lstm-norm", layers.LSTM, reference.normalized_lstm)),
+    one_of_each(normalized("gru-norm", layers.GRU, reference.normalized_gru)),
+    combining(normalized("gru-before-norm", layers.GRU, reference.normalized_gru, reset_after=False)),
+    one_of_each(normalized("simple-rnn-norm", layers.SimpleRNN, reference.normalized_simple_rnn)),
+    one_of_each(minimal_gated_unit("minimal-gated-unit")),
+    one_of_few(mutation("mut1", 1, projection=True)),
+    one_of_each(mutation("mut2", 2, projection=True), combines=True),
+    one_of_each(mutation("mut3", 3)),
+    one_of_few(clockwork("clockwork", periods=(1, 3))),
+    combining(other("lstm-projection", layers.LSTM, reference.projected_lstm, dict(cell_clip=np.inf),
+                    projection_units=2)),
+    one_of_few(other("lstm-projection-clip", layers.LSTM, reference.projected_lstm, dict(cell_clip=0.4),
+                     projection_units=3, cell_clip=0.4)),
+    one_of_few(mogrified("lstm-mogrifier", layers.LSTM, reference.lstm, 5)),
     mogrified("gru-mogrifier-rank", layers.GRU, reference.gru, 2, rank=2),
-    depth_gated("depth-gated", 2),
-    depth_gated("depth-gated-projection", 3, project_cell=True),
-    grid("grid", 1),
-    grid("grid-tied-projection", 2, tied=True, project_cell=True),
-    grid("grid-unprioritized", 2, prioritized=False),
+    one_of_few(depth_gated("depth-gated", 2)),
+    combining(depth_gated("depth-gated-projection", 3, project_cell=True)),
+    one_of_few(grid("grid", 1)),
+    combining(grid("grid-tied-projection", 2, tied=True, project_cell=True)),
+    combining(grid("grid-unprioritized", 2, prioritized=False)),
 ]  # fmt: skip
 
-# What only combines options that are there already. On a backend after the first these may be left out.
-COMBINATIONS = [f"lstm-peephole-{gates}" for gates in ("f", "if", "io", "fo")] + [
-    "lstm-full-peephole-i", "lstm-full-peephole-o", "lstm-coupled-peephole-f", "lstm-coupled-peephole-o",
-    "lstm-coupled-open-o", "lstm-no-bias", "lstm-nfg", "lstm-nog", "gru-no-bias", "gru-before-no-bias",
-    "lstm-fgr-coupled", "lstm-noaf", "lstm-functions", "lstm-coupled-full-peephole", "gru-before-norm", "mut2",
-    "lstm-projection", "depth-gated-projection", "grid-tied-projection", "grid-unprioritized",
-]  # fmt: skip
 FEWER = bool(os.environ.get("KERAS_RNNLM_FEWER_CASES"))
 if FEWER:
-    CASES = [case for case in CASES if case.name not in COMBINATIONS]
+    CASES = [case for case in CASES if not case.combines]
+FEW = [case for case in CASES if case.few]
+EACH = FEW if FEWER else FEW + [case for case in CASES if case.each]
 
-# One of each mechanism, for what does not depend on the equations.
-FEW = [case for case in CASES if case.name in (
-    "lstm", "lstm-peephole-ifo", "lstm-full-peephole-ifo", "lstm-coupled-peephole-fo", "lstm-fgr", "gru", "gru-before",
-    "simple-rnn", "mut1", "clockwork", "lstm-projection-clip", "lstm-mogrifier", "depth-gated", "grid",
-)]  # fmt: skip
-# Each cell, and each of its mechanisms, once.
-EACH = FEW if FEWER else FEW + [case for case in CASES if case.name in (
-    "minimal-gated-unit", "mut2", "mut3", "lstm-norm", "gru-norm", "simple-rnn-norm",
-)]  # fmt: skip
+
+def named(*names):
+    """Cases of the few by their names, in this order; a name that there is not is an error."""
+    return [{case.name: case for case in FEW}[name] for name in names]
 
 
 BATCH, TIME, FEATURES, UNITS = 6, 5, 3, 4

@@ -305,10 +305,11 @@ def clockwork(x, w, h0, step0, *, periods, mask=None, zero_output_for_mask=False
 
 
 def lstm_block(z, c):
-    """Gates i, f, g, o side by side, and a cell: the new h and c."""
+    """Gates i, f, g, o side by side, and a cell: all that comes of them, the new c and h too."""
     i, f, g, o = np.split(z, 4, axis=1)
-    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
-    return sigmoid(o) * np.tanh(c), c
+    i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+    c = f * c + i * g
+    return {"i": i, "f": f, "g": g, "o": o, "c": c, "h": o * np.tanh(c)}
 
 
 def grid_lstm(x, w, states, *, depth, tied, prioritized, mask=None, zero_output_for_mask=False, reverse=False):
@@ -316,9 +317,10 @@ def grid_lstm(x, w, states, *, depth, tied, prioritized, mask=None, zero_output_
     x, w, mask = prepare(x, w, mask, reverse)
     states = [np.array(state, "float64") for state in states]
     units = states[0].shape[1]
-    trace = Trace(["output"], states[0])
+    names = [f"{name}_{where}_{k}" for name in "ifgoch" for where in ("time", "depth") for k in range(depth)]
+    trace = Trace(["output", *names], states[0])
     for t in range(x.shape[1]):
-        start = x[:, t] @ w["kernel"]
+        start, noted = x[:, t] @ w["kernel"], {}
         h_depth = start[:, :units]
         c_depth = start[:, units:] if start.shape[1] > units else np.zeros_like(h_depth)
         new = [None]
@@ -327,15 +329,19 @@ def grid_lstm(x, w, states, *, depth, tied, prioritized, mask=None, zero_output_
             h_time, c_time = states[1 + 2 * layer : 3 + 2 * layer]
             both = np.concatenate([h_depth, h_time], axis=1)
             matrix = np.concatenate([w[f"time_kernel_{k}"], w[f"time_recurrent_kernel_{k}"]])
-            h_new, c_new = lstm_block(both @ matrix + w[f"time_bias_{k}"], c_time)
+            along_time = lstm_block(both @ matrix + w[f"time_bias_{k}"], c_time)
+            h_new, c_new = along_time["h"], along_time["c"]
             both = np.concatenate([h_depth, h_new if prioritized else h_time], axis=1)
             matrix = np.concatenate([w[f"depth_kernel_{k}"], w[f"depth_recurrent_kernel_{k}"]])
-            h_depth, c_depth = lstm_block(both @ matrix + w[f"depth_bias_{k}"], c_depth)
+            along_depth = lstm_block(both @ matrix + w[f"depth_bias_{k}"], c_depth)
+            h_depth, c_depth = along_depth["h"], along_depth["c"]
             new += [h_new, c_new]
+            for where, found in (("time", along_time), ("depth", along_depth)):
+                noted |= {f"{name}_{where}_{layer}": value for name, value in found.items()}
         new[0] = h_depth
         m = mask[:, t, None]
         states = [np.where(m, n, s) for n, s in zip(new, states)]
-        trace.add(m, output=h_depth)
+        trace.add(m, output=h_depth, **noted)
     return trace.result(mask, zero_output_for_mask) | {"states": states}
 
 
@@ -344,9 +350,11 @@ def depth_gated_lstm(x, w, states, *, depth, project_cell, mask=None, zero_outpu
     x, w, mask = prepare(x, w, mask, reverse)
     states = [np.array(state, "float64") for state in states]
     units = states[0].shape[1]
-    trace = Trace(["output"], states[0])
+    gated = range(0 if project_cell else 1, depth)
+    names = [f"{name}_{k}" for name in "ifgoch" for k in range(depth)] + [f"d_{k}" for k in gated]
+    trace = Trace(["output", *names], states[0])
     for t in range(x.shape[1]):
-        read, below, pairs = x[:, t], None, []
+        read, below, pairs, noted = x[:, t], None, [], {}
         for k in range(depth):
             kernel, recurrent, bias = (w[n if k == 0 else f"{n}_{k}"] for n in ("kernel", "recurrent_kernel", "bias"))
             h, c = states[2 * (depth - 1 - k) : 2 * (depth - k)]
@@ -354,17 +362,20 @@ def depth_gated_lstm(x, w, states, *, depth, project_cell, mask=None, zero_outpu
             if k == 0 and project_cell:
                 below = sums[5]
             i, f, g, o = (z + u for z, u in zip(sums, np.split(h @ recurrent, 4, axis=1)))
-            c_new = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+            i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+            c_new = f * c + i * g
             if below is not None:
                 d = sigmoid(sums[4] + w[f"depth_cell_{k}"] * c + w[f"depth_below_{k}"] * below)
                 c_new = c_new + d * below
-            h_new = sigmoid(o) * np.tanh(c_new)
+                noted[f"d_{k}"] = d
+            h_new = o * np.tanh(c_new)
+            noted |= {f"{name}_{k}": value for name, value in zip("ifgoch", (i, f, g, o, c_new, h_new))}
             pairs.append([h_new, c_new])
             read, below = h_new, c_new
         m = mask[:, t, None]
         new = [state for pair in reversed(pairs) for state in pair]
         states = [np.where(m, n, s) for n, s in zip(new, states)]
-        trace.add(m, output=new[0])
+        trace.add(m, output=new[0], **noted)
     return trace.result(mask, zero_output_for_mask) | {"states": states}
 
 
@@ -372,14 +383,15 @@ def projected_lstm(x, w, states, *, cell_clip, mask=None, zero_output_for_mask=F
     """Sak et al. (2014): h is a projection of the output; the cell is clipped, and has no peepholes."""
     x, w, mask = prepare(x, w, mask, reverse)
     h, c = (np.array(state, "float64") for state in states)
-    trace = Trace(["output"], h)
+    trace = Trace(["output", "h"], h, **{name: np.zeros_like(c) for name in "ifgoc"})
     for t in range(x.shape[1]):
         i, f, g, o = np.split(x[:, t] @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"], 4, axis=1)
-        c_new = np.minimum(np.maximum(sigmoid(f) * c + sigmoid(i) * np.tanh(g), -cell_clip), cell_clip)
-        h_new = (sigmoid(o) * np.tanh(c_new)) @ w["projection_kernel"]
+        i, f, g, o = sigmoid(i), sigmoid(f), np.tanh(g), sigmoid(o)
+        c_new = np.minimum(np.maximum(f * c + i * g, -cell_clip), cell_clip)
+        h_new = (o * np.tanh(c_new)) @ w["projection_kernel"]
         m = mask[:, t, None]
         h, c = np.where(m, h_new, h), np.where(m, c_new, c)
-        trace.add(m, output=h_new)
+        trace.add(m, output=h_new, i=i, f=f, g=g, o=o, c=c_new, h=h_new)
     return trace.result(mask, zero_output_for_mask) | {"states": [h, c]}
 
 
@@ -387,7 +399,7 @@ def mogrified(step_of, x, w, states, *, rounds, rank, mask=None, zero_output_for
     """Melis et al. (2020) in front of any recurrence: `step_of(x, w, *states)` runs it over a sequence of one step."""
     x, w, mask = prepare(x, w, mask, reverse)
     states = [np.array(state, "float64") for state in states]
-    trace = Trace(["output"], states[0])
+    trace = Trace(["output", "h", *(["i", "f", "g", "o", "c"] if len(states) == 2 else ["z", "r", "n"])], states[0])
     for t in range(x.shape[1]):
         a, h = x[:, t], states[0]
         for k in range(1, rounds + 1):
@@ -400,7 +412,9 @@ def mogrified(step_of, x, w, states, *, rounds, rank, mask=None, zero_output_for
         m = mask[:, t, None]
         new = [result[name] for name in "hc" if name in result]
         states = [np.where(m, n, s) for n, s in zip(new, states)]
-        trace.add(m, output=new[0])
+        noted = {name: result[name][:, 0] for name in "ifgozrn" if name in result}
+        noted |= {"c": result["cs"][:, 0]} if "cs" in result else {}
+        trace.add(m, output=new[0], h=new[0], **noted)
     return trace.result(mask, zero_output_for_mask) | {"states": states}
 
 

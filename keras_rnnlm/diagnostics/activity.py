@@ -5,7 +5,7 @@ import html
 
 import numpy as np
 
-from keras_rnnlm.diagnostics.steps import steps
+from keras_rnnlm.diagnostics.steps import reads_tokens, steps
 
 ABOVE, BELOW = (0.35, 0.65, 1.0), (1.0, 0.5, 0.4)  # the colours of a unit's extremes; black letters stay readable
 
@@ -113,7 +113,13 @@ def activity(model, tokens, layer=-1, value="h", states=None):
     >>> best = np.argmax(abs(cells.correlations(quoted)))
     >>> page = cells.html(best, list(text))
     """
-    walk = steps(model, np.asarray(tokens)[None], states)
+    tokens, wanted = np.asarray(tokens), "(time,)" if reads_tokens(model) else "(time, features)"
+    if tokens.ndim != len(wanted.split(" ")) or not len(tokens):
+        raise ValueError(
+            f"`tokens` are of one text, {wanted}, and have at least one step: of a batch, take one row. "
+            f"Received: tokens of shape {tokens.shape}"
+        )
+    walk = steps(model, tokens[None], states)
     if not -len(walk.layers) <= layer < len(walk.layers):
         raise ValueError(f"`layer` is the number of one of {len(walk.layers)} layers. Received: layer={layer!r}")
     layer = layer % len(walk.layers)

@@ -52,8 +52,8 @@ def gradient_flow(model, inputs, targets=None, states=None, seed=0):
         model: a LanguageModel, a recurrent layer, a RecurrentStack, or a `keras.Sequential` or functional model that is
             one chain of recurrent layers and of layers that work step by step, such as Embedding and Dense.
         inputs: of a LanguageModel, tokens (batch, time); else what the model reads, (batch, time, ...).
-        targets: of a LanguageModel, the token after the last one, (batch,): the loss is its cross-entropy. Of the
-            others, the loss is the output of the last step in a random direction of length 1.
+        targets: of a LanguageModel, which needs them, the token after the last one, (batch,): the loss is its
+            cross-entropy. Of the others, the loss is the output of the last step in a random direction of length 1.
         states: to begin with; zeros by default.
         seed: of the random direction.
 
@@ -63,6 +63,10 @@ def gradient_flow(model, inputs, targets=None, states=None, seed=0):
     >>> flow = gradient_flow(layer, np.random.normal(size=(4, 20, 3)))
     >>> flow.names, flow.norms.shape
     (['layer 0, h', 'layer 0, c'], (2, 20))
+
+    >>> model, tokens = keras_rnnlm.models.LanguageModel(10, units=8, layers=1), np.arange(20).reshape(4, 5) % 10
+    >>> gradient_flow(model, tokens[:, :-1], tokens[:, -1]).norms.shape
+    (2, 4)
     """
     walk = steps(model, inputs, states)
     step, states, sequences = walk.step, walk.states, walk.sequences
@@ -87,7 +91,10 @@ def _loss(model, targets, seed):
     """The loss of the last output, the sum over the batch, so that rows do not shrink each other's gradient."""
     if isinstance(model, LanguageModel):
         if targets is None:
-            raise ValueError("`targets` is the token after the last one of each row, (batch,). Received: targets=None")
+            raise ValueError(
+                "The loss of a LanguageModel is that of the token after the last one of each row, (batch,): pass "
+                "`gradient_flow(model, tokens[:, :-1], tokens[:, -1])`. Received: targets=None"
+            )
         targets = ops.convert_to_tensor(targets, dtype="int32")
 
         def cross_entropy(output):

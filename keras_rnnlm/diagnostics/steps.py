@@ -85,6 +85,11 @@ def layers_of(model):
     return _parts(model)[1]
 
 
+def reads_tokens(model):
+    """Whether a step of the model's input is one number, a token, and not a row of features."""
+    return isinstance(_parts(model)[0], keras.layers.Embedding)
+
+
 def steps(model, inputs, states=None):
     """`model` as steps over `inputs`, from `states`, zeros by default.
 

@@ -7,12 +7,17 @@ from keras_rnnlm.recurrence import NAME, backend
 NO_GPU = "there is no GPU"
 
 
+def wanted(layer):
+    """The layer's `use_cudnn`: True, False or "auto", which is all that a layer without this argument knows."""
+    return getattr(layer, "use_cudnn", "auto")
+
+
 def obstacles(layer, mask=None):
     """Why cuDNN cannot run the layer: a list of reasons, empty where it can."""
     cell = layer.cell
     reasons = [] if backend.has_gpu() else [NO_GPU]
     reasons += cell.beyond_cudnn()
-    if layer.use_cudnn is False:
+    if wanted(layer) is False:
         reasons.append("use_cudnn=False")
     if layer.unroll:
         reasons.append("unroll=True")

@@ -71,8 +71,7 @@ class Recurrent(Stackable, keras.layers.RNN):
 
     def __init__(self, *args, **kwargs):
         if self.cell_class is None:
-            return_trace, use_cudnn = kwargs.pop("return_trace", False), "auto"
-            remat = kwargs.pop("remat", False)
+            return_trace, remat, more = kwargs.pop("return_trace", False), kwargs.pop("remat", False), {}
             cell = args[0] if args else kwargs.get("cell")
             if not isinstance(cell, RecurrentCell):
                 raise ValueError(
@@ -85,14 +84,19 @@ class Recurrent(Stackable, keras.layers.RNN):
             bound = self.__signature__.bind(*args, **kwargs)
             bound.apply_defaults()
             arguments = {**bound.arguments.pop("kwargs"), **bound.arguments}
-            return_trace, use_cudnn = arguments.pop("return_trace"), arguments.pop("use_cudnn", "auto")
-            remat = arguments.pop("remat")
+            return_trace, remat = arguments.pop("return_trace"), arguments.pop("remat")
+            more = {name: arguments.pop(name) for name in ("use_cudnn",) if name in arguments}
             of_cell = [name for name in self.cell_class.__signature__.parameters if name in arguments]
             of_cell = {name: arguments.pop(name) for name in of_cell}
             shared = {name: arguments[name] for name in ("dtype", "trainable") if name in arguments}
             name = f"{self.cell_class.__name__.removesuffix('Cell').lower()}_cell"
             super().__init__(self.cell_class(**of_cell, **shared, name=name), **arguments)
-        self.return_trace, self.use_cudnn, self.remat = return_trace, use_cudnn, bool(remat)
+        self.return_trace, self.remat = return_trace, bool(remat)
+        for (
+            name,
+            value,
+        ) in more.items():  # attributes where they are arguments: `keras.layers.Bidirectional` copies them
+            setattr(self, name, value)
         self.supports_masking = True
         self.autocast = False  # `call` casts by itself: Keras would round the states that are handed in
         self.input_spec = keras.layers.InputSpec(ndim=3)
@@ -102,8 +106,8 @@ class Recurrent(Stackable, keras.layers.RNN):
                 "A stateful layer begins with the states that it kept, so there is none to learn: pass stateful=False, "
                 "or learned_initial_state=False. Received: both are True"
             )
-        if use_cudnn not in ("auto", True, False):
-            raise ValueError(f'`use_cudnn` is True, False or "auto". Received: use_cudnn={use_cudnn!r}')
+        if fused.wanted(self) not in ("auto", True, False):
+            raise ValueError(f'`use_cudnn` is True, False or "auto". Received: use_cudnn={self.use_cudnn!r}')
         if recurrence.NAME == "tensorflow" and not fused.obstacles(self):
             self.supports_jit = False  # TensorFlow's cuDNN operators do not compile under XLA
 
@@ -128,7 +132,7 @@ class Recurrent(Stackable, keras.layers.RNN):
         if by is not None:
             result = fused.run(self, by, sequences, states, training)
         if result is None:
-            if self.use_cudnn is True and write is None:
+            if fused.wanted(self) is True and write is None:
                 raise ValueError(f'use_cudnn=True, but the backend refused to run {self.name!r} by cuDNN. Pass "auto".')
             result = self._run(sequences, states, mask, training)
         output, states, trace = result
@@ -272,7 +276,7 @@ class Recurrent(Stackable, keras.layers.RNN):
 
     def _check(self, sequences, initial_state, mask):
         batch, time = sequences.shape[:2]
-        if self.use_cudnn is True and fused.obstacles(self, mask):
+        if fused.wanted(self) is True and fused.obstacles(self, mask):
             reasons = "; ".join(fused.obstacles(self, mask))
             raise ValueError(f'use_cudnn=True, but cuDNN cannot run {self.name!r}: {reasons}. Pass "auto".')
         if time == 0:

@@ -4,7 +4,8 @@ import contextlib
 import types
 
 import keras
-import numpy as np
+
+from keras_rnnlm.optimizers import replicas
 
 
 class CarriedStates(keras.layers.Layer):
@@ -23,25 +24,27 @@ class CarriedStates(keras.layers.Layer):
 
     @property
     def variables(self):
-        return [variable for states in self._made.of.values() for variable in states]
+        return [rows.variable for states in self._made.of.values() for rows in states]
 
     def make(self, batch_size):
-        """Variables for this batch size; if they are new, at the beginning of a text."""
+        """Makes variables for this batch size; if they are new, at the beginning of a text."""
         if batch_size not in self._made.of:
             self._made.of[batch_size] = [
-                keras.Variable(
-                    keras.ops.copy(state),  # rows that were broadcast share their memory on PyTorch
-                    trainable=False,
-                    autocast=False,
-                    dtype="float32",
-                    name=f"carried_{k}",
-                )
-                for k, state in enumerate(self._begin(batch_size))
+                replicas.RowsOfReplicas(state, name=f"carried_{k}") for k, state in enumerate(self._begin(batch_size))
             ]
-        return self._made.of[batch_size]
 
-    def of(self, batch_size):
-        """The variables of this batch size; of the only one there is, for None."""
+    def variables_of(self, rows):
+        """The variables for a batch of which this replica, mostly the only one, has so many rows."""
+        variables = [state.variable for state in self._of(rows * replicas.count())]
+        if any(variable.shape[0] != rows for variable in variables):
+            raise ValueError(
+                "These states are carried by the replicas of a strategy, a part of the rows by each: call the model by "
+                f"`strategy.run`, `fit` or `evaluate`. Received: a batch of {rows} rows outside of the strategy"
+            )
+        return variables
+
+    def _of(self, batch_size):
+        """The states of this batch size; of the only one there is, for None."""
         sizes = sorted(self._made.of)
         if batch_size is None and len(sizes) == 1:
             (batch_size,) = sizes
@@ -54,18 +57,39 @@ class CarriedStates(keras.layers.Layer):
             )
         return self._made.of[batch_size]
 
+    def get(self, batch_size):
+        """The states of this batch size as numpy arrays; of the only one there is, for None."""
+        return [rows.read() for rows in self._of(batch_size)]
+
+    def set(self, states):
+        self.make(states[0].shape[0])
+        for rows, state in zip(self._of(states[0].shape[0]), states):
+            rows.assign(state)
+
     def reset(self):
-        for batch_size, variables in self._made.of.items():
-            for variable, state in zip(variables, self._begin(batch_size)):
-                variable.assign(state)
+        for batch_size in self._made.of:
+            self.set(self._begin(batch_size))
 
     @contextlib.contextmanager
     def put_back(self):
         """Leaves the states as they were, whatever is carried within."""
-        # Copies in numpy: PyTorch writes into the tensors, and JAX gives their memory away.
-        before = [(variable, np.array(keras.ops.convert_to_numpy(variable.value))) for variable in self.variables]
+        before = [self.get(batch_size) for batch_size in self._made.of]
         try:
             yield
         finally:
-            for variable, value in before:
-                variable.assign(value)
+            for states in before:
+                self.set(states)
+
+
+def numbers_for_replicas(data):
+    """A dataset whose `start` is 0 or 1 under a `tf.distribute` strategy: Keras adds up the replicas' first batch."""
+    spec = getattr(data, "element_spec", None)
+    inputs = spec[0] if isinstance(spec, tuple) else spec
+    if replicas.count() == 1 or not isinstance(inputs, dict) or "start" not in inputs:
+        return data
+
+    def number(x, *rest):
+        x = {**x, "start": keras.ops.cast(x["start"], "int32")}
+        return (x, *rest) if isinstance(spec, tuple) else x
+
+    return data.map(number)

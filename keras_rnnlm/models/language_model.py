@@ -1,35 +1,25 @@
 """The language model: tokens to the logits of the next token, with its states in the open."""
 
 import contextlib
+import inspect
 import random
 import types
 
 import keras
 from keras import ops
 
-from keras_rnnlm import layers as our_layers
 from keras_rnnlm.cells.signature import is_count
-from keras_rnnlm.layers import Recurrent, RecurrentStack, VocabularyLogits
+from keras_rnnlm.layers import RecurrentStack, VocabularyLogits
 from keras_rnnlm.layers.recurrent import Programs
-from keras_rnnlm.layers.stackable import fits
-from keras_rnnlm.models.carried import CarriedStates
+from keras_rnnlm.models import ids
+from keras_rnnlm.models.carried import CarriedStates, numbers_for_replicas
 from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
-from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport
+from keras_rnnlm.models.recurrent_layers import CELLS, recurrent_layers, uniform
+from keras_rnnlm.models.targets import targets_and_weights
+from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport, replicas
 
-# What `cell` may be by name.
-CELLS = {
-    "lstm": our_layers.LSTM,
-    "gru": our_layers.GRU,
-    "simple_rnn": our_layers.SimpleRNN,
-    "minimal_gated_unit": our_layers.MinimalGatedUnit,
-    "mut1": our_layers.MUT1,
-    "mut2": our_layers.MUT2,
-    "mut3": our_layers.MUT3,
-    "clockwork_rnn": our_layers.ClockworkRNN,
-    "depth_gated_lstm": our_layers.DepthGatedLSTM,
-    "grid_lstm": our_layers.GridLSTM,
-}
+__all__ = ["CELLS", "LanguageModel", "Perplexity"]
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
@@ -55,6 +45,10 @@ class LanguageModel(keras.Model):
     - a dict of `tokens` and `start`, booleans (batch,): windows of long texts side by side. The states are carried from
       window to window, and begin anew in the rows whose `start` is True: truncated backpropagation through time.
       `evaluate` and `predict` carry states, too, and put back those that training goes on with.
+
+    An id outside of the vocabulary is an error, in arrays, in each batch of a dataset and in calls outside of a graph;
+    where only a compiled graph sees it, what comes of it is an error or NaN. A target of weight 0 takes no part: it may
+    be any number, such as -1. Under a `tf.distribute` strategy the loss and its gradient are those of the whole batch.
 
     Of what is logged, `perplexity` counts every token once; `loss` is a mean over batches, however full they are.
 
@@ -144,16 +138,16 @@ class LanguageModel(keras.Model):
                     "A language model reads from left to right: with a bidirectional layer it would see the tokens "
                     f"that it has to predict. Such layers are for encoders. Received: {layer.name!r} in `layers`"
                 )
-        recurrent = list(a.layers) if isinstance(a.layers, (list, tuple)) else _recurrent_layers(a, options)
+        recurrent = list(a.layers) if isinstance(a.layers, (list, tuple)) else recurrent_layers(a, options)
         stack = RecurrentStack(recurrent, a.connection, a.dropout, name="stack", **options)
         width = a.embedding_dim or recurrent[-1 if a.tied and a.connection is None else 0].output_width
         # A tied output layer reads the whole table anyway.
         self.embedding = (keras.layers.Embedding if a.tied else Embedding)(
-            a.vocabulary_size, width, embeddings_initializer=_uniform(a) or "uniform", name="embedding", **options
+            a.vocabulary_size, width, embeddings_initializer=uniform(a) or "uniform", name="embedding", **options
         )
         self.stack = stack
         self.head = VocabularyLogits(
-            a.vocabulary_size, kernel_initializer=_uniform(a) or "glorot_uniform", name="logits", **options
+            a.vocabulary_size, kernel_initializer=uniform(a) or "glorot_uniform", name="logits", **options
         )
         if a.tied:
             self.head.tie(self.embedding)
@@ -181,8 +175,7 @@ class LanguageModel(keras.Model):
         if start is not None:
             if states is not None:
                 raise ValueError("Windows with a `start` begin from the states that are carried: drop `states`")
-            _check_batch(tokens)
-            carried = self.carried.of(tokens.shape[0])
+            carried = self.carried.variables_of(_check_batch(tokens))
             fresh = ops.cast(start, "bool")[:, None]
             begin = self.initial_states(tokens.shape[0])
             states = [ops.where(fresh, first, s.value) for first, s in zip(begin, carried)]
@@ -200,17 +193,23 @@ class LanguageModel(keras.Model):
 
     def hidden(self, tokens, states=None, training=False):
         """What the output layer reads, (batch, time, features), and the new states."""
-        x = self.dropout(self.embedding(tokens), training=training)
+        x = self.dropout(self._embedded(tokens), training=training)
         hidden, states = self.stack(x, states, training=training)
         return self.dropout(hidden, training=training), states
 
     def step(self, tokens, states):
         """One step, without a loop: tokens (batch,) and states to logits (batch, vocabulary) and the new states."""
-        x, states = self.stack.step(self.embedding(tokens), states)
+        x, states = self.stack.step(self._embedded(tokens), states)
         return self.head(x), states
+
+    def _embedded(self, tokens):
+        poison = ids.poison(tokens, self.vocabulary_size, self.tied)
+        x = self.embedding(tokens)
+        return x if poison is None else x + ops.cast(poison, x.dtype)
 
     def losses_of(self, tokens, targets, states=None):
         """`-log p(target)` in nats for each token, (batch, time), and the new states. Forms no gradient."""
+        ids.check(targets, self.vocabulary_size, ids.TARGETS)
         hidden, states = self.hidden(tokens, states)
         return self.head.losses_of(hidden, targets), states
 
@@ -259,13 +258,14 @@ class LanguageModel(keras.Model):
 
     def reset_states(self, batch_size=None):
         """Has `fit` and `evaluate` begin anew; with a batch size that is new, makes the states that they carry."""
-        if batch_size is not None:
-            self.carried.make(batch_size)
-        self.carried.reset()
+        with self._scope():
+            if batch_size is not None:
+                self.carried.make(batch_size)
+            self.carried.reset()
 
     def get_states(self, batch_size=None):
         """The carried states as numpy arrays: a flat list, layer by layer."""
-        return [ops.convert_to_numpy(variable.value) for variable in self.carried.of(batch_size)]
+        return self.carried.get(batch_size)
 
     def set_states(self, states):
         """Sets the carried states of the batch size that `states` have."""
@@ -276,21 +276,27 @@ class LanguageModel(keras.Model):
                 f"`states` is a flat list of {len(wanted)} arrays of shape (batch, units), units being {wanted}. "
                 f"Received shapes: {shapes}"
             )
-        for variable, state in zip(self.carried.make(shapes[0][0]), states):
-            variable.assign(state)
+        with self._scope():
+            self.carried.set(states)
+
+    def _scope(self):
+        """Where variables are made: in that of the `tf.distribute` strategy the model was made under."""
+        strategy = getattr(self, "distribute_strategy", None)
+        return contextlib.nullcontext() if strategy is None else strategy.scope()
 
     # Training
 
-    def compile(self, optimizer="adam", *, reduction="mean", loss=None, **kwargs):
+    def compile(self, optimizer="adam", loss=None, *, reduction="mean", **kwargs):
         """As `keras.Model.compile`, without a loss: it is the cross-entropy.
 
         Args:
             optimizer: a Keras optimizer; `keras_rnnlm.optimizers.ClippedOptimizer` around it clips and reports.
+            loss: nothing, or "sparse_categorical_crossentropy", which is the loss that the model has.
             reduction: what the gradient is taken of: "mean", the mean over tokens, or "sum", the sum over time and the
                 mean over the batch, as Zaremba et al. have it: `max_norm` and the learning rate mean another thing,
                 and `loss` is logged so.
         """
-        if loss is not None:
+        if loss not in (None, "sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy):
             raise ValueError(
                 f"A LanguageModel brings its loss, the cross-entropy: drop `loss`. Received: loss={loss!r}"
             )
@@ -304,30 +310,49 @@ class LanguageModel(keras.Model):
         return config and {**config, "reduction": self._reduction}
 
     def compile_from_config(self, config):
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        config = keras.saving.deserialize_keras_object(config)
+        optimizer = config["optimizer"]
+        if isinstance(optimizer, ClippedOptimizer) and optimizer.scales_loss:
+            config["auto_scale_loss"] = False  # which Keras does not save, and without which it was no model
+        self.compile(**config)
         self.optimizer.build(self.trainable_variables)
 
     def fit(self, x=None, *args, **kwargs):
+        given = _arguments(super().fit, x, *args, **kwargs)
+        validation = given.get("validation_data")
         self._carry("train_function", x)
-        self._carry("test_function", kwargs.get("validation_data"))
-        if hasattr(x, "element_spec") and len(args) < 8:
-            kwargs.setdefault("shuffle", False)  # a dataset has its order, and Keras warns of its own default
-        callbacks = kwargs.get("callbacks")
+        self._carry("test_function", validation)
+        if hasattr(x, "element_spec"):
+            given.setdefault("shuffle", False)  # a dataset has its order, and Keras warns of its own default
+        callbacks = given.get("callbacks")
         if isinstance(self.optimizer, ClippedOptimizer) and not isinstance(callbacks, keras.callbacks.CallbackList):
             callbacks = keras.tree.flatten(callbacks or [])
             if not any(isinstance(callback, ClippingReport) for callback in callbacks):
-                kwargs["callbacks"] = [ClippingReport(every_batch=False), *callbacks]
-        return super().fit(x, *args, **kwargs)
+                given["callbacks"] = [ClippingReport(every_batch=False), *callbacks]
+        if isinstance(validation, (list, tuple)):
+            self._checked(*validation)
+        elif validation is not None:
+            given["validation_data"] = self._checked(validation)
+        given["x"] = self._checked(x, given.get("y"), given.get("sample_weight"))
+        with ids.in_one_line():
+            return super().fit(**given)
 
     def evaluate(self, x=None, *args, **kwargs):
+        given = _arguments(super().evaluate, x, *args, **kwargs)
         self._carry("test_function", x)
-        with self.carried.put_back():
-            return super().evaluate(x, *args, **kwargs)
+        if not given.get("_use_cached_eval_dataset"):  # which `fit` has checked
+            given["x"] = self._checked(x, given.get("y"), given.get("sample_weight"))
+        with self.carried.put_back(), ids.in_one_line():
+            return super().evaluate(**given)
 
     def predict(self, x, *args, **kwargs):
         self._carry("predict_function", x)
-        with self.carried.put_back():
-            return super().predict(x, *args, **kwargs)
+        with self.carried.put_back(), ids.in_one_line():
+            return super().predict(self._checked(x), *args, **kwargs)
+
+    def _checked(self, x, y=None, sample_weight=None):
+        with self._scope():
+            return numbers_for_replicas(ids.checked(x, y, sample_weight, self.vocabulary_size))
 
     def _carry(self, function, dataset):
         """Makes the variables for the states that this dataset's windows carry: they must be there before a trace."""
@@ -336,7 +361,8 @@ class LanguageModel(keras.Model):
         if not isinstance(inputs, dict) or "start" not in inputs:
             return
         batch = _check_batch(inputs["tokens"])
-        self.carried.make(batch)
+        with self._scope():
+            self.carried.make(batch)
         if getattr(self._traced, function, None) != batch:
             # A second batch size would have TensorFlow trace the same function anew for any size, and states have one.
             setattr(self, function, None)
@@ -361,21 +387,10 @@ class LanguageModel(keras.Model):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         hidden = y_pred["hidden"]
-        if y is None:
-            raise ValueError("A LanguageModel learns from (tokens, next tokens). Received: a dataset without targets")
-        if not fits(y.shape, hidden.shape[:2]):
-            raise ValueError(
-                f"Targets are integers in the shape of the tokens, {tuple(hidden.shape[:2])}. "
-                f"Received: shape {tuple(y.shape)}"
-            )
-        targets = ops.cast(y, "int32")
-        weights = ops.ones_like(targets, dtype="float32")
-        if sample_weight is not None:
-            sample_weight = ops.cast(sample_weight, "float32")
-            weights = weights * (sample_weight if len(sample_weight.shape) == 2 else sample_weight[:, None])
-        over = count = ops.sum(weights)
+        targets, weights = targets_and_weights(y, sample_weight, hidden.shape[:2], self.vocabulary_size)
+        over = count = replicas.summed(ops.sum(weights))
         if training and self._reduction == "sum":
-            over = ops.cast(ops.shape(targets)[0], "float32")
+            over = replicas.summed(ops.cast(ops.shape(targets)[0], "float32"))
         over = ops.where(count > 0, over, 1.0)  # a batch of padding only has no loss, and no gradient
         if training and self.compute_dtype == "float16":
             # The gradient by each logit is rounded before it is divided: a mean's would not be float16 numbers.
@@ -391,8 +406,8 @@ class LanguageModel(keras.Model):
             ops.reshape(ops.stop_gradient(losses), (-1,)), sample_weight=ops.reshape(weights, (-1,))
         )
         for penalty in self.losses:
-            loss = loss + ops.cast(penalty, loss.dtype)
-        return loss
+            loss = loss + ops.cast(penalty, loss.dtype) / replicas.count()
+        return replicas.shared(loss)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         # Before a first step, Keras has the metrics look at what the model gives elsewhere.
@@ -428,40 +443,11 @@ class LanguageModel(keras.Model):
         return cls(**config)
 
 
-def _recurrent_layers(a, options):
-    if not is_count(a.layers):
-        raise ValueError(f"`layers` is a number of layers, or a list of them. Received: layers={a.layers!r}")
-    make = a.cell
-    if isinstance(make, str):
-        make = CELLS.get(make) or keras.saving.get_registered_object(make)
-    if not (isinstance(make, type) and issubclass(make, Recurrent) and make.cell_class):
-        raise ValueError(
-            f"`cell` is one of {sorted(CELLS)} or a class like keras_rnnlm.layers.LSTM. Received: cell={a.cell!r}"
-        )
-    widths = list(a.units) if isinstance(a.units, (list, tuple)) else [a.units] * a.layers
-    if len(widths) != a.layers:
-        raise ValueError(
-            f"`units` is one width, or a width for each of the {a.layers} layers. Received: units={a.units!r}"
-        )
-    chosen = {} if a.cell_options is None else a.cell_options
-    known = [name for name in make.__signature__.parameters if name not in ("units", "kwargs")]
-    if not isinstance(chosen, dict) or set(chosen) - set(known):
-        raise ValueError(
-            f"`cell_options` is a dict of arguments of {make.__name__}: {', '.join(known)}. "
-            f"Received: cell_options={a.cell_options!r}"
-        )
-    made = []
-    for k, width in enumerate(widths):
-        kernels = ("kernel_initializer", "recurrent_initializer") if a.initial_range is not None else ()
-        given = {**options, **{name: _uniform(a) for name in kernels}, **chosen}
-        made.append(make(width, name=f"{make.__name__.lower()}_{k}", **given))
-    return made
-
-
-def _uniform(a):
-    """How a matrix begins, where an `initial_range` says it."""
-    r = a.initial_range
-    return None if r is None else keras.initializers.RandomUniform(-r, r)
+def _arguments(method, *args, **kwargs):
+    """A call's arguments by name, however they were given."""
+    arguments = inspect.signature(method).bind(*args, **kwargs).arguments
+    more = arguments.pop("kwargs", {})
+    return {**arguments, **more}
 
 
 def _check_batch(tokens):

@@ -1,5 +1,6 @@
 """Gradient clipping around any Keras optimizer."""
 
+import copy
 import dataclasses
 import math
 import types
@@ -8,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from keras_rnnlm.optimizers import gradients, limits
+from keras_rnnlm.optimizers import gradients, limits, replicas
 from keras_rnnlm.optimizers.fused import fused_update
 
 
@@ -35,7 +36,8 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
     its `gradient_accumulation_steps`, summed over the replicas of a `tf.distribute` strategy. Everything else is the
     inner optimizer's own: variables, schedule, weight decay, moving average.
 
-    A step whose gradient holds a NaN or an Inf changes neither the model nor the inner optimizer and counts as skipped.
+    A step whose gradient holds a NaN or an Inf changes neither the model nor the inner optimizer and counts as skipped;
+    so does one without a limit whose norm is above 1.8e19, the square of which is Inf.
     A `LossScaleOptimizer` inside still gets to see it, and lowers its scale.
 
     Args:
@@ -171,14 +173,15 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
     def _clip_and_record(self, grads, variables):
         """The clipped gradients, and whether the step is to be made."""
         scale = self.inner_optimizer.scale_loss(1.0)
-        summed, replicas = _summed_over_replicas(grads)
+        # Keras adds the replicas' gradients up only after clipping.
+        summed = replicas.summed(grads)
         values = [gradients.summed_values(g, v) for g, v in zip(summed, variables)]
         measured = self._measure(values, variables, scale)
         self._record(measured, measured.finite)
         if self.by == "value":
             # The inner optimizer will add up the replicas' gradients, which are now the same on each.
-            return [self._cut(g, v, measured, replicas) for g, v in zip(summed, measured.cut)], measured.finite
-        if replicas == 1:
+            return [self._cut(g, v, measured) for g, v in zip(summed, measured.cut)], measured.finite
+        if replicas.count() == 1:
             # With the sum of a repeated row in one place, too: Adam would square its parts one by one.
             grads = [gradients.with_values(g, v) if gradients.is_sparse(g) else g for g, v in zip(grads, values)]
         return self._shrunk(grads, variables, measured), measured.finite
@@ -195,7 +198,8 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         scale = self.inner_optimizer.scale_loss(1.0)
         # Accumulators are dense: Keras makes a sparse gradient dense when it adds it to one.
         grads = [gradients.dense(g) for g in grads]
-        values = [gradients.summed_values(g, v) / scale for g, v in zip(grads, variables)]
+        values = [gradients.summed_values(g, v) for g, v in zip(grads, variables)]
+        values = [v / _in_dtype_of(v, scale) for v in values]
         averages = [(v + ops.cast(a.value, v.dtype)) / steps for v, a in zip(values, accumulators)]
         measured = self._measure(averages, variables, 1.0)
         due = ops.equal((optimizer._iterations + 1) % steps, 0)
@@ -212,6 +216,8 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         )
         for accumulator, value in zip(accumulators, sums):
             accumulator.assign(value)
+        if self.scales_loss:  # which judges by itself, and has to see what is thrown away here
+            grads = [gradients.scaled(g, ops.where(measured.finite, 1.0, math.nan)) for g in grads]
         return grads, measured.finite
 
     def _measure(self, values, variables, scale):
@@ -222,7 +228,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         groups = self._groups_of(variables)
         current = self._current_limits()
         if self.by == "value":
-            bounds = [None if group is None else current[group] * scale for group in groups]
+            bounds = [None if g is None else _in_dtype_of(v, current[g] * scale) for g, v in zip(groups, values)]
             cut = [v if b is None else ops.clip(v, -b, b) for v, b in zip(values, bounds)]
             over = [ops.any(ops.abs(v) > b) for v, b in zip(values, bounds) if b is not None]
             measured.cut = cut
@@ -241,6 +247,8 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
             measured.factors = factors
             measured.clipped = ops.any(over)
             measured.clipped_norm = gradients.norm(norms * factors)
+        # Most optimizers square what is left: two squares that are Inf are a NaN in the average of both.
+        measured.finite = ops.logical_and(measured.finite, ops.isfinite(ops.square(measured.clipped_norm)))
         return measured
 
     @staticmethod
@@ -265,7 +273,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
 
     def _shrunk(self, grads, variables, measured):
         factors = measured.factors
-        passed_on = self._loss_scale_inside()
+        passed_on = self.scales_loss
         if factors is None and not passed_on:
             return grads
         if passed_on:
@@ -278,9 +286,9 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
             self._products.of[id(shrunk[-1])] = g, None if shrunk[-1] is g else factors[i]
         return shrunk
 
-    def _cut(self, gradient, values, measured, replicas):
+    def _cut(self, gradient, values, measured):
         # Cutting would make an Inf look like a good number.
-        values = ops.where(measured.finite, values / replicas, math.nan)
+        values = ops.where(measured.finite, values / replicas.count(), math.nan)
         return gradients.with_values(gradient, values)
 
     def _record(self, measured, updated):
@@ -304,9 +312,9 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         """Lets the inner optimizer make its step if the gradients are finite."""
         if keras.backend.backend() == "jax":
             self._update_values(finite, grads, variables)
-        elif self._loss_scale_inside():
+        elif self.scales_loss:
             self.inner_optimizer.apply(grads, variables)
-        elif keras.backend.backend() == "tensorflow" and _replicas_have_to_merge():
+        elif keras.backend.backend() == "tensorflow" and replicas.have_to_merge():
             import tensorflow as tf
 
             def merged(strategy, finite, grads):
@@ -336,11 +344,13 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
             trainable, own = inner.stateless_apply(values[1], grads, values[0])
             return list(trainable), list(own)
 
-        trainable, own = step() if self._loss_scale_inside() else gradients.branch(finite, step, lambda: values)
+        trainable, own = step() if self.scales_loss else gradients.branch(finite, step, lambda: values)
         for variable, value in zip(self._trainable_variables + inner.variables, trainable + own):
             variable.assign(value)
 
-    def _loss_scale_inside(self):
+    @property
+    def scales_loss(self):
+        """Whether there is a `LossScaleOptimizer` inside."""
         scalers = keras.optimizers.LossScaleOptimizer
         return any(isinstance(optimizer, scalers) for optimizer in _with_those_inside(self.inner_optimizer))
 
@@ -370,7 +380,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
     @property
     def loss_scale_factor(self):
         # A LossScaleOptimizer has none, but something else that the loss is multiplied with.
-        return self.scale_loss(1.0) if self._loss_scale_inside() else self.inner_optimizer.loss_scale_factor
+        return self.scale_loss(1.0) if self.scales_loss else self.inner_optimizer.loss_scale_factor
 
     @loss_scale_factor.setter
     def loss_scale_factor(self, factor):
@@ -378,7 +388,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         inner = getattr(self, "inner_optimizer", None)
         if inner is None:
             return
-        if self._loss_scale_inside():
+        if self.scales_loss:
             raise ValueError(
                 "This ClippedOptimizer holds a LossScaleOptimizer, and the loss cannot be scaled a second time around "
                 "it. Under mixed_float16 `compile` adds a LossScaleOptimizer by itself: pass `auto_scale_loss=False`, "
@@ -435,7 +445,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = dict(config)
+        config = copy.deepcopy(config)  # Keras's own optimizers take parts out of the one that they are given
         inner = keras.saving.deserialize_keras_object(config.pop("inner_optimizer"), custom_objects=custom_objects)
         return cls(inner, **config)
 
@@ -448,19 +458,6 @@ def _with_those_inside(optimizer):
     return [optimizer] + [wrapped for inner in inside for wrapped in _with_those_inside(inner)]
 
 
-def _summed_over_replicas(grads):
-    """The gradients that the update will use, and the number of replicas: Keras adds those up only after clipping."""
-    if keras.backend.backend() != "tensorflow":
-        return grads, 1
-    import tensorflow as tf
-
-    replicas = tf.distribute.get_strategy().num_replicas_in_sync
-    if replicas == 1:
-        return grads, 1
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, grads), replicas
-
-
-def _replicas_have_to_merge():
-    import tensorflow as tf
-
-    return tf.distribute.has_strategy() and not tf.__internal__.distribute.strategy_supports_no_merge_call()
+def _in_dtype_of(tensor, number):
+    """A number of Python's as it is, which takes any dtype, and a tensor, a loss scale, in that of another one."""
+    return number if isinstance(number, (int, float)) else ops.cast(number, tensor.dtype)

@@ -66,10 +66,11 @@ def custom_gradient(forward, backward):
 
 
 def softmax_cross_entropy(logits, targets):
-    """`-log softmax(logits)[target]` of each row, and its gradient."""
+    """`-log softmax(logits)[target]` of each row, and its gradient: NaN where there is no such target."""
     logits = logits - jnp.max(logits, axis=-1, keepdims=True)
     powers = jnp.exp(logits)
-    sums = jnp.sum(powers, axis=-1, keepdims=True)
+    known = (targets >= 0) & (targets < logits.shape[-1])
+    sums = jnp.where(known[:, None], jnp.sum(powers, axis=-1, keepdims=True), jnp.nan)
     chosen = jnp.take_along_axis(logits, targets[:, None], axis=-1)
     hits = jnp.arange(logits.shape[-1])[None, :] == targets[:, None]
     return (jnp.log(sums) - chosen)[:, 0], powers / sums - hits

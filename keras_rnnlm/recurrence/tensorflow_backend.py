@@ -119,11 +119,15 @@ def _forget_with_the_graph(op):
 
 
 def softmax_cross_entropy(logits, targets):
-    """`-log softmax(logits)[target]` of each row, and its gradient, in one pass over the logits."""
+    """`-log softmax(logits)[target]` of each row, and its gradient, in one pass over the logits.
+
+    Both are NaN where there is no such target: TensorFlow's operator does so on a GPU, and is an error on a processor.
+    """
     if not is_compiled():
         return tf.raw_ops.SparseSoftmaxCrossEntropyWithLogits(features=logits, labels=targets)
     largest = _of_rows(tf.reduce_max, tf.maximum, logits)
     log_sums = largest + tf.math.log(_of_rows(tf.reduce_sum, tf.add, logits, lambda part: tf.exp(part - largest)))
+    log_sums = tf.where(((targets >= 0) & (targets < logits.shape[1]))[:, None], log_sums, float("nan"))
     hits = tf.range(logits.shape[1])[None, :] == tf.cast(targets, tf.int32)[:, None]
     chosen = tf.gather(logits, targets, axis=1, batch_dims=1)
     return log_sums[:, 0] - chosen, tf.exp(logits - log_sums) - tf.cast(hits, logits.dtype)

@@ -66,12 +66,13 @@ def custom_gradient(forward, backward):
 
 
 def softmax_cross_entropy(logits, targets):
-    """`-log softmax(logits)[target]` of each row, and its gradient."""
+    """`-log softmax(logits)[target]` of each row, and its gradient: NaN where there is no such target."""
     logs = torch.log_softmax(logits, dim=-1)
-    rows, targets = torch.arange(len(targets), device=targets.device), targets.long()
+    hits = torch.where((targets >= 0) & (targets < logits.shape[-1]), 1.0, torch.nan)
+    rows, targets = torch.arange(len(targets), device=targets.device), targets.long().clamp(0, logits.shape[-1] - 1)
     slopes = logs.exp()
-    slopes[rows, targets] -= 1
-    return -logs[rows, targets], slopes
+    slopes[rows, targets] -= hits
+    return -logs[rows, targets] * hits, slopes
 
 
 def after(tensors, others):

@@ -91,3 +91,17 @@ def test_what_does_not_fit_is_told(units):
         units.plot(0, ["a", "b"])
     with pytest.raises(ValueError, match="`signal` is 10 numbers"):
         units.correlations([1, 2])
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (0,)], ids=str)
+def test_one_text_is_read_and_no_batch(shape):
+    with pytest.raises(ValueError, match=rf"one text, \(time,\), .*take one row. Received: .*{re.escape(str(shape))}"):
+        activity(counter(), np.zeros(shape, "int32"))
+    shape = (2, *shape[:1], 4)
+    with pytest.raises(ValueError, match=rf"one text, \(time, features\), .*Received: .*{re.escape(str(shape))}"):
+        activity(layers.GRU(3), np.zeros(shape))
+
+
+def test_a_row_of_a_batch_is_a_text():
+    model, batch = counter(), np.array([[ord(character) for character in TEXT]] * 2)
+    np.testing.assert_array_equal(activity(model, batch[1]).values, activity(model, batch[0].tolist()).values)

@@ -5,10 +5,10 @@ import pytest
 
 from keras_rnnlm import layers, models
 from keras_rnnlm.diagnostics import gate_use
-from tests.cases import FEW, build, data
+from tests.cases import build, data, named
 
 ZEROS = dict(kernel_initializer="zeros", recurrent_initializer="zeros")
-GATED = [case for case in FEW if case.name in ("lstm-coupled-peephole-fo", "mut1")]
+GATED = named("lstm-coupled-peephole-fo", "mut1")
 
 
 def two_units():

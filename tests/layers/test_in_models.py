@@ -13,10 +13,10 @@ from keras import ops
 
 from keras_rnnlm import cells, layers
 from tests import reference
-from tests.cases import BATCH, FEATURES, FEW, FEWER, TIME, UNITS, build, data
+from tests.cases import BATCH, FEATURES, FEWER, TIME, UNITS, build, data, named
 from tests.support import BACKEND, numpy, on_tensorflow
 
-a_few_cases = pytest.mark.parametrize("case", [case for case in FEW if case.name in ("lstm-fgr", "gru")], ids=str)
+a_few_cases = pytest.mark.parametrize("case", named("lstm-fgr", "gru"), ids=str)
 
 TOKENS = np.array(
     [[3, 1, 2, 4, 1], [1, 2, 0, 0, 0], [4, 0, 0, 0, 0], [2, 2, 3, 1, 0], [1, 4, 2, 3, 3], [2, 1, 4, 0, 0]]

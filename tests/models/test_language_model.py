@@ -338,6 +338,52 @@ def test_however_keras_runs_a_step_it_is_the_same(how):
     equal(other.get_states(), plain.get_states())
 
 
+class Stop(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        self.model.stop_training = True
+
+
+def test_arguments_of_fit_may_be_given_by_their_places():
+    tokens, targets = text()
+    model = tiny()
+    model.compile(ClippedOptimizer(keras.optimizers.SGD(0.5)))
+    history = model.fit(tokens, targets, BATCH, 3, 0, [Stop()], 0.0, (tokens, targets)).history
+    assert len(history["loss"]) == 1 and {"clip_rate", "val_loss"} <= set(history)
+
+
+@pytest.mark.parametrize(
+    "loss", ["sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy], ids=["name", "function"]
+)
+def test_the_loss_that_the_model_has_may_be_named(loss, tmp_path):
+    model = tiny()
+    model.compile("sgd", loss, metrics=["accuracy"])
+    assert model.get_compile_config()["loss"] is None
+    with pytest.raises(ValueError, match="brings its loss, the cross-entropy: drop `loss`. Received: loss='mse'"):
+        model.compile("sgd", "mse")
+
+
+@on_tensorflow
+@pytest.mark.parametrize("of_rows", [False, True], ids=["tokens", "rows"])
+def test_weights_and_targets_of_unknown_rank_are_those_of_a_known_one(of_rows):
+    tokens, targets = text()
+    weights = np.random.default_rng(0).random(tokens.shape[: 1 if of_rows else 2]).astype("float32")
+    known = one_batch(tokens, targets, weights)
+
+    def without_shapes(x, y, w):
+        y, w = tf.numpy_function(lambda y, w: (y, w), [y, w], (tf.int32, tf.float32))
+        return x, y, w
+
+    unknown = known.map(without_shapes)
+    assert unknown.element_spec[2].shape.rank is None
+    model = tiny()
+    wanted, logs = gradients_of_a_step(model, known)
+    got, same = gradients_of_a_step(model, unknown)
+    equal(got, wanted, atol=1e-6)
+    assert same == pytest.approx(logs, rel=1e-6)
+    with pytest.raises(ValueError, match=r"one number a token or one a row, .*\(3, 8\) or \(3,\).*\(3, 8, 1\)"):
+        model.evaluate(one_batch(tokens, targets, np.ones((*tokens.shape, 1), "float32")), verbose=0)
+
+
 # The states that are carried
 
 
@@ -439,6 +485,18 @@ def test_a_compiled_model_is_saved_and_loaded_with_everything(tmp_path):
     )
     path = os.pathsep.join([str(pathlib.Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, env={**os.environ, "PYTHONPATH": path})
+
+
+def test_a_model_that_scales_its_loss_inside_the_clipping_is_saved_and_loaded(tmp_path):
+    model = tiny(dtype="mixed_float16")
+    optimizer = ClippedOptimizer(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=8.0))
+    model.compile(optimizer, auto_scale_loss=False)
+    model.fit(*text(), verbose=0)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.get_compile_config() == model.get_compile_config()
+    equal([v.value for v in loaded.optimizer.variables], [v.value for v in optimizer.variables], atol=0)
+    assert float(loaded.optimizer.loss_scale_factor) == 8.0
 
 
 class MinimalGatedUnit(layers.SimpleRNN):

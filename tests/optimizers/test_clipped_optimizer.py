@@ -157,7 +157,7 @@ def test_the_norm_of_many_half_precision_numbers_does_not_overflow(dtype, tolera
     optimizer = ClippedOptimizer(sgd(), 5.0, by=by)
     apply(optimizer, [values], [variable], dtype)
     values = ops.convert_to_numpy(ops.cast(ops.convert_to_tensor(values, dtype), "float32"))
-    norm = np.linalg.norm(values)
+    norm = np.linalg.norm(values.astype("float64"))
     np.testing.assert_allclose(float(optimizer.gradient_norm), norm, rtol=1e-5)
     expected = np.clip(values, -5, 5) if by == "value" else values * 5 / norm
     np.testing.assert_allclose(-ops.convert_to_numpy(ops.cast(variable, "float32")), expected, rtol=tolerance)

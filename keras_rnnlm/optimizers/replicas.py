@@ -1,0 +1,84 @@
+"""The copies of a model that a `tf.distribute` strategy trains side by side; everywhere else there is one."""
+
+import keras
+
+
+def count():
+    """How many replicas take a part of each batch."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def summed(tensors):
+    """The tensors, added up over the replicas: every replica has to ask for them."""
+    if count() == 1:
+        return tensors
+    import tensorflow as tf
+
+    if tf.distribute.in_cross_replica_context():
+        return tensors  # where Keras looks at a model before it trains
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, tensors)
+
+
+def shared(loss):
+    """A loss of which this replica has computed its part, as Keras would have it.
+
+    It adds up the replicas' gradients, and logs the mean of `count()` times each one's loss: that loss is the same part
+    of the whole on each, with the gradient of its own.
+    """
+    if count() == 1:
+        return loss
+    part = keras.ops.stop_gradient(loss)
+    return loss + (summed(part) / count() - part)
+
+
+def have_to_merge():
+    """Whether replicas meet in a call that all of them make, which none may make in a branch of its own."""
+    import tensorflow as tf
+
+    return tf.distribute.has_strategy() and not tf.__internal__.distribute.strategy_supports_no_merge_call()
+
+
+class RowsOfReplicas:
+    """A variable for numbers of each row of a batch: each replica has, reads and writes those of its own rows.
+
+    From outside, it is read and written as a whole.
+    """
+
+    def __init__(self, rows, name):
+        """Make it in the strategy's scope. `rows`: what it begins with, the rows of the whole batch."""
+        self.strategy = None
+        apart = {}
+        if count() > 1:
+            import tensorflow as tf
+
+            self.strategy = tf.distribute.get_strategy()
+            apart = {"synchronization": "on_read", "aggregation": "only_first_replica"}
+            if rows.shape[0] % count():
+                raise ValueError(
+                    f"Each of the {count()} replicas keeps as many rows of a batch as the others: its size has to be a "
+                    f"multiple of {count()}. Received: a batch of {rows.shape[0]} rows"
+                )
+        # A copy: rows that were broadcast share their memory on PyTorch.
+        first = keras.ops.copy(rows[: rows.shape[0] // count()])
+        self.variable = keras.Variable(first, trainable=False, autocast=False, dtype="float32", name=name, **apart)
+        if self.strategy:
+            self.assign(rows)
+
+    def read(self):
+        """All rows, in numpy. PyTorch would write into the tensors, and JAX gives their memory away: a copy."""
+        if self.strategy is None:
+            return keras.ops.convert_to_numpy(self.variable.value).copy()
+        parts = self.strategy.experimental_local_results(self.variable.value)
+        return keras.ops.convert_to_numpy(keras.ops.concatenate([part.read_value() for part in parts]))
+
+    def assign(self, rows):
+        if self.strategy is None:
+            self.variable.assign(rows)
+            return
+        parts = self.strategy.experimental_local_results(self.variable.value)
+        for part, its_rows in zip(parts, keras.ops.split(rows, len(parts))):
+            part.assign(its_rows)
