@@ -143,6 +143,9 @@ class Recipe:
     )
     min_count: int = setting(1, "rarer symbols are left out of the vocabulary", COUNT)
     encoding: str = setting("utf-8", "of the text's files", TEXT)
+    text_column: str | None = setting(
+        None, "of tables, the column to learn from; none: the one that plainly is text", optional(TEXT)
+    )
     split: str | None = setting(
         None, "percentages to cut the text by; none: its own splits, else 90/5/5", optional(SHARES)
     )

@@ -11,7 +11,7 @@ import numpy as np
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training import CallableModule
-from keras_rnnlm.training.corpora import open_corpus
+from keras_rnnlm.training.corpora import open_corpus, tell_columns
 from keras_rnnlm.training.display import Display, duration
 from keras_rnnlm.training.encoded import encode_corpus, load_encoded
 from keras_rnnlm.training.info import summary
@@ -24,7 +24,17 @@ sys.modules[__name__].__class__ = CallableModule
 VOCABULARY = ("tokenizer", "vocabulary_size", "min_count")
 NETWORK = ("units", "layers", "cell", "cell_options", "embedding_dim", "tied", "connection")
 # What a run has to go on with: else it would not be the same run, or the setting would have no effect any more.
-FIXED = (*VOCABULARY, "encoding", "split", *NETWORK, "initial_range", "forget_bias", "unigram_bias", "precision")
+FIXED = (
+    *VOCABULARY,
+    "encoding",
+    "text_column",
+    "split",
+    *NETWORK,
+    "initial_range",
+    "forget_bias",
+    "unigram_bias",
+    "precision",
+)
 FIXED += ("mode", "batch", "window", "random_windows", "optimizer", "ema", "seed")
 
 
@@ -33,7 +43,8 @@ def arguments(parser):
     parser.add_argument(
         "corpus",
         nargs="*",
-        help="files, folders, globs, .gz, - for standard input, tfds:NAME, or stdlib: Python's own library here",
+        help="files, folders, globs, .gz, tables (.csv, .tsv, .jsonl, .json, .parquet), - for standard input, "
+        "tfds:NAME, or stdlib: Python's own library here",
     )
     parser.add_argument(
         "--out", type=pathlib.Path, required=True, help="the run directory, new; or, with --resume, old"
@@ -41,6 +52,8 @@ def arguments(parser):
     parser.add_argument("--valid", help="a text to validate on")
     parser.add_argument("--test", help="a text kept for `evaluate RUN test`")
     parser.add_argument("--split", help="percentages to cut a text by that has no splits of its own, such as 90/5/5")
+    parser.add_argument("--text-column", metavar="NAME", help="of tables, the column that is the text")
+    parser.add_argument("--encoding", help="of the text's files, such as latin-1 (default: utf-8)")
     parser.add_argument("--recipe", help="the name of a built-in recipe, or a TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as often as needed")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
@@ -52,7 +65,8 @@ def arguments(parser):
 
 
 def run(options):
-    given = [name for name in ("valid", "test", "split", "recipe", "init_from") if getattr(options, name) is not None]
+    alone = ("valid", "test", "split", "text_column", "encoding", "recipe", "init_from")
+    given = [name for name in alone if getattr(options, name) is not None]
     if options.resume and (options.corpus or given):
         raise ValueError(
             "--resume goes on with the text and the recipe of the run; only --set may change a setting. Received: "
@@ -71,6 +85,8 @@ def run(options):
             valid=options.valid,
             test=options.test,
             split=options.split,
+            text_column=options.text_column,
+            encoding=options.encoding,
             init_from=options.init_from,
             quiet=options.quiet,
         )
@@ -79,7 +95,20 @@ def run(options):
     return 0 if finished else 130
 
 
-def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=None, init_from=None, quiet=False):
+def train(
+    corpus,
+    out,
+    recipe=None,
+    *,
+    changes=(),
+    valid=None,
+    test=None,
+    split=None,
+    text_column=None,
+    encoding=None,
+    init_from=None,
+    quiet=False,
+):
     """Trains a new model and leaves everything in the run directory `out`.
 
     Args:
@@ -87,7 +116,7 @@ def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=
         out: the run directory, which must be new.
         recipe: a `Recipe`; by default that of `init_from`, else `Recipe()`.
         changes: settings to change, each "key=value".
-        valid, test, split: see `open_corpus`.
+        valid, test, split, text_column, encoding: see `open_corpus`.
         init_from: a run to begin with: its best weights, its vocabulary, its network. What of these the recipe leaves
             at its default is that run's.
         quiet: whether to show nothing but warnings.
@@ -97,7 +126,8 @@ def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=
     """
     first = None if init_from is None else RunFolder(init_from)
     recipe = _fine_tuning(recipe, first, changes) if first else (recipe or Recipe()).override(changes)
-    recipe = recipe if split is None else dataclasses.replace(recipe, split=split)
+    given = {"split": split, "text_column": text_column, "encoding": encoding}
+    recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     folder = RunFolder(out)
     display = Display(quiet=quiet, tensorboard=folder.tensorboard)
     with folder.new():
@@ -108,7 +138,9 @@ def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=
             split=recipe.split,
             encoding=recipe.encoding,
             spool=folder.spool,
+            text_column=recipe.text_column,
         )
+        tell_columns(texts, recipe.text_column, display)
         if first is not None:
             tokenizer = first.read_tokenizer()
         elif recipe.tokenizer in TOKENIZERS:

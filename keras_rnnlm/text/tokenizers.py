@@ -226,7 +226,8 @@ class Tokenizer:
             nonlocal size
             stretches = pipelines.STRETCH.findall(text)
             new = list(set(stretches).difference(known))
-            learn(new)
+            if new:
+                learn(new)
             ids = np.array(list(itertools.chain.from_iterable(map(known.__getitem__, stretches))), np.int32)
             size += sum(map(len, new))
             if size > REMEMBERED:

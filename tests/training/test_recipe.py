@@ -23,6 +23,7 @@ ZAREMBA = {
 OTHERS = dict(
     tokenizer="data/tokenizer.json",
     encoding="latin-1",
+    text_column="review",
     split="80/10/10",
     units=[1150, 400, 300],
     layers=3,
