@@ -5,6 +5,10 @@ import importlib
 import os
 import sys
 
+from keras_rnnlm import streams
+
+BROKEN_PIPE = 128 + 13  # what a shell reports of a program whose output nobody reads any more
+
 # command: what it does, and the module that owns it, with `arguments(parser)` and `run(options)`.
 COMMANDS = {
     "quickstart": ("train a small model on source code, and export it", "keras_rnnlm.quickstart"),
@@ -23,10 +27,37 @@ COMMANDS = {
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else list(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    streams.prepare()
+    asked = next((word for word in argv if not word.startswith("-")), None)
+    problem, leaves = None, None
+    try:
+        code = _run(argv, asked)
+    except SystemExit as exit:  # argparse, which has said what it had to say
+        code, leaves = exit.code, exit
+    except BrokenPipeError:
+        code = BROKEN_PIPE
+    except (ValueError, OSError, ImportError) as error:
+        code, problem = 2, str(error)
+    except KeyboardInterrupt:
+        code, problem = 130, "interrupted"
+    unwritten = streams.finish(sys.stdout)
+    if isinstance(unwritten, BrokenPipeError):
+        code, problem, leaves = BROKEN_PIPE, None, None
+    elif unwritten is not None:
+        code, leaves = 2, None
+        problem = f"the standard output could not be written: {unwritten.strerror or unwritten}"
+    if problem is not None:
+        streams.tell(f"keras-rnnlm {asked or ''}".rstrip() + f": {problem}")
+    streams.finish(sys.stderr)
+    if leaves is not None:
+        raise leaves
+    return code
+
+
+def _run(argv, asked):
     parser = argparse.ArgumentParser(prog="keras-rnnlm", description="Recurrent language models in Keras.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    asked = next((word for word in argv if not word.startswith("-")), None)
     for name, (text, module) in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
         if name == asked:  # only the room that is asked for is loaded: the others would cost seconds
@@ -42,14 +73,7 @@ def main(argv=None):
     if options.command is None:
         parser.print_help()
         return 0
-    try:
-        return options.run(options) or 0
-    except (ValueError, OSError) as error:
-        print(f"keras-rnnlm {options.command}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"keras-rnnlm {options.command}: interrupted", file=sys.stderr)
-        return 130
+    return options.run(options) or 0
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from keras_rnnlm.training.corpora import SPLITS, open_corpus, tell_columns
 from keras_rnnlm.training.display import Display
 from keras_rnnlm.training.encoded import encode_corpus, load_encoded
 from keras_rnnlm.training.evaluation import Scorer, measures
+from keras_rnnlm.training.kept_evaluations import keep_evaluation, text_name
 from keras_rnnlm.training.run import RunFolder, to_json
 
 sys.modules[__name__].__class__ = CallableModule
@@ -124,6 +125,7 @@ def evaluate(
         )
         result[f"{ngram}-gram"] = measures(-yardstick.log_probabilities(tokens), split, unknown)
     display.clear()
+    keep_evaluation(folder, text_name(text), result, to_json, display.warn)
     if log_probabilities is not None:
         write_log_probabilities(log_probabilities, tokenizer, tokens, losses)
     return result

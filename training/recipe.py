@@ -262,28 +262,45 @@ class Recipe:
         except ValueError as error:
             raise ValueError(f"The recipe {name}: {error}") from error
 
+    @classmethod
+    def of(cls, given):
+        """A recipe from one, from what `load` takes, or from a dict of settings.
+
+        >>> Recipe.of({"units": 16}) == Recipe(units=16), Recipe.of("char").units
+        (True, 384)
+        """
+        if isinstance(given, dict):
+            return cls().override(given)
+        if isinstance(given, (str, os.PathLike)):
+            return cls.load(given)
+        if not isinstance(given, cls):
+            raise ValueError(
+                f"A recipe is a Recipe, a dict of settings, one of {', '.join(_files())}, or the path of a TOML file. "
+                f"Received: {given!r}"
+            )
+        return given
+
     def override(self, assignments):
-        """The recipe with other settings, each `key=value` in TOML's terms; words need no quotation marks.
+        """The recipe with other settings: a dict of them, or each `key=value` in TOML's terms, without quotation marks.
 
         >>> Recipe().override(["units=[1150, 400]", "cell=lstm", "max_norm=none"]).units
         [1150, 400]
+        >>> Recipe().override({"units": 16, "cell_options.peephole": True}).cell_options
+        {'peephole': True}
         """
         changes = {}
-        for assignment in [assignments] if isinstance(assignments, str) else assignments:
-            path, sign, text = assignment.partition("=")
+        for assignment, path, value in _assigned(assignments):
             key, *inner = [part.strip() for part in path.split(".")]
-            if not sign:
-                raise ValueError(f"A setting is given as key=value, such as units=650. Received: {assignment!r}")
             _check_known(key)
             if not inner:
-                changes[key] = _parse(text)
+                changes[key] = value
                 continue
             table = changes.setdefault(key, _copy(getattr(self, key)))
             for part in inner[:-1]:
                 table = table.setdefault(part, {}) if isinstance(table, dict) else None
             if not isinstance(table, dict):
                 raise ValueError(f"`{path.strip()}` names an entry of what is no table. Received: {assignment!r}")
-            table[inner[-1]] = _parse(text)
+            table[inner[-1]] = value
         return dataclasses.replace(self, **changes)
 
     def to_toml(self):
@@ -359,6 +376,19 @@ def _check_known(key):
         near = difflib.get_close_matches(key, SETTINGS, n=2)
         way = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(SETTINGS)}."
         raise ValueError(f"There is no setting {key!r}: {way}")
+
+
+def _assigned(changes):
+    """Each setting of a change: as it was given, its name, its value."""
+    if isinstance(changes, dict):
+        return [(f"{name}={value!r}", str(name), value) for name, value in changes.items()]
+    found = []
+    for assignment in [changes] if isinstance(changes, str) else changes:
+        if not isinstance(assignment, str) or "=" not in assignment:
+            raise ValueError(f"A setting is given as key=value, such as units=650. Received: {assignment!r}")
+        name, _, text = assignment.partition("=")
+        found.append((assignment, name, _parse(text)))
+    return found
 
 
 def _parse(text):

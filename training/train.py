@@ -15,6 +15,7 @@ from keras_rnnlm.training.corpora import open_corpus, tell_columns
 from keras_rnnlm.training.display import Display, duration
 from keras_rnnlm.training.encoded import encode_corpus, load_encoded
 from keras_rnnlm.training.info import summary
+from keras_rnnlm.training.kept_evaluations import model_digest
 from keras_rnnlm.training.recipe import TOKENIZERS, Recipe, built_in, settings_help
 from keras_rnnlm.training.run import RunFolder, build_model, to_json
 from keras_rnnlm.training.streams import Contiguous, Sentences
@@ -80,7 +81,7 @@ def run(options):
         finished = train(
             options.corpus,
             options.out,
-            Recipe.load(options.recipe) if options.recipe else None,
+            options.recipe,
             changes=options.set,
             valid=options.valid,
             test=options.test,
@@ -114,8 +115,9 @@ def train(
     Args:
         corpus: what `open_corpus` takes: paths, globs, "stdlib", "tfds:NAME".
         out: the run directory, which must be new.
-        recipe: a `Recipe`; by default that of `init_from`, else `Recipe()`.
-        changes: settings to change, each "key=value".
+        recipe: a `Recipe`, the name of one that comes along, the path of a TOML file, or a dict of settings; by default
+            that of `init_from`, else `Recipe()`.
+        changes: settings to change, a dict of them, or each "key=value".
         valid, test, split, text_column, encoding: see `open_corpus`.
         init_from: a run to begin with: its best weights, its vocabulary, its network. What of these the recipe leaves
             at its default is that run's.
@@ -125,6 +127,7 @@ def train(
         Whether the run came to its end; an interrupted one goes on by `resume(out)`.
     """
     first = None if init_from is None else RunFolder(init_from)
+    recipe = None if recipe is None else Recipe.of(recipe)
     recipe = _fine_tuning(recipe, first, changes) if first else (recipe or Recipe()).override(changes)
     given = {"split": split, "text_column": text_column, "encoding": encoding}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
@@ -158,6 +161,7 @@ def train(
         loop = _loop(folder, recipe, tokenizer, encoded, display)
         if first is not None:
             _begin_with(loop.model, first)
+            loop.record("origin", run=str(first.path.absolute()), model=model_digest(first))
         elif recipe.unigram_bias:
             _begin_with_frequencies(loop.model, encoded["train"])
         loop.save()
@@ -170,7 +174,7 @@ def resume(out, *, changes=(), quiet=False):
 
     Args:
         out: the run directory.
-        changes: settings to change, each "key=value": more epochs, say.
+        changes: settings to change, a dict of them, or each "key=value": more epochs, say.
         quiet: whether to show nothing but warnings.
     """
     folder = RunFolder(out)
@@ -292,7 +296,7 @@ def _fine_tuning(recipe, first, changes):
                 f"A run that begins with another's weights has its vocabulary and its network, too: drop `{name}`. "
                 f"Received: {name}={getattr(recipe, name)!r}, and {first} has {getattr(begun, name)!r}"
             )
-    if not first.model.is_file():
+    if not first.model.is_file() and not first.checkpoints().files():
         first.read_model()  # which tells what is missing
     return recipe
 

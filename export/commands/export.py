@@ -2,9 +2,9 @@
 
 import os
 import pathlib
-import sys
 
 from keras_rnnlm.export.folder import FORMATS, export_run
+from keras_rnnlm.streams import tell
 
 
 def arguments(parser):
@@ -24,7 +24,7 @@ def run(options):
         options.out,
         options.format,
         options.quantize,
-        say=lambda text: print(text, file=sys.stderr, flush=True),
+        say=tell,
     )
     if options.json:
         print(json.dumps(manifest))

@@ -87,6 +87,7 @@ class SavedModel:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         with quiet.standard_error(without=quiet.GREETING):
             tf = runtime_of("saved_model")
+            tf.config.list_physical_devices()  # here it looks for GPUs, and says what it found
         try:
             self._loaded = tf.saved_model.load(str(path))
         except Exception as error:
