@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from keras_rnnlm import streams
+from keras_rnnlm import standard_streams
 
 BROKEN_PIPE = 128 + 13  # what a shell reports of a program whose output nobody reads any more
 
@@ -27,7 +27,7 @@ COMMANDS = {
 def main(argv=None):
     argv = sys.argv[1:] if argv is None else list(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    streams.prepare()
+    standard_streams.prepare()
     asked = next((word for word in argv if not word.startswith("-")), None)
     problem, leaves = None, None
     try:
@@ -40,15 +40,15 @@ def main(argv=None):
         code, problem = 2, str(error)
     except KeyboardInterrupt:
         code, problem = 130, "interrupted"
-    unwritten = streams.finish(sys.stdout)
+    unwritten = standard_streams.finish(sys.stdout)
     if isinstance(unwritten, BrokenPipeError):
         code, problem, leaves = BROKEN_PIPE, None, None
     elif unwritten is not None:
         code, leaves = 2, None
         problem = f"the standard output could not be written: {unwritten.strerror or unwritten}"
     if problem is not None:
-        streams.tell(f"keras-rnnlm {asked or ''}".rstrip() + f": {problem}")
-    streams.finish(sys.stderr)
+        standard_streams.tell(f"keras-rnnlm {asked or ''}".rstrip() + f": {problem}")
+    standard_streams.finish(sys.stderr)
     if leaves is not None:
         raise leaves
     return code

@@ -6,7 +6,7 @@ import shutil
 import sys
 import time
 
-from keras_rnnlm.streams import tell
+from keras_rnnlm.standard_streams import tell
 
 EVERY = 0.25  # seconds between two drawings of the line on a terminal
 SELDOM = 60.0  # and between two lines where there is no terminal

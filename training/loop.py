@@ -210,7 +210,8 @@ class Loop:
     def rate(self):
         """The learning rate of now, for a window of the usual length."""
         p = self.progress
-        return self.recipe.learning_rate_at(p.step, p.epoch + p.window / self._steps(), p.decays, p.retries)
+        epoch = p.epoch + p.window / self._steps()
+        return self.recipe.learning_rate_at(p.step, epoch, p.decays, p.retries, p.seconds)
 
     def record(self, kind, **values):
         """A line of history.jsonl."""

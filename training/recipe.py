@@ -194,7 +194,9 @@ class Recipe:
     )
     learning_rate: float = setting(2e-3, "the highest of the schedule", POSITIVE)
     optimizer_options: dict = setting({}, "further arguments, such as {momentum = 0.9} or {beta_2 = 0.99}", TABLE)
-    schedule: str = setting("cosine", "{}", choice("constant", "plateau", "decay", "cosine"))
+    schedule: str = setting(
+        "cosine", "{}; cosine ends with epochs or max_minutes", choice("constant", "plateau", "decay", "cosine")
+    )
     decay: float = setting(0.5, "a plateau, or each epoch of a decay, multiplies the rate with this", FACTOR)
     decay_from: int = setting(5, "with decay: so many epochs at the full rate", whole(0))
     patience: int = setting(1, "with plateau: the rate falls after so many validations without a better loss", COUNT)
@@ -316,7 +318,7 @@ class Recipe:
             lines.append(_line(field, getattr(self, field.name)))
         return "\n".join(lines) + "\n"
 
-    def learning_rate_at(self, step, epoch, decays=0, retries=0):
+    def learning_rate_at(self, step, epoch, decays=0, retries=0, seconds=0.0):
         """The learning rate of a step.
 
         Args:
@@ -324,6 +326,8 @@ class Recipe:
             epoch: how many epochs came before, a fraction included: 1.5 in the middle of the second.
             decays: how many times a plateau has lowered the rate.
             retries: how many times a NaN has.
+            seconds: the time since the run began: a cosine ends with `max_minutes` where the epochs would end later,
+                unless the run is to repeat bit for bit.
 
         >>> recipe = Recipe(schedule="decay", learning_rate=1.0, decay=0.5, decay_from=4, warmup_steps=0)
         >>> [recipe.learning_rate_at(0, epoch) for epoch in (0, 3.9, 4, 5.5)]
@@ -335,7 +339,10 @@ class Recipe:
         elif self.schedule == "decay":
             rate = max(lowest, rate * self.decay ** max(0, int(epoch) + 1 - self.decay_from))
         elif self.schedule == "cosine":
-            done = min(1.0, epoch / self.epochs)
+            done = epoch / self.epochs
+            if self.max_minutes is not None and not self.deterministic:
+                done = max(done, seconds / (60 * self.max_minutes))
+            done = min(1.0, done)
             rate = lowest + (rate - lowest) * (1 + math.cos(math.pi * done)) / 2
         if step < self.warmup_steps:
             rate *= (step + 1) / self.warmup_steps

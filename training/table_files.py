@@ -100,7 +100,7 @@ class Objects:
             if text.strip():
                 try:
                     row = json.loads(text)
-                except (json.JSONDecodeError, RecursionError) as error:
+                except (ValueError, RecursionError) as error:
                     raise self._broken(line, error) from error
                 yield line, self._checked(line, row)
 

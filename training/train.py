@@ -25,18 +25,8 @@ sys.modules[__name__].__class__ = CallableModule
 VOCABULARY = ("tokenizer", "vocabulary_size", "min_count")
 NETWORK = ("units", "layers", "cell", "cell_options", "embedding_dim", "tied", "connection")
 # What a run has to go on with: else it would not be the same run, or the setting would have no effect any more.
-FIXED = (
-    *VOCABULARY,
-    "encoding",
-    "text_column",
-    "split",
-    *NETWORK,
-    "initial_range",
-    "forget_bias",
-    "unigram_bias",
-    "precision",
-)
-FIXED += ("mode", "batch", "window", "random_windows", "optimizer", "ema", "seed")
+FIXED = (*VOCABULARY, "encoding", "split", *NETWORK, "initial_range", "forget_bias", "unigram_bias", "precision")
+FIXED += ("text_column", "mode", "batch", "window", "random_windows", "optimizer", "ema", "seed")
 
 
 def arguments(parser):
@@ -283,7 +273,7 @@ def make_stream(recipe, tokens, tokenizer):
 
 def _fine_tuning(recipe, first, changes):
     """The recipe with the network and the vocabulary of the run to begin with."""
-    begun, default = first.read_recipe(), Recipe()
+    begun, default = dataclasses.replace(first.read_recipe(), text_column=None), Recipe()  # of another text
     taken = {
         name: getattr(begun, name)
         for name in (*VOCABULARY, *NETWORK)

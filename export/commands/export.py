@@ -4,7 +4,7 @@ import os
 import pathlib
 
 from keras_rnnlm.export.folder import FORMATS, export_run
-from keras_rnnlm.streams import tell
+from keras_rnnlm.standard_streams import tell
 
 
 def arguments(parser):
