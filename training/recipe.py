@@ -308,7 +308,7 @@ class Recipe:
     def to_toml(self):
         """Every setting with its meaning as a comment, in the text of a TOML file that `load` reads.
 
-        >>> print(Recipe(units=[300, 200]).to_toml().splitlines()[10])
+        >>> print(Recipe(units=[300, 200]).to_toml().splitlines()[11])
         units = [300, 200]              # width of the layers, or a list with each one's
         """
         lines = ["# Every setting of a run. A recipe that you write names only what differs from the defaults."]
