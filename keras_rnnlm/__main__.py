@@ -5,6 +5,10 @@ import importlib
 import os
 import sys
 
+from keras_rnnlm import standard_streams
+
+BROKEN_PIPE = 128 + 13  # what a shell reports of a program whose output nobody reads any more
+
 # command: what it does, and the module that owns it, with `arguments(parser)` and `run(options)`.
 COMMANDS = {
     "quickstart": ("train a small model on source code, and export it", "keras_rnnlm.quickstart"),
@@ -24,10 +28,37 @@ def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):
     """Runs what `argv` says. Another distribution may offer some of the commands under a name of its own."""
     argv = sys.argv[1:] if argv is None else list(argv)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    standard_streams.prepare()
+    asked = next((word for word in argv if not word.startswith("-")), None)
+    problem, leaves = None, None
+    try:
+        code = _run(argv, asked, name, offered)
+    except SystemExit as exit:  # argparse, which has said what it had to say
+        code, leaves = exit.code, exit
+    except BrokenPipeError:
+        code = BROKEN_PIPE
+    except (ValueError, OSError, ImportError) as error:
+        code, problem = 2, str(error)
+    except KeyboardInterrupt:
+        code, problem = 130, "interrupted"
+    unwritten = standard_streams.finish(sys.stdout)
+    if isinstance(unwritten, BrokenPipeError):
+        code, problem, leaves = BROKEN_PIPE, None, None
+    elif unwritten is not None:
+        code, leaves = 2, None
+        problem = f"the standard output could not be written: {unwritten.strerror or unwritten}"
+    if problem is not None:
+        standard_streams.tell(f"{name} {asked or ''}".rstrip() + f": {problem}")
+    standard_streams.finish(sys.stderr)
+    if leaves is not None:
+        raise leaves
+    return code
+
+
+def _run(argv, asked, name, offered):
     parser = argparse.ArgumentParser(prog=name, description="Recurrent language models in Keras.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    asked = next((word for word in argv if not word.startswith("-")), None)
     for word in offered:
         text, module = COMMANDS[word]
         command = commands.add_parser(word, help=text, description=f"{text[0].upper()}{text[1:]}.")
@@ -44,14 +75,7 @@ def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):
     if options.command is None:
         parser.print_help()
         return 0
-    try:
-        return options.run(options) or 0
-    except (ValueError, OSError) as error:
-        print(f"{name} {options.command}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{name} {options.command}: interrupted", file=sys.stderr)
-        return 130
+    return options.run(options) or 0
 
 
 if __name__ == "__main__":

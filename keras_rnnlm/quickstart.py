@@ -3,51 +3,98 @@
 Beside `__main__`, this is the one place that knows more rooms than one.
 """
 
-import contextlib
+import itertools
 import pathlib
-import sys
-import tempfile
+import shlex
+import time
 
+from keras_rnnlm import standard_streams
+from keras_rnnlm.quiet import import_keras
+from keras_rnnlm.training.display import duration
 from keras_rnnlm.training.evaluate import evaluate
 from keras_rnnlm.training.recipe import Recipe
+from keras_rnnlm.training.run import RunFolder
 from keras_rnnlm.training.train import train
 
-TEXT = "stdlib:2M"
+TEXT = "stdlib:500k"
 ORDER = 5  # of the n-gram beside it
 PROMPT = "def "
+OUT = pathlib.Path("keras-rnnlm-quickstart")
+SECONDS = 110  # for all of it
+SHORTEST = 15  # seconds of training, on however slow a machine
+# What follows and precedes the training took 3.4 times as long as the imports, which measure how fast a machine is.
+REST = 4.0
 
 
 def arguments(parser):
-    parser.add_argument("--out", type=pathlib.Path, help="a new run directory (default: one that is removed again)")
+    parser.add_argument("--out", type=pathlib.Path, help=f"a new run directory (default: {OUT}, or {OUT}-2, ...)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the recipe")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights and sampling (default: %(default)s)")
 
 
 def run(options):
+    began = time.monotonic()
     recipe = Recipe.load("quickstart").override([f"seed={options.seed}", *options.set])
-    with contextlib.ExitStack() as stack:
-        out = options.out
-        if out is None:
-            out = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="keras-rnnlm-"))) / "run"
-        if not train([TEXT], out, recipe):
-            return 130
-        found = evaluate(out, "test", ngram=ORDER, batch=recipe.eval_batch)
-        sample = write(out, PROMPT, recipe.seed)
-        if options.out is not None:
-            (out / "sample.txt").write_text(sample, encoding="utf-8")
-        exported = export(out, out / "exported")
+    out = options.out or free_folder(OUT)
+    import_keras()
+    if not any(setting.partition("=")[0].strip() == "max_minutes" for setting in options.set):
+        minutes = training_seconds(time.monotonic() - began) / 60
+        recipe = recipe.override({"max_minutes": min(round(minutes, 2), recipe.max_minutes)})
+    if not train([TEXT], out, recipe):
+        return 130
+    found = evaluate(out, "test", ngram=ORDER, batch=recipe.eval_batch)
+    sample = write(out, PROMPT, recipe.seed)
+    (out / "sample.txt").write_text(sample, encoding="utf-8")
+    exported = export(out, out / "exported")
     print(report(found))
+    if found["model"]["perplexity"] >= found[f"{ORDER}-gram"]["perplexity"]:
+        print(why_behind(out, recipe))
     print(f"\nA sample:\n\n{sample}\n")
     print(exported)
-    if options.out is not None:
-        print(f"\nThe run is in {out}: try `keras-rnnlm generate {out}` and `keras-rnnlm run {out / 'exported'}`.")
+    print(f"\n{duration(time.monotonic() - began)} in all. The run is in {out}. Next:\n\n{next_commands(out)}")
+
+
+def free_folder(folder):
+    """The folder, or the first of folder-2, folder-3, ... that does not exist."""
+    names = itertools.chain([folder], (folder.with_name(f"{folder.name}-{k}") for k in itertools.count(2)))
+    return next(path for path in names if not path.exists())
+
+
+def training_seconds(imports):
+    """How long to train, so that all of it takes `SECONDS` on a machine whose imports took so long."""
+    return max(SECONDS - (1 + REST) * imports, SHORTEST)
+
+
+def next_commands(out):
+    name = shlex.quote(str(out))
+    return "\n".join(
+        [
+            f'    keras-rnnlm generate {name} --prompt "class "',
+            f"    keras-rnnlm evaluate {name} FILE.py --ngram {ORDER}",
+            f'    keras-rnnlm run {shlex.quote(str(out / "exported"))} --prompt "import "',
+        ]
+    )
+
+
+def why_behind(out, recipe):
+    """Why the n-gram predicts better, and what to do."""
+    last = RunFolder(out).read_history()[-1]
+    seconds = recipe.max_minutes and 60 * recipe.max_minutes
+    if seconds is not None and last["seconds"] >= seconds:
+        return (
+            f"The {ORDER}-gram is ahead: in the {seconds:.0f} seconds of training that there were, this machine came "
+            f"to {last['tokens']:,} tokens. `--set max_minutes=5`, for example, gives the model more time."
+        )
+    return (
+        f"The {ORDER}-gram is ahead: the model is small, or its passes are few. See `--set units` and `--set epochs`."
+    )
 
 
 def export(run, folder):
     """Exports a run's model in every format, verifies what was written, and says how large it is."""
     from keras_rnnlm.export import export_run, verify
 
-    export_run(run, folder, say=lambda text: print(text, file=sys.stderr, flush=True))
+    export_run(run, folder, say=standard_streams.tell)
     lines = [f"{'Exported, and verified':<24}{'megabytes':>12}{'error':>12}"]
     for report in verify(folder).values():
         if "problem" in report:

@@ -9,7 +9,12 @@ import tempfile
 import threading
 
 _TURN = threading.RLock()  # the process has one standard error
-GREETING = re.compile(rb"WARNING: All log messages before absl::InitializeLog|I\d{4} ")
+# What a driver of NVIDIA's leaves on Linux, in a container, or under Windows.
+DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
+GREETING = rb"WARNING: All log messages before absl::InitializeLog|I\d{4} "
+NO_GPU = rb"E\d{4} .*failed call to cuInit"
+# That no GPU answers is an error where there is one.
+GREETING = re.compile(GREETING if any(map(os.path.exists, DRIVERS)) else GREETING + b"|" + NO_GPU)
 
 
 def import_keras():
@@ -17,7 +22,9 @@ def import_keras():
     if "keras" not in sys.modules:
         with standard_error(without=GREETING):
             import keras  # noqa: F401
-            import tensorflow  # noqa: F401  for data on every backend, and for every export
+            import tensorflow  # for data on every backend, and for every export
+
+            tensorflow.config.list_physical_devices()  # here it looks for GPUs, and says what it found
     return sys.modules["keras"]
 
 

@@ -16,6 +16,7 @@ NAME = "keras_rnnlm_runtime"
 SOURCES = {
     "keras_rnnlm/__main__.py": "command_line.py",
     "keras_rnnlm/quiet.py": ".",
+    "keras_rnnlm/standard_streams.py": ".",
     "keras_rnnlm/generation/*.py": "generation",
     "keras_rnnlm/text/*.py": "text",
     "export/__init__.py": "export",

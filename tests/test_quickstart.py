@@ -34,6 +34,36 @@ def test_a_short_quickstart_learns_compares_writes_and_exports(tmp_path, capsys,
         megabytes, error = map(float, line.split()[1:])
         assert (out / "exported" / file).exists() and megabytes > 0 and error < 1e-5
 
+    assert {"recipe.toml", "evaluations.jsonl"} <= {file.name for file in out.iterdir()}
+    last = [line.strip() for line in printed.splitlines()[-3:]]
+    assert last == [
+        f'keras-rnnlm generate {out} --prompt "class "',
+        f"keras-rnnlm evaluate {out} FILE.py --ngram 5",
+        f'keras-rnnlm run {out / "exported"} --prompt "import "',
+    ]
+    assert "The 5-gram is ahead" in printed and model > ngram  # after one pass over little text
+
+
+def test_the_run_is_kept_beside_those_of_before(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kept = []
+    monkeypatch.setattr(quickstart, "train", lambda text, out, recipe: kept.append(str(out)) or out.mkdir())
+    for _ in range(3):
+        assert quickstart.run(options()) == 130
+    assert kept == ["keras-rnnlm-quickstart", "keras-rnnlm-quickstart-2", "keras-rnnlm-quickstart-3"]
+
+
+def test_the_time_to_train_is_what_the_rest_leaves(tmp_path, monkeypatch):
+    assert quickstart.training_seconds(4) + 4 * (1 + quickstart.REST) == quickstart.SECONDS
+    assert quickstart.training_seconds(60) == quickstart.SHORTEST
+    recipes = []
+    monkeypatch.setattr(quickstart, "train", lambda text, out, recipe: recipes.append(recipe))
+    monkeypatch.setattr(quickstart, "import_keras", lambda: None)
+    monkeypatch.setattr(quickstart, "training_seconds", lambda imports: 30.0)
+    quickstart.run(options("--out", str(tmp_path / "run")))
+    quickstart.run(options("--out", str(tmp_path / "run"), "--set", "max_minutes=0.2"))
+    assert [recipe.max_minutes for recipe in recipes] == [0.5, 0.2]
+
 
 def test_a_setting_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(ValueError, match="unitz.*units"):

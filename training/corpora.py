@@ -49,11 +49,13 @@ class Corpus:
         sources: what `open_corpus` was given.
         splits: dict of "train" and, where they exist, "valid" and "test" to `Documents`.
         skipped: files of folders that were left out, as binary or as none of the folder's own splits.
+        columns: the column that is read of each table, by the table's name.
     """
 
     sources: list
     splits: dict
     skipped: list
+    columns: dict = dataclasses.field(default_factory=dict)
 
     @property
     def fingerprint(self):
@@ -62,8 +64,13 @@ class Corpus:
         return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
 
 
-def open_corpus(sources, valid=None, test=None, split=None, encoding="utf-8", spool=None, download=False):
+def open_corpus(
+    sources, valid=None, test=None, split=None, encoding="utf-8", spool=None, download=False, text_column=None
+):
     """Finds the texts and their splits.
+
+    Of tables (.csv, .tsv, .jsonl, .ndjson, .parquet, and .json where it is a list of objects, or one a line) one column
+    is read, and every row of it is a document. Standard input is read as it stands.
 
     Args:
         sources: one or several of: a file (`.gz` too), a folder, a pattern such as "data/*.txt", "-" for standard
@@ -76,6 +83,8 @@ def open_corpus(sources, valid=None, test=None, split=None, encoding="utf-8", sp
         encoding: of the files.
         spool: a path for a copy of standard input, which can be read only once.
         download: whether a TensorFlow dataset that is not on disk is fetched.
+        text_column: the column of tables that is the text, by its name, or by its number where there is no header.
+            Without it, the only one that is called "text", "review" or the like, or else the only one that holds text.
 
     >>> corpus = open_corpus("stdlib:100k")
     >>> list(corpus.splits)
@@ -91,10 +100,17 @@ def open_corpus(sources, valid=None, test=None, split=None, encoding="utf-8", sp
 
     skipped = []
     given = {"valid": valid, "test": test}
-    given = {name: Files(_paths(paths), encoding, skipped) for name, paths in given.items() if paths is not None}
+    given = {
+        name: Files(_paths(paths), encoding, skipped, column=text_column)
+        for name, paths in given.items()
+        if paths is not None
+    }
     taken = {os.path.realpath(file.path) for found in given.values() for _, file in found.files}
     files = [_spool(spool) if source == "-" else source for source in sources if not _is_named(source)]
-    groups = [Files(files, encoding, skipped, taken)] if files else []
+    groups = [Files(files, encoding, skipped, taken, text_column)] if files else []
+    columns = {}
+    for found in [*groups, *given.values()]:
+        columns |= found.columns
     for source in filter(_is_named, sources):
         tfds = source.startswith("tfds:")
         groups.append(TensorFlowDataset(source, download) if tfds else StandardLibrary(source))
@@ -116,9 +132,21 @@ def open_corpus(sources, valid=None, test=None, split=None, encoding="utf-8", sp
             splits.setdefault(name, []).extend(parts)
     for name, found in given.items():
         splits[name] = found.own_splits(whole=True)["train"]
-    corpus = Corpus(sources, {name: Documents(closed(splits[name])) for name in SPLITS if name in splits}, skipped)
+    splits = {name: Documents(closed(splits[name])) for name in SPLITS if name in splits}
+    corpus = Corpus(sources, splits, skipped, columns)
     _check_not_empty(corpus)
     return corpus
+
+
+def tell_columns(corpus, wanted, display):
+    """Says what is read of tables, and refuses a column of texts that are no tables."""
+    for table, column in corpus.columns.items():
+        display.say(f"reading the column {column!r} of {table}")
+    if wanted is not None and not corpus.columns:
+        raise ValueError(
+            f"A column is one of a table, and {', '.join(corpus.sources)} holds none: drop `text_column`. "
+            f"Received: text_column={wanted!r}"
+        )
 
 
 def _paths(given):

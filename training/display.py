@@ -6,6 +6,8 @@ import shutil
 import sys
 import time
 
+from keras_rnnlm.standard_streams import tell
+
 EVERY = 0.25  # seconds between two drawings of the line on a terminal
 SELDOM = 60.0  # and between two lines where there is no terminal
 
@@ -18,7 +20,7 @@ class Display:
 
     def __init__(self, stream=None, quiet=False, tensorboard=None):
         self.stream, self.quiet = stream or sys.stderr, quiet
-        self.is_terminal = self.stream.isatty()
+        self.is_terminal = self.stream is not None and self.stream.isatty()
         self.drawn, self.shown_at = 0, -math.inf
         self.tensorboard = tensorboard if importlib.util.find_spec("tensorboard") else None
         self._writer = None
@@ -31,7 +33,7 @@ class Display:
     def warn(self, text):
         """A line that is shown even if `quiet`."""
         self.clear()
-        print(text, file=self.stream, flush=True)
+        tell(text, self.stream)
 
     def training(self, progress, steps, recipe, shown):
         if self._is_time():
@@ -58,8 +60,9 @@ class Display:
 
     def validated(self, progress, loss, better):
         perplexity = math.exp(min(loss, 700))
+        epoch = progress.epoch + (progress.window > 0)  # from 1, as above; at an epoch's end, the one that ended
         self.say(
-            f"epoch {progress.epoch}, step {progress.step:,}, {duration(progress.seconds)}: "
+            f"epoch {epoch}, step {progress.step:,}, {duration(progress.seconds)}: "
             f"validation loss {loss:.4f}, perplexity {perplexity:,.2f}{', the best so far' if better else ''}"
         )
 
@@ -87,7 +90,7 @@ class Display:
     def clear(self):
         """Takes the drawn line away."""
         if self.drawn:
-            print("\r" + " " * self.drawn + "\r", end="", file=self.stream, flush=True)
+            tell("\r" + " " * self.drawn + "\r", self.stream, end="")
             self.drawn = 0
 
     def _is_time(self):
@@ -100,12 +103,12 @@ class Display:
 
     def _draw(self, text):
         if not self.is_terminal:
-            print(text, file=self.stream, flush=True)
+            tell(text, self.stream)
             return
         # One column less: a full line would wrap, and only its second half be drawn over.
         width = shutil.get_terminal_size().columns - 1
         text = text[:width]
-        print("\r" + text.ljust(self.drawn), end="", file=self.stream, flush=True)
+        tell("\r" + text.ljust(self.drawn), self.stream, end="")
         self.drawn = len(text)
 
 

@@ -172,6 +172,7 @@ def _encode_split(documents, tokenizer, writer, name, progress):
     for batch in _batches(documents):
         # A last line without its end has one for a word tokenizer: <eos> is part of every line.
         texts = [text + "\n" if words and last and not text.endswith("\n") else text for text, last in batch]
+        found = []  # written at once: documents may be as short as a word
         for (text, last), ids in zip(batch, tokenizer.encode_batch(texts)):
             lines = text.count("\n") + (last and not text.endswith("\n"))
             counts["characters"] += len(text)
@@ -181,9 +182,8 @@ def _encode_split(documents, tokenizer, writer, name, progress):
             counts["documents"] += last
             if tokenizer.unknown is not None:
                 counts["unknown"] += int(np.count_nonzero(ids == tokenizer.unknown))
-            writer.write(ids)
-            if last:
-                writer.write(end)
+            found += [ids, end] if last else [ids]
+        writer.write(np.concatenate(found))
         if progress is not None:
             progress(name, counts["characters"])
     return counts

@@ -7,10 +7,11 @@ import tempfile
 
 from keras_rnnlm.training import CallableModule
 from keras_rnnlm.training.checkpoints import write_whole
-from keras_rnnlm.training.corpora import SPLITS, open_corpus
+from keras_rnnlm.training.corpora import SPLITS, open_corpus, tell_columns
 from keras_rnnlm.training.display import Display
 from keras_rnnlm.training.encoded import encode_corpus, load_encoded
 from keras_rnnlm.training.evaluation import Scorer, measures
+from keras_rnnlm.training.kept_evaluations import keep_evaluation, text_name
 from keras_rnnlm.training.run import RunFolder, to_json
 
 sys.modules[__name__].__class__ = CallableModule
@@ -25,6 +26,7 @@ def arguments(parser):
     )
     parser.add_argument("--window", type=int, default=64, help="tokens at once: changes the speed alone (default: 64)")
     parser.add_argument("--log-probabilities", type=pathlib.Path, metavar="FILE", help="write a line for each token")
+    parser.add_argument("--text-column", metavar="NAME", help="of a table, the column that is the text")
     parser.add_argument("--encoding", default="utf-8", help="of the text (default: utf-8)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
@@ -39,6 +41,7 @@ def run(options):
         window=options.window,
         log_probabilities=options.log_probabilities,
         encoding=options.encoding,
+        text_column=options.text_column,
         quiet=options.quiet,
     )
     if options.json:
@@ -52,7 +55,18 @@ def run(options):
         print(f"{key.replace('_', ' '):<28}" + "".join(f"{value:>16}" for value in shown))
 
 
-def evaluate(run, text, *, ngram=None, batch=1, window=64, log_probabilities=None, encoding="utf-8", quiet=False):
+def evaluate(
+    run,
+    text,
+    *,
+    ngram=None,
+    batch=1,
+    window=64,
+    log_probabilities=None,
+    encoding="utf-8",
+    text_column=None,
+    quiet=False,
+):
     """Measures a run's best model on a text.
 
     Args:
@@ -62,6 +76,7 @@ def evaluate(run, text, *, ngram=None, batch=1, window=64, log_probabilities=Non
         batch, window: see `Scorer`.
         log_probabilities: a file to write each token and its log-probability to, tab-separated.
         encoding: of the text.
+        text_column: of a table, the column that is the text; by default that of the run's recipe.
         quiet: whether to show nothing but warnings.
 
     Returns:
@@ -78,11 +93,20 @@ def evaluate(run, text, *, ngram=None, batch=1, window=64, log_probabilities=Non
         scratch = pathlib.Path(scratch)
         if str(text) in SPLITS and not pathlib.Path(text).exists():
             own = load_encoded(folder.data)
+            if text_column is not None:
+                raise ValueError(f"The {text} split is of one text: drop `text_column`. Received: {text_column!r}")
             if text not in own:
                 raise ValueError(f"The run {run} has no {text} split, but {', '.join(own)}: name one, or a file")
             split = own[text]
         else:
-            corpus = open_corpus([text], split="100", encoding=encoding, spool=scratch / "stdin.txt")
+            corpus = open_corpus(
+                [text],
+                split="100",
+                encoding=encoding,
+                spool=scratch / "stdin.txt",
+                text_column=text_column or recipe.text_column,
+            )
+            tell_columns(corpus, text_column, display)
             split = encode_corpus(corpus, tokenizer, scratch / "data", display.encoding)["train"]
         by_sentence = {"end": tokenizer.eos, "window": recipe.window} if recipe.mode == "sentences" else {}
         options = {"start": tokenizer.start, "batch": batch, "window": window, **by_sentence}
@@ -101,6 +125,7 @@ def evaluate(run, text, *, ngram=None, batch=1, window=64, log_probabilities=Non
         )
         result[f"{ngram}-gram"] = measures(-yardstick.log_probabilities(tokens), split, unknown)
     display.clear()
+    keep_evaluation(folder, text_name(text), result, to_json, display.warn)
     if log_probabilities is not None:
         write_log_probabilities(log_probabilities, tokenizer, tokens, losses)
     return result

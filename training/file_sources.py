@@ -1,4 +1,4 @@
-"""Text files by path, folder and pattern, and the splits that their names tell."""
+"""Text files and tables by path, folder and pattern, and the splits that their names tell."""
 
 import dataclasses
 import glob
@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 
+from keras_rnnlm.training.tables import Table, text_file
 from keras_rnnlm.training.text_files import FileDocument, TextFile, cut
 
 SPLITS = ("train", "valid", "test")
@@ -13,21 +14,24 @@ _ROLES = {"train": "train", "valid": "valid", "validation": "valid", "val": "val
 
 
 class Files:
-    """The text files that paths and patterns lead to."""
+    """The text files, and tables with a column of text, that paths and patterns lead to."""
 
-    def __init__(self, sources, encoding, skipped, taken=()):
+    def __init__(self, sources, encoding, skipped, taken=(), column=None):
         self.name = ", ".join(getattr(source, "name", source) for source in sources)
         self.skipped = skipped
+        self.columns = {}  # that are read, by the tables' names
         self.files = []  # (name within its folder, or None for a file that was named itself; the file)
         seen = set(taken)
         for source in sources:
-            for inside, file in _find(source, encoding, skipped):
+            for inside, file in _find(source, encoding, skipped, column):
                 real = os.path.realpath(file.path)
                 if not file.size:
                     raise ValueError(f"{file.name} is empty: there is no text in it.")
                 if real not in seen:
                     seen.add(real)
                     self.files.append((inside, file))
+                    if isinstance(file, Table):
+                        self.columns[file.name] = file.column
 
     def own_splits(self, whole=False):
         """Those that the files' names tell, or all of the text as "train"."""
@@ -37,12 +41,12 @@ class Files:
             families.setdefault(family, {}).setdefault(role, []).append(file)
         named = [family for family in families.values() if "train" in family and {"valid", "test"} & family.keys()]
         if whole or not named:
-            return {"train": [FileDocument(file) for _, file in self.files]}
+            return {"train": [file.document() for _, file in self.files]}
         splits = {}
         for name in SPLITS:
             files = [file for family in named for file in family.get(name, [])]
             if files:
-                splits[name] = [FileDocument(file) for file in files]
+                splits[name] = [file.document() for file in files]
         used = {part.file for parts in splits.values() for part in parts}
         for inside, file in self.files:
             if file not in used:
@@ -76,7 +80,7 @@ def closed(parts):
     ] + parts[-1:]
 
 
-def _find(source, encoding, skipped):
+def _find(source, encoding, skipped, column):
     """Yields (name within its folder or None, TextFile)."""
     if isinstance(source, TextFile):
         yield None, source.encoded(encoding)
@@ -96,10 +100,10 @@ def _find(source, encoding, skipped):
     for match in matches:
         if not os.path.isdir(match):
             empty = False
-            yield None, TextFile(match, encoding)
+            yield None, text_file(match, encoding, column)
             continue
         for path in _walk(match):
-            file = TextFile(path, encoding)
+            file = text_file(path, encoding, column)
             if file.is_binary():
                 skipped.append(path)
             elif file.size:

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 
 from keras_rnnlm.training.curves import latest
+from keras_rnnlm.training.kept_evaluations import kept_evaluations
 from keras_rnnlm.training.recipe import Recipe
 from keras_rnnlm.training.run import RunFolder, to_json
 
@@ -20,6 +21,14 @@ def run(options):
         return
     rows = [("", list(runs))]
     rows += [(key, [found["result"][key] for found in runs.values()]) for key in next(iter(runs.values()))["result"]]
+    texts = dict.fromkeys(text for found in runs.values() for text in found["evaluations"])
+    for text in texts:
+        by_run = [found["evaluations"].get(text, {}) for found in runs.values()]
+        for name in dict.fromkeys(name for measured in by_run for name in measured):
+            of = "" if name == "model" else f" of a {name}"
+            for key in ("perplexity", "bits_per_character"):
+                values = [measured.get(name, {}).get(key) for measured in by_run]
+                rows.append((f"{text}: {key}{of}", [value and round(value, 3) for value in values]))
     recipes = [found["recipe"] for found in runs.values()]
     default = dataclasses.asdict(Recipe())
     for key in default:
@@ -33,7 +42,7 @@ def run(options):
 
 
 def summary(path):
-    """What a run directory tells: its recipe, how far it came, how good it was."""
+    """What a run directory tells: its recipe, how far it came, how good it was, what `evaluate` found."""
     folder = RunFolder(path)
     recipe = folder.read_recipe()
     records = latest(folder.read_history())
@@ -51,8 +60,9 @@ def summary(path):
         "validation_loss": best and round(best["loss"], 4),
         "validation_perplexity": best and best["perplexity"] and round(best["perplexity"], 3),
         "has_model": folder.model.is_file(),
+        "began_with": next((record.get("run") for record in records if record["kind"] == "origin"), None),
     }
-    return {"result": result, "recipe": dataclasses.asdict(recipe)}
+    return {"result": result, "evaluations": kept_evaluations(folder), "recipe": dataclasses.asdict(recipe)}
 
 
 def _median(values):

@@ -19,6 +19,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rnnlm.training.checkpoint_models import averages, model_variables, optimizer_variables
 from keras_rnnlm.training.evaluation import perplexity
 from keras_rnnlm.training.streams import Contiguous
 
@@ -94,9 +95,7 @@ class Loop:
 
     def _variables(self):
         self._sync()
-        # Not by their paths: Keras numbers the seed generators and the optimizers of a process.
-        of_model = {f"model {i} {v.name}": v for i, v in enumerate(self.model.variables)}
-        return of_model | {f"optimizer {i} {v.name}": v for i, v in enumerate(self.optimizer.variables)}
+        return model_variables(self.model) | optimizer_variables(self.optimizer)
 
     def _sync(self):
         # Between its steps `fit` holds the values of a JAX model's variables elsewhere.
@@ -211,7 +210,8 @@ class Loop:
     def rate(self):
         """The learning rate of now, for a window of the usual length."""
         p = self.progress
-        return self.recipe.learning_rate_at(p.step, p.epoch + p.window / self._steps(), p.decays, p.retries)
+        epoch = p.epoch + p.window / self._steps()
+        return self.recipe.learning_rate_at(p.step, epoch, p.decays, p.retries, p.seconds)
 
     def record(self, kind, **values):
         """A line of history.jsonl."""
@@ -361,10 +361,7 @@ class Loop:
         if self.recipe.ema is None or not self.progress.step:
             yield
             return
-        inner = self.optimizer
-        while hasattr(inner, "inner_optimizer"):
-            inner = inner.inner_optimizer
-        pairs = list(zip(inner._trainable_variables, inner._model_variables_moving_average))
+        pairs = averages(self.optimizer)
         # Copies in numpy: PyTorch writes into the tensors.
         kept = [np.array(ops.convert_to_numpy(variable.value)) for variable, _ in pairs]
         for variable, average in pairs:

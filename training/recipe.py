@@ -143,6 +143,9 @@ class Recipe:
     )
     min_count: int = setting(1, "rarer symbols are left out of the vocabulary", COUNT)
     encoding: str = setting("utf-8", "of the text's files", TEXT)
+    text_column: str | None = setting(
+        None, "of tables, the column to learn from; none: the one that plainly is text", optional(TEXT)
+    )
     split: str | None = setting(
         None, "percentages to cut the text by; none: its own splits, else 90/5/5", optional(SHARES)
     )
@@ -191,7 +194,9 @@ class Recipe:
     )
     learning_rate: float = setting(2e-3, "the highest of the schedule", POSITIVE)
     optimizer_options: dict = setting({}, "further arguments, such as {momentum = 0.9} or {beta_2 = 0.99}", TABLE)
-    schedule: str = setting("cosine", "{}", choice("constant", "plateau", "decay", "cosine"))
+    schedule: str = setting(
+        "cosine", "{}; cosine ends with epochs or max_minutes", choice("constant", "plateau", "decay", "cosine")
+    )
     decay: float = setting(0.5, "a plateau, or each epoch of a decay, multiplies the rate with this", FACTOR)
     decay_from: int = setting(5, "with decay: so many epochs at the full rate", whole(0))
     patience: int = setting(1, "with plateau: the rate falls after so many validations without a better loss", COUNT)
@@ -259,34 +264,51 @@ class Recipe:
         except ValueError as error:
             raise ValueError(f"The recipe {name}: {error}") from error
 
+    @classmethod
+    def of(cls, given):
+        """A recipe from one, from what `load` takes, or from a dict of settings.
+
+        >>> Recipe.of({"units": 16}) == Recipe(units=16), Recipe.of("char").units
+        (True, 384)
+        """
+        if isinstance(given, dict):
+            return cls().override(given)
+        if isinstance(given, (str, os.PathLike)):
+            return cls.load(given)
+        if not isinstance(given, cls):
+            raise ValueError(
+                f"A recipe is a Recipe, a dict of settings, one of {', '.join(_files())}, or the path of a TOML file. "
+                f"Received: {given!r}"
+            )
+        return given
+
     def override(self, assignments):
-        """The recipe with other settings, each `key=value` in TOML's terms; words need no quotation marks.
+        """The recipe with other settings: a dict of them, or each `key=value` in TOML's terms, without quotation marks.
 
         >>> Recipe().override(["units=[1150, 400]", "cell=lstm", "max_norm=none"]).units
         [1150, 400]
+        >>> Recipe().override({"units": 16, "cell_options.peephole": True}).cell_options
+        {'peephole': True}
         """
         changes = {}
-        for assignment in [assignments] if isinstance(assignments, str) else assignments:
-            path, sign, text = assignment.partition("=")
+        for assignment, path, value in _assigned(assignments):
             key, *inner = [part.strip() for part in path.split(".")]
-            if not sign:
-                raise ValueError(f"A setting is given as key=value, such as units=650. Received: {assignment!r}")
             _check_known(key)
             if not inner:
-                changes[key] = _parse(text)
+                changes[key] = value
                 continue
             table = changes.setdefault(key, _copy(getattr(self, key)))
             for part in inner[:-1]:
                 table = table.setdefault(part, {}) if isinstance(table, dict) else None
             if not isinstance(table, dict):
                 raise ValueError(f"`{path.strip()}` names an entry of what is no table. Received: {assignment!r}")
-            table[inner[-1]] = _parse(text)
+            table[inner[-1]] = value
         return dataclasses.replace(self, **changes)
 
     def to_toml(self):
         """Every setting with its meaning as a comment, in the text of a TOML file that `load` reads.
 
-        >>> print(Recipe(units=[300, 200]).to_toml().splitlines()[10])
+        >>> print(Recipe(units=[300, 200]).to_toml().splitlines()[11])
         units = [300, 200]              # width of the layers, or a list with each one's
         """
         lines = ["# Every setting of a run. A recipe that you write names only what differs from the defaults."]
@@ -296,7 +318,7 @@ class Recipe:
             lines.append(_line(field, getattr(self, field.name)))
         return "\n".join(lines) + "\n"
 
-    def learning_rate_at(self, step, epoch, decays=0, retries=0):
+    def learning_rate_at(self, step, epoch, decays=0, retries=0, seconds=0.0):
         """The learning rate of a step.
 
         Args:
@@ -304,6 +326,8 @@ class Recipe:
             epoch: how many epochs came before, a fraction included: 1.5 in the middle of the second.
             decays: how many times a plateau has lowered the rate.
             retries: how many times a NaN has.
+            seconds: the time since the run began: a cosine ends with `max_minutes` where the epochs would end later,
+                unless the run is to repeat bit for bit.
 
         >>> recipe = Recipe(schedule="decay", learning_rate=1.0, decay=0.5, decay_from=4, warmup_steps=0)
         >>> [recipe.learning_rate_at(0, epoch) for epoch in (0, 3.9, 4, 5.5)]
@@ -315,7 +339,10 @@ class Recipe:
         elif self.schedule == "decay":
             rate = max(lowest, rate * self.decay ** max(0, int(epoch) + 1 - self.decay_from))
         elif self.schedule == "cosine":
-            done = min(1.0, epoch / self.epochs)
+            done = epoch / self.epochs
+            if self.max_minutes is not None and not self.deterministic:
+                done = max(done, seconds / (60 * self.max_minutes))
+            done = min(1.0, done)
             rate = lowest + (rate - lowest) * (1 + math.cos(math.pi * done)) / 2
         if step < self.warmup_steps:
             rate *= (step + 1) / self.warmup_steps
@@ -356,6 +383,19 @@ def _check_known(key):
         near = difflib.get_close_matches(key, SETTINGS, n=2)
         way = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(SETTINGS)}."
         raise ValueError(f"There is no setting {key!r}: {way}")
+
+
+def _assigned(changes):
+    """Each setting of a change: as it was given, its name, its value."""
+    if isinstance(changes, dict):
+        return [(f"{name}={value!r}", str(name), value) for name, value in changes.items()]
+    found = []
+    for assignment in [changes] if isinstance(changes, str) else changes:
+        if not isinstance(assignment, str) or "=" not in assignment:
+            raise ValueError(f"A setting is given as key=value, such as units=650. Received: {assignment!r}")
+        name, _, text = assignment.partition("=")
+        found.append((assignment, name, _parse(text)))
+    return found
 
 
 def _parse(text):

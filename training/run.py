@@ -10,6 +10,7 @@ import shutil
 
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text.tokenizers import Tokenizer
+from keras_rnnlm.training.checkpoint_models import read_newest
 from keras_rnnlm.training.checkpoints import Checkpoints, reason, write_whole
 from keras_rnnlm.training.curves import plot, read_history
 from keras_rnnlm.training.recipe import Recipe
@@ -27,6 +28,7 @@ class RunFolder:
         self.recipe, self.tokenizer = self.path / "recipe.toml", self.path / "tokenizer.json"
         self.history, self.model = self.path / "history.jsonl", self.path / "model.keras"
         self.data, self.plots, self.tensorboard = self.path / "data", self.path / "plots", self.path / "tensorboard"
+        self.evaluations = self.path / "evaluations.jsonl"
         self.spool, self.beginning = self.path / "stdin.txt", self.path / ".keras-rnnlm-begins"
 
     def __str__(self):
@@ -126,8 +128,12 @@ class RunFolder:
         return read_history(self.history) if self.history.is_file() else []
 
     def read_model(self):
+        """The best model; before the first validation, that of the newest checkpoint."""
         self._of_a_run(self.recipe)
         if not self.model.is_file():
+            newest = read_newest(self, build_model)
+            if newest is not None:
+                return newest
             raise ValueError(
                 f"{self} holds no model.keras: it is written at the first validation, or at the end of the run. "
                 f"Go on with: keras-rnnlm train --out {self} --resume"
@@ -197,7 +203,7 @@ def to_json(value):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run as Python sees it: its best model, tokenizer, recipe and history."""
+    """A run as Python sees it: its best model so far, tokenizer, recipe and history."""
 
     model: object
     tokenizer: Tokenizer

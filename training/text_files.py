@@ -72,6 +72,10 @@ class TextFile:
                 f"became {now[0]:,} bytes written at {now[1] / 1e9:.3f}. Start again when nobody writes to it."
             )
 
+    def document(self):
+        """All of its text."""
+        return FileDocument(self)
+
     def is_binary(self):
         """Whether its beginning holds a zero byte, as images and archives do and text does not."""
         if b"\0" in "a".encode(self.encoding):  # UTF-16 and UTF-32
@@ -107,6 +111,22 @@ class FileDocument:
                 self.file.check()
                 return
 
+    def length(self):
+        """In characters."""
+        return sum(map(len, self))
+
+    def cut_from(self, position, limit):
+        """The first place after a line end that is at least `position` and below `limit`, or None."""
+        here = 0
+        for chunk in self:
+            if here >= limit:
+                return None
+            found = chunk.find("\n", max(position - 1 - here, 0))
+            here += found + 1 if found >= 0 else len(chunk)
+            if found >= 0:
+                return here if here < limit else None
+        return None
+
     def _whole(self):
         last = "\n"
         for chunk in self.file.chunks():
@@ -128,13 +148,18 @@ class TextDocument:
     text: str
 
     def __iter__(self):
-        text = self.text.replace("\r\n", "\n").replace("\r", "\n")
-        text = text if text.endswith("\n") else text + "\n"
-        start = 0
+        text, start = closed_text(self.text), 0
         while start < len(text):
             end = text.rfind("\n", start, start + BLOCK) + 1 or text.find("\n", start) + 1
             yield text[start:end]
             start = end
+
+
+def closed_text(text):
+    """A text that ends in a line end, with every line end as "\\n"."""
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text if text.endswith("\n") else text + "\n"
 
 
 def check_encoding(encoding):
@@ -155,34 +180,31 @@ def _decoder(encoding):
 def cut(documents, shares):
     """Cuts the texts, one after the other, by position: one list of documents for each share (shares sum to 1).
 
-    A cut is moved on to the next line end, unless there is none before the next cut.
+    A cut is moved on to the next line end, unless there is none before the next cut; in a table, to the next row.
     """
-    lengths = [sum(map(len, document)) for document in documents]
+    lengths = [document.length() for document in documents]
     total = sum(lengths)
     wanted = [int(total * sum(shares[: i + 1])) for i in range(len(shares))]
     bounds = [0]
     for position, limit in zip(wanted, wanted[1:]):
-        end = _next_line_end(documents, lengths, position, limit)
+        end = _place_to_cut(documents, lengths, position, limit)
         bounds.append(position if end is None else end)
     bounds.append(total)
     return [_between(documents, lengths, a, b) for a, b in zip(bounds, bounds[1:])]
 
 
-def _next_line_end(documents, lengths, position, limit):
-    """The first place after a line end that is at least `position` and below `limit`."""
+def _place_to_cut(documents, lengths, position, limit):
+    """The first place from `position` on where a document may be cut, or None."""
     if position == 0:
         return None
     begin = 0
     for document, length in zip(documents, lengths):
+        if begin >= limit:
+            return None
         if begin + length >= position:
-            here = begin
-            for chunk in document:
-                if here >= limit:
-                    return None
-                found = chunk.find("\n", max(position - 1 - here, 0))
-                here += found + 1 if found >= 0 else len(chunk)
-                if found >= 0:
-                    return here if here < limit else None
+            place = document.cut_from(max(position - begin, 0), limit - begin)
+            if place is not None:
+                return begin + place
         begin += length
     return None
 

@@ -11,10 +11,11 @@ import numpy as np
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training import CallableModule
-from keras_rnnlm.training.corpora import open_corpus
+from keras_rnnlm.training.corpora import open_corpus, tell_columns
 from keras_rnnlm.training.display import Display, duration
 from keras_rnnlm.training.encoded import encode_corpus, load_encoded
 from keras_rnnlm.training.info import summary
+from keras_rnnlm.training.kept_evaluations import model_digest
 from keras_rnnlm.training.recipe import TOKENIZERS, Recipe, built_in, settings_help
 from keras_rnnlm.training.run import RunFolder, build_model, to_json
 from keras_rnnlm.training.streams import Contiguous, Sentences
@@ -25,7 +26,7 @@ VOCABULARY = ("tokenizer", "vocabulary_size", "min_count")
 NETWORK = ("units", "layers", "cell", "cell_options", "embedding_dim", "tied", "connection")
 # What a run has to go on with: else it would not be the same run, or the setting would have no effect any more.
 FIXED = (*VOCABULARY, "encoding", "split", *NETWORK, "initial_range", "forget_bias", "unigram_bias", "precision")
-FIXED += ("mode", "batch", "window", "random_windows", "optimizer", "ema", "seed")
+FIXED += ("text_column", "mode", "batch", "window", "random_windows", "optimizer", "ema", "seed")
 
 
 def arguments(parser):
@@ -33,7 +34,8 @@ def arguments(parser):
     parser.add_argument(
         "corpus",
         nargs="*",
-        help="files, folders, globs, .gz, - for standard input, tfds:NAME, or stdlib: Python's own library here",
+        help="files, folders, globs, .gz, tables (.csv, .tsv, .jsonl, .json, .parquet), - for standard input, "
+        "tfds:NAME, or stdlib: Python's own library here",
     )
     parser.add_argument(
         "--out", type=pathlib.Path, required=True, help="the run directory, new; or, with --resume, old"
@@ -41,6 +43,8 @@ def arguments(parser):
     parser.add_argument("--valid", help="a text to validate on")
     parser.add_argument("--test", help="a text kept for `evaluate RUN test`")
     parser.add_argument("--split", help="percentages to cut a text by that has no splits of its own, such as 90/5/5")
+    parser.add_argument("--text-column", metavar="NAME", help="of tables, the column that is the text")
+    parser.add_argument("--encoding", help="of the text's files, such as latin-1 (default: utf-8)")
     parser.add_argument("--recipe", help="the name of a built-in recipe, or a TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as often as needed")
     parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
@@ -52,7 +56,8 @@ def arguments(parser):
 
 
 def run(options):
-    given = [name for name in ("valid", "test", "split", "recipe", "init_from") if getattr(options, name) is not None]
+    alone = ("valid", "test", "split", "text_column", "encoding", "recipe", "init_from")
+    given = [name for name in alone if getattr(options, name) is not None]
     if options.resume and (options.corpus or given):
         raise ValueError(
             "--resume goes on with the text and the recipe of the run; only --set may change a setting. Received: "
@@ -66,11 +71,13 @@ def run(options):
         finished = train(
             options.corpus,
             options.out,
-            Recipe.load(options.recipe) if options.recipe else None,
+            options.recipe,
             changes=options.set,
             valid=options.valid,
             test=options.test,
             split=options.split,
+            text_column=options.text_column,
+            encoding=options.encoding,
             init_from=options.init_from,
             quiet=options.quiet,
         )
@@ -79,15 +86,29 @@ def run(options):
     return 0 if finished else 130
 
 
-def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=None, init_from=None, quiet=False):
+def train(
+    corpus,
+    out,
+    recipe=None,
+    *,
+    changes=(),
+    valid=None,
+    test=None,
+    split=None,
+    text_column=None,
+    encoding=None,
+    init_from=None,
+    quiet=False,
+):
     """Trains a new model and leaves everything in the run directory `out`.
 
     Args:
         corpus: what `open_corpus` takes: paths, globs, "stdlib", "tfds:NAME".
         out: the run directory, which must be new.
-        recipe: a `Recipe`; by default that of `init_from`, else `Recipe()`.
-        changes: settings to change, each "key=value".
-        valid, test, split: see `open_corpus`.
+        recipe: a `Recipe`, the name of one that comes along, the path of a TOML file, or a dict of settings; by default
+            that of `init_from`, else `Recipe()`.
+        changes: settings to change, a dict of them, or each "key=value".
+        valid, test, split, text_column, encoding: see `open_corpus`.
         init_from: a run to begin with: its best weights, its vocabulary, its network. What of these the recipe leaves
             at its default is that run's.
         quiet: whether to show nothing but warnings.
@@ -96,8 +117,10 @@ def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=
         Whether the run came to its end; an interrupted one goes on by `resume(out)`.
     """
     first = None if init_from is None else RunFolder(init_from)
+    recipe = None if recipe is None else Recipe.of(recipe)
     recipe = _fine_tuning(recipe, first, changes) if first else (recipe or Recipe()).override(changes)
-    recipe = recipe if split is None else dataclasses.replace(recipe, split=split)
+    given = {"split": split, "text_column": text_column, "encoding": encoding}
+    recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     folder = RunFolder(out)
     display = Display(quiet=quiet, tensorboard=folder.tensorboard)
     with folder.new():
@@ -108,7 +131,9 @@ def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=
             split=recipe.split,
             encoding=recipe.encoding,
             spool=folder.spool,
+            text_column=recipe.text_column,
         )
+        tell_columns(texts, recipe.text_column, display)
         if first is not None:
             tokenizer = first.read_tokenizer()
         elif recipe.tokenizer in TOKENIZERS:
@@ -126,6 +151,7 @@ def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=
         loop = _loop(folder, recipe, tokenizer, encoded, display)
         if first is not None:
             _begin_with(loop.model, first)
+            loop.record("origin", run=str(first.path.absolute()), model=model_digest(first))
         elif recipe.unigram_bias:
             _begin_with_frequencies(loop.model, encoded["train"])
         loop.save()
@@ -138,7 +164,7 @@ def resume(out, *, changes=(), quiet=False):
 
     Args:
         out: the run directory.
-        changes: settings to change, each "key=value": more epochs, say.
+        changes: settings to change, a dict of them, or each "key=value": more epochs, say.
         quiet: whether to show nothing but warnings.
     """
     folder = RunFolder(out)
@@ -247,7 +273,7 @@ def make_stream(recipe, tokens, tokenizer):
 
 def _fine_tuning(recipe, first, changes):
     """The recipe with the network and the vocabulary of the run to begin with."""
-    begun, default = first.read_recipe(), Recipe()
+    begun, default = dataclasses.replace(first.read_recipe(), text_column=None), Recipe()  # of another text
     taken = {
         name: getattr(begun, name)
         for name in (*VOCABULARY, *NETWORK)
@@ -260,7 +286,7 @@ def _fine_tuning(recipe, first, changes):
                 f"A run that begins with another's weights has its vocabulary and its network, too: drop `{name}`. "
                 f"Received: {name}={getattr(recipe, name)!r}, and {first} has {getattr(begun, name)!r}"
             )
-    if not first.model.is_file():
+    if not first.model.is_file() and not first.checkpoints().files():
         first.read_model()  # which tells what is missing
     return recipe
 

@@ -2,10 +2,10 @@
 
 import os
 import pathlib
-import sys
 import warnings
 
 from keras_rnnlm.export.folder import FORMATS, export_run
+from keras_rnnlm.standard_streams import tell
 
 
 def arguments(parser):
@@ -20,13 +20,9 @@ def run(options):
     import json
 
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-
-    def say(text):
-        print(text, file=sys.stderr, flush=True)
-
     with warnings.catch_warnings():
-        warnings.showwarning = lambda message, *_: say(f"keras-rnnlm export: warning: {message}")  # in one line
-        manifest = export_run(options.run_directory, options.out, options.format, options.quantize, say)
+        warnings.showwarning = lambda message, *_: tell(f"keras-rnnlm export: warning: {message}")  # in one line
+        manifest = export_run(options.run_directory, options.out, options.format, options.quantize, say=tell)
     if options.json:
         print(json.dumps(manifest))
         return

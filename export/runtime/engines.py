@@ -110,6 +110,7 @@ class SavedModel:
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
         with quiet.standard_error(without=quiet.GREETING):
             tf = runtime_of("saved_model")
+            tf.config.list_physical_devices()  # here it looks for GPUs, and says what it found
         try:
             foreign = [] if trusted else foreign_operators(path, tf)
             self._loaded = None if foreign else tf.saved_model.load(str(path))

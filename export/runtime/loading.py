@@ -8,6 +8,7 @@ from keras_rnnlm.export.runtime.models import ExportedLanguageModel, ExportedMod
 from keras_rnnlm.generation.checks import is_whole
 
 SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}
+MOST_THREADS = 1024  # what ONNX Runtime takes without a complaint, and more than any machine uses well
 
 
 def load(path, format=None, *, threads=None, trusted=False):
@@ -29,8 +30,10 @@ def load(path, format=None, *, threads=None, trusted=False):
     it, or a tokenizer.json beside it.
     """
     path = pathlib.Path(path)
-    if threads is not None and (not is_whole(threads) or threads < 1):
-        raise ValueError(f"`threads` is a whole number, at least 1. Received: threads={threads!r}")
+    if threads is not None and not (is_whole(threads) and 1 <= threads <= MOST_THREADS):
+        raise ValueError(
+            f"`threads` is a whole number, at least 1 and at most {MOST_THREADS}. Received: threads={threads!r}"
+        )
     if not path.exists():
         raise ValueError(f"There is no {path}")
     manifest, entry = None, None

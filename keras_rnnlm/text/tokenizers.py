@@ -40,7 +40,7 @@ class Tokenizer:
 
     def __init__(self, definition):
         """Args: definition: the text of a tokenizer.json."""
-        self._data = data = json.loads(definition)
+        self._data = data = _parsed(definition)
         # A text that is read in pieces has no beginning, end or length of its own; sampled ids would not be the text's.
         data.update(truncation=None, padding=None, post_processor=None)
         if data["model"].get("dropout"):
@@ -227,7 +227,8 @@ class Tokenizer:
             mine = known  # another thread may begin a new one meanwhile
             stretches = pipelines.STRETCH.findall(text)
             new = list(set(stretches).difference(mine))
-            learn(new, mine)
+            if new:
+                learn(new, mine)
             ids = np.array(list(itertools.chain.from_iterable(map(mine.__getitem__, stretches))), np.int32)
             size += sum(map(len, new))
             if size > REMEMBERED:
@@ -235,6 +236,18 @@ class Tokenizer:
             return ids
 
         return encode
+
+
+def _parsed(definition):
+    if isinstance(definition, os.PathLike) or isinstance(definition, str) and not definition.lstrip().startswith("{"):
+        raise ValueError(
+            "A tokenizer is made of the text of a tokenizer.json, and `Tokenizer.load(path)` reads the file. "
+            f"Received: {str(definition)[:200]!r}"
+        )
+    try:
+        return json.loads(definition)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"The text of a tokenizer.json is JSON: {error}. Received: {definition[:60]!r}") from error
 
 
 class _WithDefault(dict):

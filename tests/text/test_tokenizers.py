@@ -329,3 +329,13 @@ def test_ids_outside_the_vocabulary_are_told(ids):
 def test_what_is_no_text_is_told(tokenizer, text):
     with pytest.raises(ValueError, match="A text to encode (is|has)"):
         tokenizer.encode(text)
+
+
+def test_what_is_no_text_of_a_tokenizer_json_is_told_with_the_way_to_read_a_file(tmp_path):
+    path = tmp_path / "tokenizer.json"
+    Tokenizer.train("char", "abc").save(path)
+    for given in (path, str(path)):
+        with pytest.raises(ValueError, match=r"`Tokenizer.load\(path\)` reads the file. Received: .*tokenizer.json"):
+            Tokenizer(given)
+    with pytest.raises(ValueError, match="The text of a tokenizer.json is JSON"):
+        Tokenizer('{"model"')

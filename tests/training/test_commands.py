@@ -183,6 +183,62 @@ def test_generate_writes_the_prompt_and_what_follows(told, trained):
     assert len(told("generate", trained, "--beam", 2, "--length", 5)[1]) == 6
 
 
+def test_before_the_first_validation_the_newest_checkpoint_is_the_model(told, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "model.keras").unlink()
+    step, arrays, _ = RunFolder(run).checkpoints().read()
+    code, out, lines = told("generate", run, "--prompt", "the ", "--length", 5)
+    assert code == 0 and out.startswith("the ")
+    assert lines == [
+        f"{run} has no model.keras yet, which the first validation writes: this is its newest checkpoint, "
+        f"of step {step:,}"
+    ]
+    model = training.load_run(run).model
+    kept = [array for name, array in arrays.items() if name.startswith("model ")]
+    for weight in model.get_weights():
+        assert any(weight.shape == array.shape and np.array_equal(weight, array) for array in kept)
+    code, out, lines = told("evaluate", run, "test", "--json", "--quiet")
+    assert code == 0 and json.loads(out)["model"]["perplexity"] > 1 and "newest checkpoint" in lines[0]
+    assert not (run / "model.keras").exists()
+
+
+def test_info_remembers_what_evaluate_found_of_the_model_that_is_there(told, trained, tmp_path, text):
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "evaluations.jsonl").unlink(missing_ok=True)
+    found = json.loads(told("evaluate", run, "test", "--ngram", 3, "--json", "--quiet")[1])
+    evaluated = json.loads(told("evaluate", run, text, "--json", "--quiet")[1])
+    kept = json.loads(told("info", run, "--json")[1])[str(run)]["evaluations"]
+    assert kept == {"test": found, str(text): evaluated}
+    table = told("info", run, trained)[1]
+    (line,) = [line for line in table.splitlines() if line.startswith("test: perplexity of a 3-gram")]
+    assert line.split()[-2] == f"{round(found['3-gram']['perplexity'], 3)}"
+    (run / "model.keras").unlink()  # another model is nothing that it was found of
+    assert json.loads(told("info", run, "--json")[1])[str(run)]["evaluations"] == {}
+
+
+def test_an_evaluation_that_cannot_be_kept_is_told_all_the_same(told, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "evaluations.jsonl").unlink(missing_ok=True)
+    (run / "evaluations.jsonl").mkdir()
+    code, out, lines = told("evaluate", run, "test", "--json", "--quiet")
+    assert code == 0 and json.loads(out) and len(lines) == 1 and "is not kept for `info`" in lines[0]
+
+
+def test_recipes_and_changes_are_names_and_dicts_too(text, tmp_path, untrained):
+    assert training.train(text, tmp_path / "a", "char", changes={"units": 8, "batch": 4}, quiet=True)
+    made = RunFolder(tmp_path / "a").read_recipe()
+    assert made == training.Recipe.load("char").override(["units=8", "batch=4"])
+    begun = {**dict(setting.split("=") for setting in SETTINGS), "units": 8, "layers": 1, "embedding_dim": 4}
+    begun |= {"tied": False, "batch": 4, "window": 16, "epochs": 2, "log_every": 10, "checkpoint_every": 5}
+    assert training.train(text, tmp_path / "b", begun, quiet=True)
+    assert RunFolder(tmp_path / "b").read_recipe() == training.Recipe().override(SETTINGS)
+    for wrong, message in (({"unitz": 3}, "did you mean units"), (3, "Received: 3"), ("chars", "no recipe 'chars'")):
+        with pytest.raises(ValueError, match=message):
+            training.train(text, tmp_path / "c", wrong, quiet=True)
+    with pytest.raises(ValueError, match="key=value.*Received: 3"):
+        training.train(text, tmp_path / "c", changes=[3], quiet=True)
+
+
 def test_info_sets_runs_side_by_side(told, trained, tmp_path):
     found = json.loads(told("info", trained, "--json")[1])[str(trained)]
     assert found["result"]["epochs"] == 2 and found["recipe"]["units"] == 8
@@ -259,6 +315,10 @@ def test_a_run_may_begin_with_the_weights_of_another(told, trained, tmp_path):
     assert second.recipe.units == 8 and second.recipe.learning_rate == 1e-9
     for before, after in zip(first.model.get_weights(), second.model.get_weights()):
         np.testing.assert_allclose(before, after, atol=1e-5)
+    assert json.loads(told("info", run, "--json")[1])[str(run)]["result"]["began_with"] == str(trained)
+    assert told("train", "--out", run, "--resume", "--quiet")[0] == 0
+    origins = [record for record in RunFolder(run).read_history() if record["kind"] == "origin"]
+    assert [record["run"] for record in origins] == [str(trained)]
 
 
 def test_the_precision_is_chosen_by_measuring_and_stays(told, refused, text, tmp_path, untrained):
@@ -442,6 +502,7 @@ def test_a_run_without_its_model_is_told(refused, tmp_path, trained):
     (run / "model.keras").write_bytes((trained / "model.keras").read_bytes()[:-300])
     assert "model.keras cannot be read as a model" in refused("generate", run)
     (run / "model.keras").unlink()
+    shutil.rmtree(run / "checkpoints")
     assert "holds no model.keras: it is written at the first validation" in refused("generate", run)
     assert "keras-rnnlm train --out" in refused("evaluate", run, "test")
 

@@ -54,9 +54,17 @@ def test_a_terminal_shows_one_line_that_gives_way_to_what_is_said(clock, monkeyp
     assert screen(terminal) == ["validation  2/3"]
     display.validated(progress, 1.0, True)
     assert screen(terminal) == [
-        "epoch 1, step 70, 0:00:00: validation loss 1.0000, perplexity 2.72, the best so far",
+        "epoch 2, step 70, 0:00:00: validation loss 1.0000, perplexity 2.72, the best so far",
         "",
     ]
+
+
+def test_epochs_are_counted_from_1_in_every_line(clock):
+    log = io.StringIO()
+    display = Display(log)
+    for epoch, window in ((0, 20), (1, 0), (1, 20), (2, 0)):  # in the middle and at the end of each of two
+        display.validated(Progress(epoch=epoch, window=window, step=1), 1.0, False)
+    assert [line.split(",")[0] for line in log.getvalue().splitlines()] == ["epoch 1", "epoch 1", "epoch 2", "epoch 2"]
 
 
 def test_a_line_is_no_wider_than_the_terminal(clock, monkeypatch):

@@ -23,6 +23,7 @@ ZAREMBA = {
 OTHERS = dict(
     tokenizer="data/tokenizer.json",
     encoding="latin-1",
+    text_column="review",
     split="80/10/10",
     units=[1150, 400, 300],
     layers=3,
@@ -192,6 +193,15 @@ def test_the_rate_rises_at_the_start(schedule):
 def test_a_retry_lowers_every_schedule_even_below_the_lowest(schedule):
     recipe = Recipe(schedule=schedule, learning_rate=1.0, min_learning_rate=1.0, warmup_steps=0, retry_factor=0.5)
     assert [recipe.learning_rate_at(0, 9, retries=retries) for retries in range(3)] == [1.0, 0.5, 0.25]
+
+
+def test_a_cosine_ends_with_the_minutes_where_they_end_first():
+    recipe = Recipe(schedule="cosine", learning_rate=1.0, epochs=10, warmup_steps=0, max_minutes=1)
+    rates = [recipe.learning_rate_at(0, 1, seconds=seconds) for seconds in (0, 3, 30, 60, 90)]
+    by_epochs = recipe.learning_rate_at(0, 1)
+    assert rates == pytest.approx([by_epochs, by_epochs, 0.5, 0.0, 0.0])
+    exact = dataclasses.replace(recipe, deterministic=True)
+    assert exact.learning_rate_at(0, 1, seconds=30) == by_epochs
 
 
 @pytest.mark.parametrize(

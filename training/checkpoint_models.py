@@ -1,0 +1,55 @@
+"""Models of runs that have no model.keras yet: they are in the checkpoints."""
+
+from keras_rnnlm.training.display import Display
+
+
+def model_variables(model):
+    """The variables of a model by the names that checkpoints know them by."""
+    # Not by their paths: Keras numbers the seed generators and the optimizers of a process.
+    return {f"model {i} {v.name}": v for i, v in enumerate(model.variables)}
+
+
+def optimizer_variables(optimizer):
+    return {f"optimizer {i} {v.name}": v for i, v in enumerate(optimizer.variables)}
+
+
+def averages(optimizer):
+    """Pairs of the variables that are trained and their averages, where the recipe asks for averages."""
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return list(zip(optimizer._trainable_variables, optimizer._model_variables_moving_average))
+
+
+def read_newest(folder, build):
+    """The model of a run's newest whole checkpoint, or None. Says that it is not the best one of a validation.
+
+    Args:
+        folder: a `RunFolder`.
+        build: `build(recipe, vocabulary_size)` makes the model, compiled.
+    """
+    found = folder.checkpoints().read()
+    if found is None:
+        return None
+    step, arrays, _ = found
+    recipe = folder.read_recipe()
+    model = build(recipe, folder.read_tokenizer().vocabulary_size)
+    model.optimizer.build(model.trainable_variables)
+    if recipe.mode == "contiguous":
+        model.reset_states(recipe.batch)  # what the run carries is in its checkpoints
+    variables = model_variables(model) | optimizer_variables(model.optimizer)
+    if {name: tuple(variable.shape) for name, variable in variables.items()} != {
+        name: array.shape for name, array in arrays.items()
+    }:
+        raise ValueError(f"The checkpoints in {folder} are of another model than its recipe.toml tells")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    if recipe.ema is not None and step:
+        for variable, average in averages(model.optimizer):
+            variable.assign(average.value)
+    Display().warn(
+        f"{folder} has no model.keras yet, which the first validation writes: this is its newest checkpoint, of step "
+        f"{step:,}{'' if step else ', before it learnt anything'}"
+    )
+    alone = type(model).from_config(model.get_config())
+    alone.set_weights(model.get_weights())
+    return alone

@@ -1,0 +1,43 @@
+"""What `evaluate` found, kept in the run for `info`: a line of evaluations.jsonl for each text."""
+
+import hashlib
+import os
+
+from keras_rnnlm.training.checkpoints import reason
+from keras_rnnlm.training.curves import read_history
+
+
+def model_digest(folder):
+    """A hash of a run's model.keras, or None where there is none yet."""
+    if not folder.model.is_file():
+        return None
+    with open(folder.model, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def keep_evaluation(folder, text, result, to_json, warn):
+    """Adds what was found on a text. A run that may only be read is no reason to lose the result."""
+    try:
+        with open(folder.evaluations, "ab") as file:
+            file.write(to_json({"text": text, "of": model_digest(folder), "result": result}).encode() + b"\n")
+    except OSError as error:
+        warn(f"what was found is not kept for `info`: {folder.evaluations} could not be written: {reason(error)}")
+
+
+def kept_evaluations(folder):
+    """By the texts' names, what was found last of the model that the run has now."""
+    if not folder.evaluations.is_file():
+        return {}
+    now = model_digest(folder)
+    records = [record for record in read_history(folder.evaluations) if record.get("of") == now]
+    return {record["text"]: record["result"] for record in records if _is_whole(record)}
+
+
+def _is_whole(record):
+    text, result = record.get("text"), record.get("result")
+    return isinstance(text, str) and isinstance(result, dict) and all(isinstance(m, dict) for m in result.values())
+
+
+def text_name(text):
+    """The name that a text is kept by: a split's own, or where the text is."""
+    return os.path.abspath(text) if os.path.exists(text) else str(text)
