@@ -83,7 +83,8 @@ class Loop:
             model.reset_states(recipe.batch)
         self.checkpoints = folder.checkpoints(recipe.keep_checkpoints)
         self.progress = Progress()
-        self.saved = None  # the progress in the newest checkpoint
+        self.saved = None  # the progress in the checkpoint that the run goes on from
+        self.saved_in = None  # its path
         self.interrupted = self.diverged = False
         self.epoch = None  # the one that `steps` and `lengths` are of
         self.rate_set = None
@@ -109,16 +110,20 @@ class Loop:
         if self.saved is not None and dataclasses.replace(self.saved, seconds=self.progress.seconds) == self.progress:
             return
         arrays = {name: ops.convert_to_numpy(variable.value) for name, variable in self._variables().items()}
-        self.checkpoints.write(
-            self.progress.step, arrays, {**dataclasses.asdict(self.progress), "identity": self.identity}
-        )
-        self.saved = copy.deepcopy(self.progress)
+        # Newer ones are damaged, or led to nothing good. One of the same step is this one, with less done: were it to
+        # stay, it would push out one that is known to be good.
+        instead_of = self.checkpoints.newer_than(self.saved_in)
+        if self.saved is not None and self.saved.step == self.progress.step:
+            instead_of.append(self.saved_in)
+        record = {**dataclasses.asdict(self.progress), "identity": self.identity}
+        self.checkpoints.write(self.progress.step, arrays, record, instead_of)
+        self.saved, self.saved_in = copy.deepcopy(self.progress), self.checkpoints.path
         self._tick()
 
-    def restore(self, before=math.inf):
-        """Goes to the newest checkpoint that is whole, and of a step `before` one; False where there is none."""
+    def restore(self, older_than=None):
+        """Goes to the newest checkpoint that is whole, `older_than` a path; False where there is none."""
         self.folder.clear_partial()
-        found = self.checkpoints.read(before)
+        found = self.checkpoints.read(older_than=older_than)
         for line in self.checkpoints.damaged:
             self.display.warn(f"{line}. Going back to the one before it")
         if found is None:
@@ -145,7 +150,7 @@ class Loop:
             variable.assign(arrays[name])
         known = [field.name for field in dataclasses.fields(Progress)]
         self.progress = Progress(**{name: record[name] for name in known if name in record})
-        self.saved = copy.deepcopy(self.progress)
+        self.saved, self.saved_in = copy.deepcopy(self.progress), self.checkpoints.path
         self.folder.cut_history(self.progress.history)
         return True
 
@@ -389,7 +394,7 @@ class Loop:
             )
         # From where the last retry began, and nothing good came after: that was no good place.
         bad = self.saved.step == self.saved.went_back_to
-        if not (bad and self.restore(before=self.saved.step) or self.restore()):
+        if not (bad and self.restore(older_than=self.saved_in) or self.restore()):
             raise Diverged(f"The loss was no finite number at step {failed:,}, and no checkpoint is whole")
         p = self.progress
         p.retries, p.went_back_to, p.seconds = retries + 1, p.step, seconds

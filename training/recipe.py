@@ -221,7 +221,7 @@ class Recipe:
     eval_every: int | None = setting(None, "steps between validations; none: each epoch; 0: never", optional(whole(0)))
     log_every: int = setting(50, "steps between lines of history.jsonl", COUNT)
     checkpoint_every: int = setting(500, "steps between checkpoints", COUNT)
-    keep_checkpoints: int = setting(3, "so many of the newest stay", COUNT)
+    keep_checkpoints: int = setting(3, "so many of the newest stay, at least two", COUNT)
 
     retries: int = setting(
         3, "so many times a NaN or Inf is answered by going back to a checkpoint", whole(0), begins="Recovery"
