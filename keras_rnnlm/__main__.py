@@ -46,7 +46,7 @@ def main(argv=None):
         return options.run(options) or 0
     except (ValueError, OSError) as error:
         print(f"keras-rnnlm {options.command}: {error}", file=sys.stderr)
-        return 2
+        return getattr(error, "exit_code", 2)
     except KeyboardInterrupt:
         print(f"keras-rnnlm {options.command}: interrupted", file=sys.stderr)
         return 130

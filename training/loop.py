@@ -10,7 +10,6 @@ import contextlib
 import copy
 import dataclasses
 import math
-import re
 import signal
 import threading
 import time
@@ -20,9 +19,11 @@ import numpy as np
 from keras import ops
 
 from keras_rnnlm.training.evaluation import perplexity
+from keras_rnnlm.training.failures import Diverged, check_loss, check_steps, is_finite, plain_errors
 from keras_rnnlm.training.streams import Contiguous
 
 LOOK_EVERY = 10  # steps between looks at the loss, for the display and for NaN
+MANY_SKIPPED = 50  # steps: a loss scale finds its place in fewer
 
 
 def _nothing():
@@ -48,10 +49,6 @@ class Progress:
     validated: int = -1  # the step of the last validation
     history: int = 0  # bytes of history.jsonl
     sums: dict = dataclasses.field(default_factory=_nothing)  # since the last line of history.jsonl
-
-
-class Diverged(ValueError):
-    """The loss was not finite, and going back did not help."""
 
 
 class Interrupted(Exception):
@@ -86,6 +83,7 @@ class Loop:
         self.saved = None  # the progress in the checkpoint that the run goes on from
         self.saved_in = None  # its path
         self.interrupted = self.diverged = False
+        self.loss = None  # of the last look, in nats a token
         self.epoch = None  # the one that `steps` and `lengths` are of
         self.rate_set = None
         self.compiled = False
@@ -165,13 +163,17 @@ class Loop:
                 p = self.progress
                 if p.window >= self._steps():
                     p.epoch, p.window = p.epoch + 1, 0
+                    if p.step >= MANY_SKIPPED:
+                        self._check_steps()
                 if self.interrupted:
                     self.save()
                     return None
                 if self._is_due():
                     fine = self._validate()
-                elif self._over():
-                    return self._finish()
+                elif over := self._over():
+                    fine = self._finish()
+                    if fine:
+                        return over
                 else:
                     fine = self._stretch()
                 if not fine:
@@ -196,12 +198,29 @@ class Loop:
         return bool(self._over()) or (p.window == 0 if every is None else p.step % every == 0)
 
     def _finish(self):
-        if self.progress.best_step < 0:  # never validated
-            with self._averaged():
-                self.folder.save_model(self.model)
+        """Leaves a model. Whether its weights are numbers."""
+        validated = self.progress.best_step >= 0
+        if not validated and not self._save_model():
+            return False
         self._record_training()
         self.save()
-        return self._over()
+        self._check_steps()
+        loss = self.progress.best if validated else self.loss
+        if loss is not None:
+            check_loss(loss, self.model.vocabulary_size, "best validation loss" if validated else "last training loss")
+        return True
+
+    def _check_steps(self):
+        counts = self._counts()
+        check_steps(counts["steps"], counts["skipped"])
+
+    def _save_model(self):
+        """Writes model.keras, unless a weight is no number. Whether it did."""
+        with self._averaged():
+            if not is_finite(self.model.get_weights()):
+                return False
+            self.folder.save_model(self.model)
+        return True
 
     def _steps(self):
         """The windows of the epoch."""
@@ -240,7 +259,7 @@ class Loop:
         p = self.progress
         self.diverged, self.counted, self.rate_set = False, self._counts(), None
         self._tick()
-        with _plain_errors():
+        with plain_errors():
             self.model.fit(
                 self.stream.dataset(p.epoch, first=p.window),
                 initial_epoch=p.epoch,
@@ -296,6 +315,7 @@ class Loop:
         if not math.isfinite(nats):
             return False
         p.tokens += more["tokens"]
+        self.loss = nats / tokens if tokens else self.loss
         p.sums = {name: p.sums[name] + more[name] for name in p.sums}
         self.display.training(p, self._steps(), self.recipe, self._shown())
         if p.step % self.recipe.log_every == 0:
@@ -337,9 +357,9 @@ class Loop:
                 loss = float(np.mean(losses, dtype=np.float64))
                 if not math.isfinite(loss):
                     return False
-                better = loss < p.best
-                if better:
-                    self.folder.save_model(self.model)
+            better = loss < p.best
+            if better and not self._save_model():
+                return False
         except Interrupted:
             return True
         if better:
@@ -427,18 +447,6 @@ class Loop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-@contextlib.contextmanager
-def _plain_errors():
-    """What goes wrong in reading the text comes out of TensorFlow in errors of its own, which hold a traceback."""
-    try:
-        yield
-    except Exception as error:
-        said = re.search(r"^(?:ValueError: |\w+Error: (?=\[Errno))(.+)$", str(error), re.MULTILINE)
-        if type(error).__module__.startswith("tensorflow.") and said:
-            raise ValueError(said[1]) from error
-        raise
 
 
 class _Steps(keras.callbacks.Callback):

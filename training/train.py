@@ -14,6 +14,7 @@ from keras_rnnlm.training import CallableModule
 from keras_rnnlm.training.corpora import open_corpus
 from keras_rnnlm.training.display import Display, duration
 from keras_rnnlm.training.encoded import encode_corpus, load_encoded
+from keras_rnnlm.training.failures import LearnedNothing, is_finite
 from keras_rnnlm.training.info import summary
 from keras_rnnlm.training.recipe import TOKENIZERS, Recipe, built_in, settings_help
 from keras_rnnlm.training.run import RunFolder, build_model, to_json
@@ -200,6 +201,9 @@ def _go(loop):
     how = f"Go on with: keras-rnnlm train --out {shlex.quote(str(folder))} --resume"
     try:
         over = loop.run()
+    except LearnedNothing:
+        folder.plot()
+        raise
     except OSError as error:
         raise OSError(f"{error}. When that is mended: {how[0].lower()}{how[1:]}") from error
     except KeyboardInterrupt:
@@ -278,7 +282,10 @@ def _begin_with_frequencies(model, text, chunk=1 << 20):
 
 
 def _begin_with(model, first):
+    weights = first.read_model().get_weights()
+    if not is_finite(weights):
+        raise LearnedNothing(f"There is nothing to begin with: weights of {first.model} are NaN or infinite")
     try:
-        model.set_weights(first.read_model().get_weights())
+        model.set_weights(weights)
     except ValueError as error:
         raise ValueError(f"The weights of {first} do not fit the model: {error}") from error

@@ -13,7 +13,8 @@ from keras import ops
 
 from keras_rnnlm.training import loop as loop_module
 from keras_rnnlm.training.evaluation import Scorer
-from keras_rnnlm.training.loop import Diverged, Loop
+from keras_rnnlm.training.failures import Diverged, LearnedNothing
+from keras_rnnlm.training.loop import Loop
 from keras_rnnlm.training.recipe import Recipe
 from keras_rnnlm.training.run import RunFolder, build_model
 from keras_rnnlm.training.streams import Contiguous, Sentences
@@ -504,6 +505,44 @@ def test_a_validation_that_is_no_number_sends_the_run_back_and_is_never_the_best
         "the loss was no finite number at step 20: back to step 10",
     ]
     assert loop.display.losses == [(20, 2.0, True), (40, 1.0, True)]
+
+
+# Runs in vain
+
+
+def scaled(loop, scale):
+    """A loop whose output layer is far too large, though its weights are numbers."""
+    kernel = loop.model.head.kernel
+    kernel.assign(scale * np.random.default_rng(0).normal(size=kernel.shape))
+    return loop
+
+
+@pytest.mark.parametrize("epochs, steps", [(1, 20), (9, 60)])
+def test_a_run_whose_every_step_was_skipped_fails(make, epochs, steps):
+    loop = make(epochs=epochs, eval_every=0)
+    counts = loop.optimizer.steps, loop.optimizer.skipped_steps
+    loop.display.at[steps] = lambda: [counted.assign(count) for counted, count in zip(counts, (0, steps))]
+    with pytest.raises(LearnedNothing, match=f"learned nothing: {steps} of {steps} steps were skipped") as caught:
+        loop.run()
+    assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("every, what", [(0, "last training"), (None, "best validation")])
+def test_a_run_that_ends_far_above_guessing_fails(make, every, what):
+    loop = scaled(make(epochs=1, eval_every=every), 1e10)
+    with pytest.raises(LearnedNothing, match=rf"its {what} loss is \d.*e\+\d+ nats a token, .* all 7 symbols .* 1.95"):
+        loop.run()
+
+
+@pytest.mark.parametrize("changes", [dict(valid=None), dict(scorer=Scripted(itertools.repeat(1.0)), eval_every=1)])
+def test_no_model_is_written_whose_weights_are_no_numbers(make, changes):
+    loop = make(max_minutes=1e-9, retries=1, **changes)
+    poison(loop, weights=True)()
+    if loop.valid is not None:
+        loop.progress.step = 1  # as if one step had been made, so that a validation is due
+    with pytest.raises(Diverged, match="no finite number"):
+        loop.run()
+    assert not loop.folder.model.exists()
 
 
 def test_a_text_that_is_lost_while_it_is_read_is_told_in_one_line(make, monkeypatch):
