@@ -55,7 +55,8 @@ def plain_errors():
     try:
         yield
     except Exception as error:
-        said = re.search(r"^(?:ValueError: |\w+Error: (?=\[Errno))(.+)$", str(error), re.MULTILINE)
+        said = re.search(r"^(?:[\w.]+\.)?(\w+Error): (.+)$", str(error), re.MULTILINE)
         if type(error).__module__.startswith("tensorflow.") and said:
-            raise ValueError(said[1]) from error
+            plain = said[1] in ("ValueError", "DamagedError") or said[2].startswith("[Errno")
+            raise ValueError(said[2] if plain else f"The text could not be read. {said[1]}: {said[2]}") from error
         raise

@@ -13,7 +13,8 @@ from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training import CallableModule
 from keras_rnnlm.training.corpora import open_corpus
 from keras_rnnlm.training.display import Display, duration
-from keras_rnnlm.training.encoded import encode_corpus, load_encoded
+from keras_rnnlm.training.encoded import encode_corpus
+from keras_rnnlm.training.encoded_again import as_given, text_of
 from keras_rnnlm.training.failures import LearnedNothing, is_finite
 from keras_rnnlm.training.info import summary
 from keras_rnnlm.training.recipe import TOKENIZERS, Recipe, built_in, settings_help
@@ -119,7 +120,8 @@ def train(corpus, out, recipe=None, *, changes=(), valid=None, test=None, split=
             )
         else:
             tokenizer = Tokenizer.load(recipe.tokenizer)
-        encoded = encode_corpus(texts, tokenizer, folder.data, display.encoding)
+        given = as_given(corpus, valid, test)
+        encoded = encode_corpus(texts, tokenizer, folder.data, display.encoding, given)
         folder.spool.unlink(missing_ok=True)
         tokenizer.save(folder.tokenizer)
         recipe = _with_precision(recipe, tokenizer, encoded["train"], display)
@@ -154,7 +156,8 @@ def resume(out, *, changes=(), quiet=False):
                     f"Received: {name}={getattr(changed, name)!r} after {getattr(recipe, name)!r}"
                 )
         display = Display(quiet=quiet, tensorboard=folder.tensorboard)
-        loop = _loop(folder, changed, folder.read_tokenizer(), load_encoded(folder.data), display)
+        tokenizer = folder.read_tokenizer()
+        loop = _loop(folder, changed, tokenizer, text_of(folder, recipe, tokenizer, display), display)
         if not loop.restore():
             raise ValueError(f"No checkpoint in {folder} is whole: begin a new run with another --out")
         folder.write_recipe(changed)
@@ -167,6 +170,11 @@ def _loop(folder, recipe, tokenizer, encoded, display):
         raise ValueError(
             f"{folder.tokenizer} is not the vocabulary that {folder.data} is written in: put back the one that the run "
             "began with, or begin a new run with another --out"
+        )
+    if encoded.vocabulary_size != tokenizer.vocabulary_size:
+        raise ValueError(
+            f"{folder.data} was written with {encoded.vocabulary_size:,} ids, and {folder.tokenizer} has "
+            f"{tokenizer.vocabulary_size:,}: begin a new run with another --out"
         )
     keras = import_keras()
     if recipe.deterministic and keras.backend.backend() == "tensorflow":
@@ -192,7 +200,11 @@ def _loop(folder, recipe, tokenizer, encoded, display):
         valid=valid,
         scorer=Scorer(model, start=tokenizer.start, batch=recipe.eval_batch, window=recipe.window, end=by_sentence),
         display=display,
-        identity={"vocabulary": tokenizer.fingerprint, "text": encoded.corpus},
+        identity={
+            "vocabulary": tokenizer.fingerprint,
+            "text": encoded.corpus,
+            "recipe": {name: getattr(recipe, name) for name in FIXED},
+        },
     )
 
 
