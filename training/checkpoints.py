@@ -12,6 +12,8 @@ import zipfile
 
 import numpy as np
 
+from keras_rnnlm.schema import parse_json
+
 NAME = re.compile(r"(\d{6,})-step-(\d+)-([0-9a-f]{16})\.npz")
 PROGRESS = "progress.json"
 
@@ -25,6 +27,7 @@ class Checkpoints:
     Args:
         folder: where they lie; made when the first is written.
         keep: how many of the newest stay, at least two: the newest has not yet shown that a run can go on from it.
+        schema: of what else is written than arrays, see `keras_rnnlm.schema`; what it does not fit counts as damaged.
 
     Example:
 
@@ -36,8 +39,8 @@ class Checkpoints:
     (7, (3,), {'epoch': 0})
     """
 
-    def __init__(self, folder, keep=2):
-        self.folder, self.keep = pathlib.Path(folder), keep
+    def __init__(self, folder, keep=2, schema=None):
+        self.folder, self.keep, self.schema = pathlib.Path(folder), keep, schema
         self.damaged = []  # what `read` passed over: a line for each
         self.path = None  # of what was written or read last
 
@@ -91,15 +94,11 @@ class Checkpoints:
             if int(step) >= before or path in passed:
                 continue
             try:
-                if _digest(path) != digest:
-                    raise ValueError("its content does not have the hash in its name")
-                with np.load(path, allow_pickle=False) as file:
-                    arrays = {name: file[name] for name in file.files}
-                progress = json.loads(arrays.pop(PROGRESS).tobytes())
+                arrays, progress = _read(path, digest, self.schema)
                 self.path = path
                 return int(step), arrays, progress
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                self.damaged.append(f"{path} is damaged: {error}")
+            except Exception as error:  # of many kinds: what was made may be broken in many ways
+                self.damaged.append(f"{path} is damaged: {' '.join(str(error).split())[:200]}")
         return None
 
 
@@ -127,6 +126,30 @@ def reason(error):
     if error.errno == errno.EFBIG:
         return "the file would be larger than this process may write"
     return error.strerror or str(error)
+
+
+def _read(path, digest, schema):
+    if not path.is_file():  # a pipe would wait for somebody to write
+        raise ValueError("it is no regular file")
+    if _digest(path) != digest:
+        raise ValueError("its content does not have the hash in its name")
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            _check_size(archive, member)
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    return arrays, parse_json(arrays.pop(PROGRESS).tobytes(), schema)
+
+
+def _check_size(archive, member):
+    """Raises where an array would take more memory than its part of the file has bytes."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+        size = math.prod(shape) * dtype.itemsize
+        if member.compress_type != zipfile.ZIP_STORED or size != member.file_size - file.tell():
+            raise ValueError(f"{member.filename} says that it has {size:,} bytes, and there are others")
 
 
 def _remove(path):

@@ -18,37 +18,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rnnlm.belonging import other
 from keras_rnnlm.training.evaluation import perplexity
 from keras_rnnlm.training.failures import Diverged, check_loss, check_steps, is_finite, plain_errors
+from keras_rnnlm.training.progress import RECORD, Progress, nothing
 from keras_rnnlm.training.streams import Contiguous
 
 LOOK_EVERY = 10  # steps between looks at the loss, for the display and for NaN
 MANY_SKIPPED = 50  # steps: a loss scale finds its place in fewer
-
-
-def _nothing():
-    return dict(nats=0.0, tokens=0, seconds=0.0, norm=0.0, steps=0, clipped=0, skipped=0)
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where a run stands: all that is not in a variable of the model or of its optimizer."""
-
-    epoch: int = 0
-    window: int = 0  # the next one of the epoch
-    step: int = 0  # batches seen, in all epochs
-    tokens: int = 0
-    seconds: float = 0.0  # spent, validation included
-    best: float = math.inf  # validation loss, and the step of it
-    best_step: int = -1
-    waits: int = 0  # validations since
-    plateau_waits: int = 0  # the same, begun anew with each decay
-    decays: int = 0  # of a plateau
-    retries: int = 0  # after a NaN
-    went_back_to: int = -1  # the step that the last retry began from
-    validated: int = -1  # the step of the last validation
-    history: int = 0  # bytes of history.jsonl
-    sums: dict = dataclasses.field(default_factory=_nothing)  # since the last line of history.jsonl
 
 
 class Interrupted(Exception):
@@ -78,7 +55,7 @@ class Loop:
         self.optimizer.finalize_variable_values = lambda variables: None
         if isinstance(stream, Contiguous):
             model.reset_states(recipe.batch)
-        self.checkpoints = folder.checkpoints(recipe.keep_checkpoints)
+        self.checkpoints = folder.checkpoints(recipe.keep_checkpoints, RECORD)
         self.progress = Progress()
         self.saved = None  # the progress in the checkpoint that the run goes on from
         self.saved_in = None  # its path
@@ -127,22 +104,21 @@ class Loop:
         if found is None:
             return False
         _, arrays, record = found
-        identity = record.pop("identity")
-        for name, value in self.identity.items():
-            if identity.get(name) != value:
-                raise ValueError(
-                    f"The checkpoints in {self.folder} were written with another {name}: go on with the one that the "
-                    "run began with, or begin a new run with another --out"
-                )
+        differs = other(record.pop("identity"), self.identity)
+        if differs:
+            raise ValueError(
+                f"The checkpoints in {self.folder} were written with {differs}: go on with the one that the run began "
+                "with, or begin a new run with another --out"
+            )
         variables = self._variables()
-        mine = {name: tuple(variable.shape) for name, variable in variables.items()}
-        theirs = {name: array.shape for name, array in arrays.items()}
+        mine = {name: (tuple(v.shape), _kind(v.dtype)) for name, v in variables.items()}
+        theirs = {name: (array.shape, _kind(array.dtype)) for name, array in arrays.items()}
         if mine != theirs:
             name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
             raise ValueError(
                 f"The checkpoints in {self.folder} are of another model or optimizer: go on with the settings that the "
                 "run began with, or begin a new run with another --out. They differ in "
-                f"{name!r}: {theirs.get(name, 'none')} there, {mine.get(name, 'none')} here"
+                f"{name!r}: {theirs.get(name, ['none'])[0]} there, {mine.get(name, ['none'])[0]} here"
             )
         for name, variable in variables.items():
             variable.assign(arrays[name])
@@ -219,7 +195,7 @@ class Loop:
         with self._averaged():
             if not is_finite(self.model.get_weights()):
                 return False
-            self.folder.save_model(self.model)
+            self.folder.save_model(self.model, self.identity)
         return True
 
     def _steps(self):
@@ -342,7 +318,7 @@ class Loop:
 
     def _record_training(self):
         if self.progress.sums["tokens"]:
-            shown, self.progress.sums = self._shown(), _nothing()
+            shown, self.progress.sums = self._shown(), nothing()
             self.record("train", **shown)
 
     # Validation
@@ -447,6 +423,12 @@ class Loop:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _kind(dtype):
+    """Of numbers: the same variable may have another width on another backend."""
+    name = str(dtype)
+    return next((kind for kind in ("int", "float") if kind in name), name)
 
 
 class _Steps(keras.callbacks.Callback):

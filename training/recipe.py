@@ -118,7 +118,7 @@ class Recipe:
     )
 
     units: int | list[int] = setting(400, "width of the layers, or a list with each one's", WIDTHS, begins="Network")
-    layers: int = setting(2, "number of recurrent layers", COUNT)
+    layers: int = setting(2, "number of recurrent layers", whole(1, 1000))
     cell: str = setting("lstm", "kind of layer: lstm, gru, simple_rnn, mut1, ...", choice(*CELLS))
     cell_options: dict = setting(
         {}, "further arguments of the layers, such as {peephole = true, coupled = true}", TABLE
