@@ -137,22 +137,23 @@ class RunFolder:
         import_keras()
         from keras_rnnlm.models.reading import read_language_model
 
-        self._check_belongs(text)
-        model, tokenizer = read_language_model(self.model), self.read_tokenizer()
-        if model.vocabulary_size != tokenizer.vocabulary_size:
+        tokenizer = self.read_tokenizer() if self.tokenizer.is_file() else None
+        self._check_belongs(tokenizer, text)
+        model = read_language_model(self.model)
+        if tokenizer is not None and model.vocabulary_size != tokenizer.vocabulary_size:
             raise ValueError(
                 f"{self.model} is of another run than {self.tokenizer}, which has {tokenizer.vocabulary_size:,} ids "
                 f"where the model has {model.vocabulary_size:,}: put back the files that the run wrote"
             )
         return model
 
-    def _check_belongs(self, text):
+    def _check_belongs(self, tokenizer, text):
         """Raises where the model, the recipe, the vocabulary and the text are not of one run, as far as they say it."""
         recorded = attached(self.model)
         recipe = self.read_recipe()
         settings = {name: getattr(recipe, name) for name in recorded.get("recipe", {}) if hasattr(recipe, name)}
-        here = {"recipe": settings, "vocabulary": self.read_tokenizer().fingerprint}
-        differs = other(recorded, here if text is None else {**here, "text": text})
+        here = {"recipe": settings, "vocabulary": tokenizer and tokenizer.fingerprint, "text": text}
+        differs = other(recorded, {name: value for name, value in here.items() if value is not None})
         if differs:
             raise ValueError(f"{self.model} was trained with {differs}. Put back the files that the run wrote")
 
