@@ -8,6 +8,7 @@ import warnings
 
 import numpy as np
 
+from keras_rnnlm.belonging import attached, other
 from keras_rnnlm.export.manifest import FILES, FORMAT, MANIFEST, check_whole, hashes, read_manifest
 from keras_rnnlm.quiet import import_keras
 
@@ -49,6 +50,9 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
     tokenizer = artifacts.as_tokenizer(run / TOKENIZER, model.vocabulary_size)
     if quantize is not None and set(formats) == {"saved_model"}:
         warnings.warn(f"A SavedModel stays in float32: quantize={quantize!r} is of ONNX and LiteRT", stacklevel=2)
+    differs = other(attached(run / "model.keras"), {"vocabulary": tokenizer.fingerprint})
+    if differs:
+        raise ValueError(f"{run / 'model.keras'} was trained with {differs}. Put back the files that the run wrote")
     with artifacts.whole(out) as partial:
         partial.mkdir()
         shutil.copyfile(run / TOKENIZER, partial / TOKENIZER)
@@ -152,16 +156,10 @@ def verify(folder, threads=None):
 
 
 def _load(path):
-    keras = import_keras()
-    from keras_rnnlm.models import LanguageModel
+    import_keras()
+    from keras_rnnlm.models.reading import read_language_model
 
-    try:
-        model = keras.models.load_model(path, compile=False)
-    except Exception as error:  # of many kinds, from zip files, HDF5 and Keras
-        raise ValueError(f"{path} cannot be read as a model: {' '.join(str(error).split())[:200]}") from error
-    if not isinstance(model, LanguageModel):
-        raise ValueError(f"{path} holds a {type(model).__name__}: what a run exports is a LanguageModel")
-    return model
+    return read_language_model(path)
 
 
 def _real_tokens(data, say):

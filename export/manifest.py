@@ -1,10 +1,10 @@
 """What an export folder says about itself: manifest.json."""
 
 import hashlib
-import json
 import pathlib
 
 from keras_rnnlm.export.bounds import BOUNDS
+from keras_rnnlm.schema import COUNT, FILE, NUMBER, TEXT, Rule, check, choice, parse_json, read_regular, whole
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -15,7 +15,7 @@ def read_manifest(folder):
     """The manifest of an export folder."""
     path = pathlib.Path(folder) / MANIFEST
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(read_regular(path))
         version = manifest["format"]
         if version == FORMAT:
             _check(manifest)
@@ -24,22 +24,37 @@ def read_manifest(folder):
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}). Export again") from error
     if version != FORMAT:
-        raise ValueError(f"{path} is of format {version}, and this version reads format {FORMAT}")
+        raise ValueError(f"{path} is of format {version!r}, and this version reads format {FORMAT}")
     return manifest
 
 
+def is_hashes(value):
+    values = value.values() if isinstance(value, dict) else [value]
+    return all(isinstance(found, str) for found in values)
+
+
+WRITTEN = {"file": FILE, "bytes": COUNT, "sha256": Rule("a hash, or one for each file", is_hashes)}
+SCHEMA = {
+    "model": {"vocabulary_size": whole(2, 2**31 - 1), "states": [(TEXT, TEXT, whole(1, 2**31 - 1))]},
+    "tokenizer": WRITTEN,
+    "artifacts": [{**WRITTEN, "format": choice(*FILES)}],
+    "check": {"tokens": [COUNT], "log_probabilities": [NUMBER]},
+}
+
+
 def _check(manifest):
-    """Raises where something is missing that its readers count on."""
-    manifest["model"]["vocabulary_size"], manifest["model"]["states"]
+    """Raises where something is missing, or of another kind, that its readers count on."""
+    check(manifest, SCHEMA)
     if not manifest["artifacts"]:
         raise ValueError("it names no export")
     for entry in manifest["artifacts"]:
-        if entry["file"] != FILES[entry["format"]] or entry["quantize"] not in BOUNDS:
+        if entry["file"] != FILES[entry["format"]] or entry["quantize"] not in tuple(BOUNDS):
             raise ValueError(f"it names {entry['file']!r} in {entry['quantize']!r}")
-    for entry in (manifest["tokenizer"], *manifest["artifacts"]):
-        entry["file"], entry["bytes"], entry["sha256"]
-    if len(manifest["check"]["tokens"]) != len(manifest["check"]["log_probabilities"]) + 1:
+    tokens = manifest["check"]["tokens"]
+    if len(tokens) != len(manifest["check"]["log_probabilities"]) + 1:
         raise ValueError("it predicts fewer tokens than it holds")
+    if max(tokens) >= manifest["model"]["vocabulary_size"]:
+        raise ValueError(f"it holds the id {max(tokens)}, beyond the vocabulary")
 
 
 def files(path):
@@ -66,6 +81,8 @@ def check_whole(path, entry):
     path = pathlib.Path(path)
     if not path.exists():
         raise ValueError(f"{path} is missing: the manifest beside it names it. Export again")
+    if not path.is_file() and not path.is_dir():  # a device has no end, and a pipe waits for somebody to write
+        raise ValueError(f"{path} is neither a file nor a folder. Export again")
     if hashes(path) != {"bytes": entry["bytes"], "sha256": entry["sha256"]}:
         raise ValueError(f"{path} is not the one that was exported: it was changed, or cut short. Export again")
 

@@ -38,7 +38,7 @@ def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):
     except BrokenPipeError:
         code = BROKEN_PIPE
     except (ValueError, OSError, ImportError) as error:
-        code, problem = 2, str(error)
+        code, problem = getattr(error, "exit_code", 2), str(error)
     except KeyboardInterrupt:
         code, problem = 130, "interrupted"
     unwritten = standard_streams.finish(sys.stdout)

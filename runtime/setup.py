@@ -15,7 +15,9 @@ NAME = "keras_rnnlm_runtime"
 # What is taken, and where it stands; of the command line, all but the module that Python runs.
 SOURCES = {
     "keras_rnnlm/__main__.py": "command_line.py",
+    "keras_rnnlm/belonging.py": ".",
     "keras_rnnlm/quiet.py": ".",
+    "keras_rnnlm/schema.py": ".",
     "keras_rnnlm/standard_streams.py": ".",
     "keras_rnnlm/generation/*.py": "generation",
     "keras_rnnlm/text/*.py": "text",

@@ -12,6 +12,8 @@ import zipfile
 
 import numpy as np
 
+from keras_rnnlm.schema import parse_json
+
 NAME = re.compile(r"(\d{6,})-step-(\d+)-([0-9a-f]{16})\.npz")
 PROGRESS = "progress.json"
 
@@ -24,7 +26,8 @@ class Checkpoints:
 
     Args:
         folder: where they lie; made when the first is written.
-        keep: how many of the newest stay.
+        keep: how many of the newest stay, at least two: the newest has not yet shown that a run can go on from it.
+        schema: of what else is written than arrays, see `keras_rnnlm.schema`; what it does not fit counts as damaged.
 
     Example:
 
@@ -36,12 +39,13 @@ class Checkpoints:
     (7, (3,), {'epoch': 0})
     """
 
-    def __init__(self, folder, keep=2):
-        self.folder, self.keep = pathlib.Path(folder), keep
+    def __init__(self, folder, keep=2, schema=None):
+        self.folder, self.keep, self.schema = pathlib.Path(folder), keep, schema
         self.damaged = []  # what `read` passed over: a line for each
+        self.path = None  # of what was written or read last
 
-    def write(self, step, arrays, progress):
-        """Writes a checkpoint and removes those beyond the newest `keep`."""
+    def write(self, step, arrays, progress, instead_of=()):
+        """Writes a checkpoint. Then removes those whose place it takes, paths, and those beyond the newest `keep`."""
         partial = self.folder / f"partial-{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +54,8 @@ class Checkpoints:
                 file.flush()
                 os.fsync(file.fileno())
             number = max((number for number, _ in self.files()), default=0) + 1
-            os.replace(partial, self.folder / f"{number:06d}-step-{step}-{_digest(partial)}.npz")
+            path = self.folder / f"{number:06d}-step-{step}-{_digest(partial)}.npz"
+            os.replace(partial, path)
             _sync(self.folder)
         except OSError as error:
             raise OSError(
@@ -60,32 +65,40 @@ class Checkpoints:
         finally:
             with contextlib.suppress(OSError):
                 partial.unlink()
-        for _, path in self.files()[: -self.keep]:
-            path.unlink(missing_ok=True)
+        self.path = path
+        for old in instead_of:
+            _remove(old)
+        for _, old in self.files()[: -max(self.keep, 2)]:
+            _remove(old)
 
     def files(self):
         """The numbers and paths of all checkpoints, the oldest first."""
         found = [(NAME.fullmatch(path.name), path) for path in self.folder.glob("*.npz")]
         return sorted((int(match[1]), path) for match, path in found if match)
 
-    def read(self, before=math.inf):
+    def newer_than(self, path):
+        """The paths of those that were written after one; none where it is gone."""
+        paths = [found for _, found in self.files()]
+        return paths[paths.index(path) + 1 :] if path in paths else []
+
+    def read(self, before=math.inf, older_than=None):
         """`(step, arrays, progress)` of the newest that is whole, or None where there is none.
 
-        `damaged` then lists the newer ones that are not. `before` passes over those that are not of an earlier step.
+        `damaged` then lists the newer ones that are not. `before` passes over those that are not of an earlier step,
+        `older_than` over a path and all that was written after it.
         """
         self.damaged = []
+        passed = [] if older_than is None else [older_than, *self.newer_than(older_than)]
         for _, path in reversed(self.files()):
             _, step, digest = NAME.fullmatch(path.name).groups()
-            if int(step) >= before:
+            if int(step) >= before or path in passed:
                 continue
             try:
-                if _digest(path) != digest:
-                    raise ValueError("its content does not have the hash in its name")
-                with np.load(path, allow_pickle=False) as file:
-                    arrays = {name: file[name] for name in file.files}
-                return int(step), arrays, json.loads(arrays.pop(PROGRESS).tobytes())
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-                self.damaged.append(f"{path} is damaged: {error}")
+                arrays, progress = _read(path, digest, self.schema)
+                self.path = path
+                return int(step), arrays, progress
+            except Exception as error:  # of many kinds: what was made may be broken in many ways
+                self.damaged.append(f"{path} is damaged: {' '.join(str(error).split())[:200]}")
         return None
 
 
@@ -113,6 +126,35 @@ def reason(error):
     if error.errno == errno.EFBIG:
         return "the file would be larger than this process may write"
     return error.strerror or str(error)
+
+
+def _read(path, digest, schema):
+    if not path.is_file():  # a pipe would wait for somebody to write
+        raise ValueError("it is no regular file")
+    if _digest(path) != digest:
+        raise ValueError("its content does not have the hash in its name")
+    with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            _check_size(archive, member)
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    return arrays, parse_json(arrays.pop(PROGRESS).tobytes(), schema)
+
+
+def _check_size(archive, member):
+    """Raises where an array would take more memory than its part of the file has bytes."""
+    with archive.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = header(file)
+        size = math.prod(shape) * dtype.itemsize
+        if member.compress_type != zipfile.ZIP_STORED or size != member.file_size - file.tell():
+            raise ValueError(f"{member.filename} says that it has {size:,} bytes, and there are others")
+
+
+def _remove(path):
+    with contextlib.suppress(OSError):  # a folder of that name, which is nobody's checkpoint
+        path.unlink()
 
 
 def _digest(path):

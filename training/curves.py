@@ -5,6 +5,17 @@ import math
 import os
 import statistics
 
+from keras_rnnlm.schema import COUNT, FLAG, NUMBER, TEXT, Optional, check, or_null, read_regular
+
+RECORD = {
+    "kind": TEXT,
+    "best": FLAG,
+    **dict.fromkeys(("epoch", "step", "tokens", "skipped_steps"), COUNT),
+    **dict.fromkeys(("seconds", "loss", "perplexity", "learning_rate", "tokens_per_second"), or_null(NUMBER)),
+    **dict.fromkeys(("gradient_norm", "clip_rate"), or_null(NUMBER)),
+}
+RECORD = {name: Optional(rule) for name, rule in RECORD.items()}
+
 
 def read_history(path):
     """The records of a history.jsonl. A last line that a killed run left unfinished is none.
@@ -15,8 +26,7 @@ def read_history(path):
     >>> read_history(path)
     [{'kind': 'train', 'step': 1, 'loss': 2.5}]
     """
-    with open(path, "rb") as file:
-        lines = file.read().split(b"\n")
+    lines = read_regular(path).split(b"\n")
     records = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -27,9 +37,15 @@ def read_history(path):
             if number == len(lines):
                 break
             record = None
+        except RecursionError:
+            record = None
         if not isinstance(record, dict):
             shown = line[:60].decode(errors="replace")
             raise ValueError(f"{path}, line {number}: a record is a JSON object on one line. Received: {shown!r}")
+        try:
+            check(record, RECORD)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: {error}") from error
         records.append(record)
     return records
 

@@ -1,6 +1,7 @@
 """Texts as numbers on disk: encoded once, then read in slices, however large."""
 
 import dataclasses
+import itertools
 import json
 import os
 import pathlib
@@ -8,6 +9,20 @@ import zlib
 
 import numpy as np
 
+from keras_rnnlm.schema import (
+    COUNT,
+    FILE,
+    TEXT,
+    Each,
+    Optional,
+    Rule,
+    check,
+    choice,
+    or_null,
+    parse_json,
+    read_regular,
+    whole,
+)
 from keras_rnnlm.text.pipelines import split_words
 from keras_rnnlm.training.whole_folders import told, write_synced, written_whole
 
@@ -16,6 +31,38 @@ SHARD = 64 << 20  # tokens
 BATCH = 4 << 20  # characters handed to the tokenizer at once
 INDEX = "index.json"
 WHAT = "The encoded text"
+
+
+def _is_given(value):
+    """Whether `open_corpus` can be called with it."""
+    texts = Rule("", lambda paths: isinstance(paths, list) and all(isinstance(path, str) for path in paths))
+    try:
+        check(value, {"sources": texts, "valid": or_null(texts), "test": or_null(texts)})
+    except ValueError:
+        return value is None
+    return len(value) == 3
+
+
+COUNTS = ("tokens", "characters", "bytes", "words", "lines", "documents", "unknown")
+SCHEMA = {
+    "sources": [TEXT],
+    "given": Optional(Rule("an object of lists of texts, or null", _is_given)),
+    "corpus": TEXT,
+    "tokenizer": TEXT,
+    "vocabulary_size": whole(2, 2**31 - 1),
+    "dtype": choice("<u2", "<u4"),
+    "splits": Each({**dict.fromkeys(COUNTS, COUNT), "shards": [(FILE, COUNT, whole(1, 2**63 - 1), COUNT)]}),
+}
+
+ENCODE = "Encode it again; a run does so by --resume, where its text is still there"
+
+
+class DamagedError(ValueError):
+    """Encoded text that is not what was written. `what` says so without the way out."""
+
+    def __init__(self, path, why, way="Delete the folder, and the text is encoded anew."):
+        self.what = f"The encoded text in {path} is damaged: {why}"
+        super().__init__(f"{self.what}. {way}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +87,7 @@ class EncodedSplit:
     lines: int
     documents: int
     unknown: int
+    vocabulary_size: int = 1 << 32
 
     def __len__(self):
         return self.tokens
@@ -71,8 +119,11 @@ class EncodedSplit:
             file.seek(start * width)
             data = file.read((stop - start) * width)
         if len(data) < (stop - start) * width:
-            raise _damaged(path, "it ends too early")
-        return np.frombuffer(data, self.dtype)
+            raise DamagedError(path, "it ends too early", ENCODE)
+        ids = np.frombuffer(data, self.dtype)
+        if len(ids) and ids.max() >= self.vocabulary_size:  # a model would read anything there
+            raise DamagedError(path, _beyond(ids.max(), self.vocabulary_size), ENCODE)
+        return ids
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +149,7 @@ class Encoded:
         return iter(self.splits)
 
 
-def encode_corpus(corpus, tokenizer, folder, progress=None):
+def encode_corpus(corpus, tokenizer, folder, progress=None, given=None):
     """Writes a corpus's splits in ids to a folder and returns them, an `Encoded`.
 
     What the folder holds already stays when it is whole and comes from the same files and the same tokenizer; else it
@@ -109,6 +160,7 @@ def encode_corpus(corpus, tokenizer, folder, progress=None):
         tokenizer: a `Tokenizer`.
         folder: where to write.
         progress: called as `progress(split, characters)`, with the characters encoded so far.
+        given: what the corpus can be opened by again, kept beside the ids.
     """
     folder = pathlib.Path(folder)
     if (folder / INDEX).is_file():
@@ -123,6 +175,7 @@ def encode_corpus(corpus, tokenizer, folder, progress=None):
     index = {
         "format": FORMAT,
         "sources": corpus.sources,
+        "given": given,
         "corpus": corpus.fingerprint,
         "tokenizer": tokenizer.fingerprint,
         "vocabulary_size": tokenizer.vocabulary_size,
@@ -144,25 +197,38 @@ def load_encoded(folder, verify=True):
 
     Args:
         folder: where they are.
-        verify: whether all of it is read once and compared with its check sums (about a second for each gigabyte).
+        verify: whether all of it is read once and compared with its check sums (about a second for each gigabyte); or
+            the names of the splits that are. The others are then not looked at.
     """
     folder = pathlib.Path(folder)
+    index = read_index(folder)
+    known = {name: index[name] for name in ("sources", "vocabulary_size", "tokenizer", "corpus")}
     try:
-        index = json.loads((folder / INDEX).read_bytes())
+        splits = {name: _split(folder, index, entry) for name, entry in index["splits"].items()}
+    except ValueError as error:
+        raise DamagedError(folder / INDEX, f"it cannot be read ({error})") from error
+    for name, split in splits.items():
+        if isinstance(verify, bool) or name in verify:
+            for shard in split.shards:
+                _check_shard(folder, split, shard, bool(verify))
+    return Encoded(str(folder), splits=splits, **known)
+
+
+def read_index(folder):
+    """What a folder of encoded text says about itself."""
+    path = pathlib.Path(folder) / INDEX
+    try:
+        index = parse_json(read_regular(path))
         version = index["format"]
         if version == FORMAT:
-            splits = {name: _split(folder, index["dtype"], dict(entry)) for name, entry in index["splits"].items()}
-            known = {name: index[name] for name in ("sources", "vocabulary_size", "tokenizer", "corpus")}
+            check(index, SCHEMA)
     except FileNotFoundError as error:
         raise ValueError(f"The folder {folder} holds no encoded text: its {INDEX} is missing.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _damaged(folder / INDEX, f"it cannot be read ({error})") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise DamagedError(path, f"it cannot be read ({error})") from error
     if version != FORMAT:
-        raise _damaged(folder / INDEX, f"it has the format {version}, and this version reads {FORMAT}")
-    for split in splits.values():
-        for name, _, tokens, checksum in split.shards:
-            _check_shard(folder / name, tokens * np.dtype(split.dtype).itemsize, checksum if verify else None)
-    return Encoded(str(folder), splits=splits, **known)
+        raise DamagedError(path, f"it has the format {version!r}, and this version reads {FORMAT}")
+    return index
 
 
 def _encode_split(documents, tokenizer, writer, name, progress):
@@ -253,28 +319,39 @@ class _Writer:
         self._length = 0
 
 
-def _split(folder, dtype, entry):
-    shards = tuple(tuple(shard) for shard in entry.pop("shards"))
-    if sum(tokens for _, _, tokens, _ in shards) != entry["tokens"]:
+def _split(folder, index, entry):
+    shards = tuple(tuple(shard) for shard in entry["shards"])
+    befores = list(itertools.accumulate((tokens for _, _, tokens, _ in shards), initial=0))
+    if befores != [*(before for _, before, _, _ in shards), entry["tokens"]]:
         raise ValueError("its shards do not add up")
-    return EncodedSplit(folder=str(folder), dtype=dtype, shards=shards, **entry)
+    if any(tokens != shards[0][2] for _, _, tokens, _ in shards[:-1]) or any(s[2] > shards[0][2] for s in shards):
+        raise ValueError("its shards are not of one size")
+    counts = {name: entry[name] for name in COUNTS}
+    size = index["vocabulary_size"]
+    return EncodedSplit(folder=str(folder), dtype=index["dtype"], shards=shards, vocabulary_size=size, **counts)
 
 
-def _check_shard(path, size, checksum):
+def _check_shard(folder, split, shard, whole):
+    name, _, tokens, checksum = shard
+    path, size = folder / name, tokens * np.dtype(split.dtype).itemsize
     if not path.is_file():
-        raise _damaged(path, "it is missing")
+        raise DamagedError(path, "it is missing")
     found = path.stat().st_size
     if found != size:
-        raise _damaged(path, f"it has {found:,} bytes instead of {size:,}")
-    if checksum is None:
+        raise DamagedError(path, f"it has {found:,} bytes instead of {size:,}")
+    if not whole:
         return
-    sum_ = 0
+    sum_ = largest = 0
     with open(path, "rb", buffering=0) as file:
         while block := file.read(1 << 20):
             sum_ = zlib.crc32(block, sum_)
+            if len(block) % 4 == 0:  # else it is damaged, as the sum will say
+                largest = max(largest, int(np.frombuffer(block, split.dtype).max()))
     if sum_ != checksum:
-        raise _damaged(path, "its content is not what was written")
+        raise DamagedError(path, "its content is not what was written")
+    if largest >= split.vocabulary_size:
+        raise DamagedError(path, _beyond(largest, split.vocabulary_size))
 
 
-def _damaged(path, why):
-    return ValueError(f"The encoded text in {path} is damaged: {why}. Delete the folder, and the text is encoded anew.")
+def _beyond(id, vocabulary_size):
+    return f"it holds the id {id:,}, and the vocabulary ends at {vocabulary_size - 1:,}"

@@ -9,7 +9,7 @@ from keras_rnnlm.training import CallableModule
 from keras_rnnlm.training.checkpoints import write_whole
 from keras_rnnlm.training.corpora import SPLITS, open_corpus, tell_columns
 from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.encoded import encode_corpus, load_encoded
+from keras_rnnlm.training.encoded import DamagedError, encode_corpus, load_encoded
 from keras_rnnlm.training.evaluation import Scorer, measures
 from keras_rnnlm.training.kept_evaluations import keep_evaluation, text_name
 from keras_rnnlm.training.run import RunFolder, to_json
@@ -92,12 +92,12 @@ def evaluate(
     with tempfile.TemporaryDirectory(prefix="keras-rnnlm-") as scratch:
         scratch = pathlib.Path(scratch)
         if str(text) in SPLITS and not pathlib.Path(text).exists():
-            own = load_encoded(folder.data)
             if text_column is not None:
                 raise ValueError(f"The {text} split is of one text: drop `text_column`. Received: {text_column!r}")
+            own = _own(folder, str(text))
             if text not in own:
                 raise ValueError(f"The run {run} has no {text} split, but {', '.join(own)}: name one, or a file")
-            split = own[text]
+            split, trained_on = own[text], own.corpus
         else:
             corpus = open_corpus(
                 [text],
@@ -107,10 +107,11 @@ def evaluate(
                 text_column=text_column or recipe.text_column,
             )
             tell_columns(corpus, text_column, display)
-            split = encode_corpus(corpus, tokenizer, scratch / "data", display.encoding)["train"]
+            split, trained_on = encode_corpus(corpus, tokenizer, scratch / "data", display.encoding)["train"], None
         by_sentence = {"end": tokenizer.eos, "window": recipe.window} if recipe.mode == "sentences" else {}
         options = {"start": tokenizer.start, "batch": batch, "window": window, **by_sentence}
-        losses, tokens = Scorer(folder.read_model(), **options).losses(split, display.validating), split[:]
+        model = folder.read_model(trained_on)
+        losses, tokens = Scorer(model, **options).losses(split, display.validating), split[:]
     unknown = None if tokenizer.unknown is None else tokens == tokenizer.unknown
     result = {"model": measures(losses, split, unknown)}
     if ngram is not None:
@@ -118,7 +119,7 @@ def evaluate(
 
         display.say(f"building a {ngram}-gram")
         yardstick = NGram(
-            load_encoded(folder.data)["train"][:],
+            _own(folder, "train")["train"][:],
             order=ngram,
             vocabulary_size=tokenizer.vocabulary_size,
             boundary=tokenizer.eos,
@@ -129,6 +130,15 @@ def evaluate(
     if log_probabilities is not None:
         write_log_probabilities(log_probabilities, tokenizer, tokens, losses)
     return result
+
+
+def _own(folder, split):
+    """A run's own text, of which one split is going to be read."""
+    try:
+        return load_encoded(folder.data, verify=(split,))
+    except DamagedError as error:
+        way = f"keras-rnnlm train --out {folder} --resume"
+        raise ValueError(f"{error.what}. `{way}` encodes it again, where its text is still as it was") from error
 
 
 def write_log_probabilities(path, tokenizer, tokens, losses):

@@ -46,19 +46,20 @@ def summary(path):
     folder = RunFolder(path)
     recipe = folder.read_recipe()
     records = latest(folder.read_history())
-    validations = [record for record in records if record["kind"] == "valid"]
+    validations = [record for record in records if record.get("kind") == "valid" and record.get("loss") is not None]
     best = min(validations, key=lambda record: record["loss"], default=None)
-    trained = [record for record in records if record["kind"] == "train"]
+    speeds = [record.get("tokens_per_second") for record in records if record.get("kind") == "train"]
+    speeds = [speed for speed in speeds if speed is not None]
     last = records[-1] if records else {}
     result = {
         "steps": last.get("step", 0),
         "epochs": last.get("epoch", 0),
         "tokens": last.get("tokens", 0),
-        "minutes": round(last.get("seconds", 0) / 60, 2),
-        "tokens_per_second": round(_median([record["tokens_per_second"] for record in trained])) if trained else None,
+        "minutes": round((last.get("seconds") or 0) / 60, 2),
+        "tokens_per_second": round(_median(speeds)) if speeds else None,
         "best_step": best and best["step"],
         "validation_loss": best and round(best["loss"], 4),
-        "validation_perplexity": best and best["perplexity"] and round(best["perplexity"], 3),
+        "validation_perplexity": best and best.get("perplexity") and round(best["perplexity"], 3),
         "has_model": folder.model.is_file(),
         "began_with": next((record.get("run") for record in records if record["kind"] == "origin"), None),
     }

@@ -10,7 +10,6 @@ import contextlib
 import copy
 import dataclasses
 import math
-import re
 import signal
 import threading
 import time
@@ -19,40 +18,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_rnnlm.belonging import other
 from keras_rnnlm.training.checkpoint_models import averages, model_variables, optimizer_variables
 from keras_rnnlm.training.evaluation import perplexity
+from keras_rnnlm.training.failures import Diverged, check_loss, check_steps, is_finite, plain_errors
+from keras_rnnlm.training.progress import RECORD, Progress, nothing
 from keras_rnnlm.training.streams import Contiguous
 
 LOOK_EVERY = 10  # steps between looks at the loss, for the display and for NaN
-
-
-def _nothing():
-    return dict(nats=0.0, tokens=0, seconds=0.0, norm=0.0, steps=0, clipped=0, skipped=0)
-
-
-@dataclasses.dataclass
-class Progress:
-    """Where a run stands: all that is not in a variable of the model or of its optimizer."""
-
-    epoch: int = 0
-    window: int = 0  # the next one of the epoch
-    step: int = 0  # batches seen, in all epochs
-    tokens: int = 0
-    seconds: float = 0.0  # spent, validation included
-    best: float = math.inf  # validation loss, and the step of it
-    best_step: int = -1
-    waits: int = 0  # validations since
-    plateau_waits: int = 0  # the same, begun anew with each decay
-    decays: int = 0  # of a plateau
-    retries: int = 0  # after a NaN
-    went_back_to: int = -1  # the step that the last retry began from
-    validated: int = -1  # the step of the last validation
-    history: int = 0  # bytes of history.jsonl
-    sums: dict = dataclasses.field(default_factory=_nothing)  # since the last line of history.jsonl
-
-
-class Diverged(ValueError):
-    """The loss was not finite, and going back did not help."""
+MANY_SKIPPED = 50  # steps: a loss scale finds its place in fewer
 
 
 class Interrupted(Exception):
@@ -82,10 +56,12 @@ class Loop:
         self.optimizer.finalize_variable_values = lambda variables: None
         if isinstance(stream, Contiguous):
             model.reset_states(recipe.batch)
-        self.checkpoints = folder.checkpoints(recipe.keep_checkpoints)
+        self.checkpoints = folder.checkpoints(recipe.keep_checkpoints, RECORD)
         self.progress = Progress()
-        self.saved = None  # the progress in the newest checkpoint
+        self.saved = None  # the progress in the checkpoint that the run goes on from
+        self.saved_in = None  # its path
         self.interrupted = self.diverged = False
+        self.loss = None  # of the last look, in nats a token
         self.epoch = None  # the one that `steps` and `lengths` are of
         self.rate_set = None
         self.compiled = False
@@ -108,43 +84,46 @@ class Loop:
         if self.saved is not None and dataclasses.replace(self.saved, seconds=self.progress.seconds) == self.progress:
             return
         arrays = {name: ops.convert_to_numpy(variable.value) for name, variable in self._variables().items()}
-        self.checkpoints.write(
-            self.progress.step, arrays, {**dataclasses.asdict(self.progress), "identity": self.identity}
-        )
-        self.saved = copy.deepcopy(self.progress)
+        # Newer ones are damaged, or led to nothing good. One of the same step is this one, with less done: were it to
+        # stay, it would push out one that is known to be good.
+        instead_of = self.checkpoints.newer_than(self.saved_in)
+        if self.saved is not None and self.saved.step == self.progress.step:
+            instead_of.append(self.saved_in)
+        record = {**dataclasses.asdict(self.progress), "identity": self.identity}
+        self.checkpoints.write(self.progress.step, arrays, record, instead_of)
+        self.saved, self.saved_in = copy.deepcopy(self.progress), self.checkpoints.path
         self._tick()
 
-    def restore(self, before=math.inf):
-        """Goes to the newest checkpoint that is whole, and of a step `before` one; False where there is none."""
+    def restore(self, older_than=None):
+        """Goes to the newest checkpoint that is whole, `older_than` a path; False where there is none."""
         self.folder.clear_partial()
-        found = self.checkpoints.read(before)
+        found = self.checkpoints.read(older_than=older_than)
         for line in self.checkpoints.damaged:
             self.display.warn(f"{line}. Going back to the one before it")
         if found is None:
             return False
         _, arrays, record = found
-        identity = record.pop("identity")
-        for name, value in self.identity.items():
-            if identity.get(name) != value:
-                raise ValueError(
-                    f"The checkpoints in {self.folder} were written with another {name}: go on with the one that the "
-                    "run began with, or begin a new run with another --out"
-                )
+        differs = other(record.pop("identity"), self.identity)
+        if differs:
+            raise ValueError(
+                f"The checkpoints in {self.folder} were written with {differs}: go on with the one that the run began "
+                "with, or begin a new run with another --out"
+            )
         variables = self._variables()
-        mine = {name: tuple(variable.shape) for name, variable in variables.items()}
-        theirs = {name: array.shape for name, array in arrays.items()}
+        mine = {name: (tuple(v.shape), _kind(v.dtype)) for name, v in variables.items()}
+        theirs = {name: (array.shape, _kind(array.dtype)) for name, array in arrays.items()}
         if mine != theirs:
             name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
             raise ValueError(
                 f"The checkpoints in {self.folder} are of another model or optimizer: go on with the settings that the "
                 "run began with, or begin a new run with another --out. They differ in "
-                f"{name!r}: {theirs.get(name, 'none')} there, {mine.get(name, 'none')} here"
+                f"{name!r}: {theirs.get(name, ['none'])[0]} there, {mine.get(name, ['none'])[0]} here"
             )
         for name, variable in variables.items():
             variable.assign(arrays[name])
         known = [field.name for field in dataclasses.fields(Progress)]
         self.progress = Progress(**{name: record[name] for name in known if name in record})
-        self.saved = copy.deepcopy(self.progress)
+        self.saved, self.saved_in = copy.deepcopy(self.progress), self.checkpoints.path
         self.folder.cut_history(self.progress.history)
         return True
 
@@ -159,13 +138,17 @@ class Loop:
                 p = self.progress
                 if p.window >= self._steps():
                     p.epoch, p.window = p.epoch + 1, 0
+                    if p.step >= MANY_SKIPPED:
+                        self._check_steps()
                 if self.interrupted:
                     self.save()
                     return None
                 if self._is_due():
                     fine = self._validate()
-                elif self._over():
-                    return self._finish()
+                elif over := self._over():
+                    fine = self._finish()
+                    if fine:
+                        return over
                 else:
                     fine = self._stretch()
                 if not fine:
@@ -190,12 +173,29 @@ class Loop:
         return bool(self._over()) or (p.window == 0 if every is None else p.step % every == 0)
 
     def _finish(self):
-        if self.progress.best_step < 0:  # never validated
-            with self._averaged():
-                self.folder.save_model(self.model)
+        """Leaves a model. Whether its weights are numbers."""
+        validated = self.progress.best_step >= 0
+        if not validated and not self._save_model():
+            return False
         self._record_training()
         self.save()
-        return self._over()
+        self._check_steps()
+        loss = self.progress.best if validated else self.loss
+        if loss is not None:
+            check_loss(loss, self.model.vocabulary_size, "best validation loss" if validated else "last training loss")
+        return True
+
+    def _check_steps(self):
+        counts = self._counts()
+        check_steps(counts["steps"], counts["skipped"])
+
+    def _save_model(self):
+        """Writes model.keras, unless a weight is no number. Whether it did."""
+        with self._averaged():
+            if not is_finite(self.model.get_weights()):
+                return False
+            self.folder.save_model(self.model, self.identity)
+        return True
 
     def _steps(self):
         """The windows of the epoch."""
@@ -235,7 +235,7 @@ class Loop:
         p = self.progress
         self.diverged, self.counted, self.rate_set = False, self._counts(), None
         self._tick()
-        with _plain_errors():
+        with plain_errors():
             self.model.fit(
                 self.stream.dataset(p.epoch, first=p.window),
                 initial_epoch=p.epoch,
@@ -291,6 +291,7 @@ class Loop:
         if not math.isfinite(nats):
             return False
         p.tokens += more["tokens"]
+        self.loss = nats / tokens if tokens else self.loss
         p.sums = {name: p.sums[name] + more[name] for name in p.sums}
         self.display.training(p, self._steps(), self.recipe, self._shown())
         if p.step % self.recipe.log_every == 0:
@@ -317,7 +318,7 @@ class Loop:
 
     def _record_training(self):
         if self.progress.sums["tokens"]:
-            shown, self.progress.sums = self._shown(), _nothing()
+            shown, self.progress.sums = self._shown(), nothing()
             self.record("train", **shown)
 
     # Validation
@@ -332,9 +333,9 @@ class Loop:
                 loss = float(np.mean(losses, dtype=np.float64))
                 if not math.isfinite(loss):
                     return False
-                better = loss < p.best
-                if better:
-                    self.folder.save_model(self.model)
+            better = loss < p.best
+            if better and not self._save_model():
+                return False
         except Interrupted:
             return True
         if better:
@@ -386,7 +387,7 @@ class Loop:
             )
         # From where the last retry began, and nothing good came after: that was no good place.
         bad = self.saved.step == self.saved.went_back_to
-        if not (bad and self.restore(before=self.saved.step) or self.restore()):
+        if not (bad and self.restore(older_than=self.saved_in) or self.restore()):
             raise Diverged(f"The loss was no finite number at step {failed:,}, and no checkpoint is whole")
         p = self.progress
         p.retries, p.went_back_to, p.seconds = retries + 1, p.step, seconds
@@ -421,16 +422,10 @@ class Loop:
                 signal.signal(number, handler)
 
 
-@contextlib.contextmanager
-def _plain_errors():
-    """What goes wrong in reading the text comes out of TensorFlow in errors of its own, which hold a traceback."""
-    try:
-        yield
-    except Exception as error:
-        said = re.search(r"^(?:ValueError: |\w+Error: (?=\[Errno))(.+)$", str(error), re.MULTILINE)
-        if type(error).__module__.startswith("tensorflow.") and said:
-            raise ValueError(said[1]) from error
-        raise
+def _kind(dtype):
+    """Of numbers: the same variable may have another width on another backend."""
+    name = str(dtype)
+    return next((kind for kind in ("int", "float") if kind in name), name)
 
 
 class _Steps(keras.callbacks.Callback):

@@ -1,17 +1,16 @@
 """Recipes: every setting of a training run as data, with its meaning, its limits and its place in a TOML file."""
 
-import collections.abc
 import dataclasses
 import difflib
 import importlib.resources
 import json
 import math
-import numbers
 import os
 import pathlib
 import re
-import sys
 import tomllib
+
+from keras_rnnlm.schema import Rule, choice, number, read_regular, whole
 
 NONE = "none"  # TOML has no word for it
 # The names of keras_rnnlm.models.language_model.CELLS, which only Keras could tell.
@@ -27,33 +26,8 @@ CELLS = (
     "depth_gated_lstm",
     "grid_lstm",
 )
+LARGEST = 1 << 20  # bytes of a recipe
 COMMENTS_AT = 32  # the column of the settings' meanings
-
-
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """What a setting may be, in words and as a function, and the form in which it is kept."""
-
-    allowed: str
-    fits: collections.abc.Callable
-    keep: collections.abc.Callable = lambda value: value
-
-
-def choice(*names):
-    quoted = [f'"{name}"' for name in names]
-    return Rule(f"{', '.join(quoted[:-1])} or {quoted[-1]}", lambda value: value in names)
-
-
-def whole(low, high=math.inf):
-    limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
-    return Rule(f"a whole number, {limits}", lambda value: _is(value, numbers.Integral) and low <= value <= high, int)
-
-
-def number(limits, holds):
-    def fits(value):
-        return _is(value, numbers.Real) and abs(value) <= sys.float_info.max and holds(value)
-
-    return Rule(f"a number{limits}", fits, float)
 
 
 def optional(rule):
@@ -62,10 +36,6 @@ def optional(rule):
         lambda value: value in (None, NONE) or rule.fits(value),
         lambda value: None if value in (None, NONE) else rule.keep(value),
     )
-
-
-def _is(value, kind):
-    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def _is_text(value):
@@ -151,7 +121,7 @@ class Recipe:
     )
 
     units: int | list[int] = setting(400, "width of the layers, or a list with each one's", WIDTHS, begins="Network")
-    layers: int = setting(2, "number of recurrent layers", COUNT)
+    layers: int = setting(2, "number of recurrent layers", whole(1, 1000))
     cell: str = setting("lstm", "kind of layer: lstm, gru, simple_rnn, mut1, ...", choice(*CELLS))
     cell_options: dict = setting(
         {}, "further arguments of the layers, such as {peephole = true, coupled = true}", TABLE
@@ -226,7 +196,7 @@ class Recipe:
     eval_every: int | None = setting(None, "steps between validations; none: each epoch; 0: never", optional(whole(0)))
     log_every: int = setting(50, "steps between lines of history.jsonl", COUNT)
     checkpoint_every: int = setting(500, "steps between checkpoints", COUNT)
-    keep_checkpoints: int = setting(3, "so many of the newest stay", COUNT)
+    keep_checkpoints: int = setting(3, "so many of the newest stay, at least two", COUNT)
 
     retries: int = setting(
         3, "so many times a NaN or Inf is answered by going back to a checkpoint", whole(0), begins="Recovery"
@@ -257,12 +227,13 @@ class Recipe:
                 f"There is no recipe {name!r}: give the path of a TOML file, or one of {', '.join(_files())}."
             )
         try:
-            settings = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+            settings = tomllib.loads(read_regular(file, LARGEST).decode("utf-8-sig"))
             for key in settings:
                 _check_known(key)
             return cls(**settings)
-        except ValueError as error:
-            raise ValueError(f"The recipe {name}: {error}") from error
+        except (ValueError, RecursionError) as error:
+            deep = isinstance(error, RecursionError)
+            raise ValueError(f"The recipe {name}: {'it is nested too deep' if deep else error}") from error
 
     @classmethod
     def of(cls, given):
@@ -402,7 +373,7 @@ def _parse(text):
     """The value that a text is in TOML; the text itself where it is none."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return text.strip()
     return parsed["value"] if len(parsed) == 1 else text.strip()
 

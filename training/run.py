@@ -8,6 +8,7 @@ import os
 import pathlib
 import shutil
 
+from keras_rnnlm.belonging import attach, attached, other
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training.checkpoint_models import read_newest
@@ -34,8 +35,8 @@ class RunFolder:
     def __str__(self):
         return str(self.path)
 
-    def checkpoints(self, keep=2):
-        return Checkpoints(self.path / "checkpoints", keep)
+    def checkpoints(self, keep=2, schema=None):
+        return Checkpoints(self.path / "checkpoints", keep, schema)
 
     # Its life
 
@@ -127,8 +128,11 @@ class RunFolder:
     def read_history(self):
         return read_history(self.history) if self.history.is_file() else []
 
-    def read_model(self):
-        """The best model; before the first validation, that of the newest checkpoint."""
+    def read_model(self, text=None):
+        """The best model; before the first validation, that of the newest checkpoint.
+
+        `text`, where it matters, is the fingerprint of what it is to have been trained on.
+        """
         self._of_a_run(self.recipe)
         if not self.model.is_file():
             newest = read_newest(self, build_model)
@@ -138,13 +142,28 @@ class RunFolder:
                 f"{self} holds no model.keras: it is written at the first validation, or at the end of the run. "
                 f"Go on with: keras-rnnlm train --out {self} --resume"
             )
-        keras = import_keras()
-        import keras_rnnlm.models  # noqa: F401  its classes are registered
+        import_keras()
+        from keras_rnnlm.models.reading import read_language_model
 
-        try:
-            return keras.models.load_model(self.model, compile=False)
-        except Exception as error:  # of many kinds, from zip files, HDF5 and Keras
-            raise ValueError(f"{self.model} cannot be read as a model: {' '.join(str(error).split())[:200]}") from error
+        tokenizer = self.read_tokenizer() if self.tokenizer.is_file() else None
+        self._check_belongs(tokenizer, text)
+        model = read_language_model(self.model)
+        if tokenizer is not None and model.vocabulary_size != tokenizer.vocabulary_size:
+            raise ValueError(
+                f"{self.model} is of another run than {self.tokenizer}, which has {tokenizer.vocabulary_size:,} ids "
+                f"where the model has {model.vocabulary_size:,}: put back the files that the run wrote"
+            )
+        return model
+
+    def _check_belongs(self, tokenizer, text):
+        """Raises where the model, the recipe, the vocabulary and the text are not of one run, as far as they say it."""
+        recorded = attached(self.model)
+        recipe = self.read_recipe()
+        settings = {name: getattr(recipe, name) for name in recorded.get("recipe", {}) if hasattr(recipe, name)}
+        here = {"recipe": settings, "vocabulary": tokenizer and tokenizer.fingerprint, "text": text}
+        differs = other(recorded, {name: value for name, value in here.items() if value is not None})
+        if differs:
+            raise ValueError(f"{self.model} was trained with {differs}. Put back the files that the run wrote")
 
     def _of_a_run(self, file):
         if not file.is_file():
@@ -156,13 +175,15 @@ class RunFolder:
 
     # What is written
 
-    def save_model(self, model):
-        """Writes model.keras, whole or not at all."""
+    def save_model(self, model, identity=None):
+        """Writes model.keras, whole or not at all, and in it what its run is known by."""
         partial = self.path / f"partial-{os.getpid()}.keras"
         try:
             alone = type(model).from_config(model.get_config())  # without the optimizer, which is larger than the model
             alone.set_weights(model.get_weights())
             alone.save(partial)
+            if identity:
+                attach(partial, identity)
             os.replace(partial, self.model)
         except OSError as error:
             raise OSError(f"{self.model} could not be written: {reason(error)}") from error
@@ -175,7 +196,7 @@ class RunFolder:
 
     def plot(self):
         """Draws the history, where there is any."""
-        if any(record["kind"] in ("train", "valid") for record in self.read_history()):
+        if any(record.get("kind") in ("train", "valid") for record in self.read_history()):
             self.plots.mkdir(exist_ok=True)
             picture = io.BytesIO()
             plot(self.history, picture)
@@ -224,9 +245,8 @@ def build_model(recipe, vocabulary_size):
     keras = import_keras()
     from keras_rnnlm.models import LanguageModel
 
-    keras.utils.set_random_seed(recipe.seed)
-    model = LanguageModel(
-        vocabulary_size,
+    options = dict(
+        vocabulary_size=vocabulary_size,
         units=recipe.units,
         layers=recipe.layers,
         cell=recipe.cell,
@@ -240,11 +260,32 @@ def build_model(recipe, vocabulary_size):
         dtype=recipe.precision,
         name="language_model",  # and not language_model_1 for a process's second: a checkpoint knows variables by name
     )
+    check_room(options)
+    keras.utils.set_random_seed(recipe.seed)
+    model = LanguageModel(**options)
     if recipe.forget_bias is not None:
         for layer in model.stack.layers:
             set_forget_bias(layer, recipe.forget_bias)
     compile_model(model, recipe)
     return model
+
+
+def check_room(options):
+    """Raises where the weights alone, four bytes each, are more than the machine's memory."""
+    from keras_rnnlm.models.reading import count_weights
+
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    count = count_weights(options, memory // 4)
+    if count > memory // 4:
+        raise ValueError(
+            f"A network with {count:.3g} weights or more does not fit into this machine's memory of "
+            f"{memory / 1e9:.0f} GB: lower `units`, `layers`, `embedding_dim` or `vocabulary_size`. "
+            f"Received: units={options['units']}, layers={options['layers']}, "
+            f"embedding_dim={options['embedding_dim']}, a vocabulary of {options['vocabulary_size']}"
+        )
 
 
 def set_forget_bias(layer, forget_bias):

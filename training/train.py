@@ -13,7 +13,9 @@ from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training import CallableModule
 from keras_rnnlm.training.corpora import open_corpus, tell_columns
 from keras_rnnlm.training.display import Display, duration
-from keras_rnnlm.training.encoded import encode_corpus, load_encoded
+from keras_rnnlm.training.encoded import encode_corpus
+from keras_rnnlm.training.encoded_again import as_given, text_of
+from keras_rnnlm.training.failures import LearnedNothing, is_finite
 from keras_rnnlm.training.info import summary
 from keras_rnnlm.training.kept_evaluations import model_digest
 from keras_rnnlm.training.recipe import TOKENIZERS, Recipe, built_in, settings_help
@@ -143,7 +145,8 @@ def train(
             )
         else:
             tokenizer = Tokenizer.load(recipe.tokenizer)
-        encoded = encode_corpus(texts, tokenizer, folder.data, display.encoding)
+        given = as_given(corpus, valid, test)
+        encoded = encode_corpus(texts, tokenizer, folder.data, display.encoding, given)
         folder.spool.unlink(missing_ok=True)
         tokenizer.save(folder.tokenizer)
         recipe = _with_precision(recipe, tokenizer, encoded["train"], display)
@@ -179,7 +182,8 @@ def resume(out, *, changes=(), quiet=False):
                     f"Received: {name}={getattr(changed, name)!r} after {getattr(recipe, name)!r}"
                 )
         display = Display(quiet=quiet, tensorboard=folder.tensorboard)
-        loop = _loop(folder, changed, folder.read_tokenizer(), load_encoded(folder.data), display)
+        tokenizer = folder.read_tokenizer()
+        loop = _loop(folder, changed, tokenizer, text_of(folder, recipe, tokenizer, display), display)
         if not loop.restore():
             raise ValueError(f"No checkpoint in {folder} is whole: begin a new run with another --out")
         folder.write_recipe(changed)
@@ -192,6 +196,11 @@ def _loop(folder, recipe, tokenizer, encoded, display):
         raise ValueError(
             f"{folder.tokenizer} is not the vocabulary that {folder.data} is written in: put back the one that the run "
             "began with, or begin a new run with another --out"
+        )
+    if encoded.vocabulary_size != tokenizer.vocabulary_size:
+        raise ValueError(
+            f"{folder.data} was written with {encoded.vocabulary_size:,} ids, and {folder.tokenizer} has "
+            f"{tokenizer.vocabulary_size:,}: begin a new run with another --out"
         )
     keras = import_keras()
     if recipe.deterministic and keras.backend.backend() == "tensorflow":
@@ -217,7 +226,11 @@ def _loop(folder, recipe, tokenizer, encoded, display):
         valid=valid,
         scorer=Scorer(model, start=tokenizer.start, batch=recipe.eval_batch, window=recipe.window, end=by_sentence),
         display=display,
-        identity={"vocabulary": tokenizer.fingerprint, "text": encoded.corpus},
+        identity={
+            "vocabulary": tokenizer.fingerprint,
+            "text": encoded.corpus,
+            "recipe": {name: getattr(recipe, name) for name in FIXED},
+        },
     )
 
 
@@ -226,6 +239,9 @@ def _go(loop):
     how = f"Go on with: keras-rnnlm train --out {shlex.quote(str(folder))} --resume"
     try:
         over = loop.run()
+    except LearnedNothing:
+        folder.plot()
+        raise
     except OSError as error:
         raise OSError(f"{error}. When that is mended: {how[0].lower()}{how[1:]}") from error
     except KeyboardInterrupt:
@@ -304,7 +320,10 @@ def _begin_with_frequencies(model, text, chunk=1 << 20):
 
 
 def _begin_with(model, first):
+    weights = first.read_model().get_weights()
+    if not is_finite(weights):
+        raise LearnedNothing(f"There is nothing to begin with: weights of {first.model} are NaN or infinite")
     try:
-        model.set_weights(first.read_model().get_weights())
+        model.set_weights(weights)
     except ValueError as error:
         raise ValueError(f"The weights of {first} do not fit the model: {error}") from error

@@ -1,5 +1,6 @@
 """From text to ids and back: Hugging Face tokenizers, with table look-ups where those give the same ids faster."""
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -9,11 +10,42 @@ import pathlib
 import numpy as np
 import tokenizers
 
+from keras_rnnlm import quiet
+from keras_rnnlm.schema import TEXT, Optional, Rule, is_a, parse_json, read_regular, whole
 from keras_rnnlm.text import pipelines
 
 # What other people's vocabularies call the end of a text.
 ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "[EOS]", "[SEP]")
 REMEMBERED = 1 << 25  # characters of stretches whose ids are kept at hand
+LARGEST = 1 << 28  # bytes of a tokenizer.json
+HOLES = 1 << 20  # ids that nothing stands for: the library counts through them all, and can run out of memory
+
+
+def _is_vocabulary(value):
+    """Symbols with their ids, or, of a unigram model, with their scores."""
+    if isinstance(value, list):
+        return True
+    if not isinstance(value, dict) or not all(is_a(id, int) for id in value.values()):
+        return False
+    return min(value.values(), default=0) >= 0 and max(value.values(), default=0) < len(value) + HOLES
+
+
+VOCABULARY = Rule("an object of symbols and their ids, from 0 on and without large holes", _is_vocabulary)
+SCHEMA = {
+    "model": {"type": TEXT, "vocab": Optional(VOCABULARY)},
+    "added_tokens": Optional([{"id": whole(0, 2**31 - 1), "content": TEXT}]),
+}
+
+
+@contextlib.contextmanager
+def _rust(what):
+    """The library raises bare exceptions, and where its authors did not think of something a panic, which is none."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error) is not Exception and type(error).__name__ != "PanicException":
+            raise
+        raise ValueError(f"The library tokenizers failed {what}: {' '.join(str(error).split())[:200]}") from None
 
 
 class Tokenizer:
@@ -45,21 +77,22 @@ class Tokenizer:
         data.update(truncation=None, padding=None, post_processor=None)
         if data["model"].get("dropout"):
             data["model"]["dropout"] = None
-        self._inner = tokenizers.Tokenizer.from_str(json.dumps(data))
-        ids = self._inner.get_vocab().values()
-        self.vocabulary_size = max(ids, default=-1) + 1
-        if self.vocabulary_size < 2:
-            raise ValueError("A vocabulary needs two symbols to choose between. Received: one, or none")
-        ours = _kind(self._inner)
-        self.kind = ours or data["model"]["type"].lower()
-        self.unknown, self.eos = self._unknown(ours), self._eos(ours)
-        self.start = self._start()
-        self._encode = {
-            "word": self._word_encoder,
-            "char": self._char_encoder,
-            "byte": self._byte_encoder,
-            "bpe": self._bpe_encoder,
-        }.get(ours, lambda: None)()
+        with quiet.standard_error(), _rust("to read it"):
+            self._inner = tokenizers.Tokenizer.from_str(json.dumps(data))
+            ids = self._inner.get_vocab().values()
+            self.vocabulary_size = max(ids, default=-1) + 1
+            if self.vocabulary_size < 2:
+                raise ValueError("A vocabulary needs two symbols to choose between. Received: one, or none")
+            ours = _kind(self._inner)
+            self.kind = ours or data["model"]["type"].lower()
+            self.unknown, self.eos = self._unknown(ours), self._eos(ours)
+            self.start = self._start()
+            self._encode = {
+                "word": self._word_encoder,
+                "char": self._char_encoder,
+                "byte": self._byte_encoder,
+                "bpe": self._bpe_encoder,
+            }.get(ours, lambda: None)()
 
     @classmethod
     def train(cls, kind, texts, vocabulary_size=None, min_count=1):
@@ -95,7 +128,7 @@ class Tokenizer:
         What someone else's adds around a text (beginning, end, padding) or cuts off is left out, and so is BPE dropout:
         `save` writes it as it is used.
         """
-        definition = pathlib.Path(path).read_bytes()
+        definition = read_regular(path, LARGEST)
         try:
             return cls(definition)
         except Exception as error:  # Hugging Face raises a bare Exception
@@ -146,12 +179,14 @@ class Tokenizer:
                 raise ValueError(f"A text to encode has no halves of surrogate pairs. Received: {error}") from error
         if self._encode is not None:
             return [self._encode(text) for text in texts]
-        encodings = self._inner.encode_batch_fast(texts, add_special_tokens=False)
+        with _rust("to encode a text"):
+            encodings = self._inner.encode_batch_fast(texts, add_special_tokens=False)
         return [np.array(encoding.ids, np.int32) for encoding in encodings]
 
     def decode(self, ids):
         """The text of ids. Words are joined by single spaces, and a word tokenizer's `<eos>` is a line end."""
-        return self._inner.decode(self._checked(ids))
+        with _rust("to decode ids"):
+            return self._inner.decode(self._checked(ids))
 
     def token(self, id):
         """A readable piece of text for an id, for tables: line ends and other unprintable characters are escaped."""
@@ -245,8 +280,8 @@ def _parsed(definition):
             f"Received: {str(definition)[:200]!r}"
         )
     try:
-        return json.loads(definition)
-    except (ValueError, TypeError) as error:
+        return parse_json(definition, SCHEMA)
+    except (json.JSONDecodeError, TypeError) as error:
         raise ValueError(f"The text of a tokenizer.json is JSON: {error}. Received: {definition[:60]!r}") from error
 
 

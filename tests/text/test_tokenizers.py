@@ -319,6 +319,40 @@ def test_a_tokenizer_cut_short_is_told(tmp_path):
     assert Tokenizer.load(path).fingerprint == word().fingerprint
 
 
+def foreign(**parts):
+    """The definition of somebody else's tokenizer of two words."""
+    model = {"type": "WordLevel", "vocab": {"a": 0, "b": 1}, "unk_token": "a"}
+    none = dict.fromkeys(("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder"))
+    return {"version": "1.0", **none, "added_tokens": [], "model": model, **parts}
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}},  # a panic
+        {"model": {"type": "WordLevel", "vocab": {"a": 0, "b": 2**32 - 1}, "unk_token": "a"}},  # all memory
+        {"pre_tokenizer": {"type": "FixedLength", "length": 0}},  # a panic, too
+        {"added_tokens": [{"id": -1, "content": "c"}]},
+        {"model": None},
+    ],
+)
+def test_a_definition_that_breaks_the_library_is_told_in_a_line(tmp_path, parts, capfd):
+    (tmp_path / "tokenizer.json").write_text(json.dumps(foreign(**parts)))
+    with pytest.raises(ValueError, match="tokenizer.json is no tokenizer.json that Hugging Face") as caught:
+        Tokenizer.load(tmp_path / "tokenizer.json")
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_panic_of_the_library_at_work_is_told_in_a_line():
+    strip = {"type": "Strip", "content": "a", "start": 2**63, "stop": 2**63}
+    with pytest.raises(ValueError, match="The library tokenizers failed to decode ids: "):
+        Tokenizer(json.dumps(foreign(decoder=strip))).decode([0, 1])
+    without = foreign(model={"type": "WordLevel", "vocab": {"a": 0, "\n": 1}, "unk_token": "c"})
+    with pytest.raises(ValueError, match="The library tokenizers failed to encode a text: .*Missing"):
+        Tokenizer(json.dumps(without)).encode("d")
+
+
 @pytest.mark.parametrize("ids", [[-1], [0, 99_999], [0.5], ["a"]])
 def test_ids_outside_the_vocabulary_are_told(ids):
     with pytest.raises(ValueError, match="Ids are whole numbers from 0 to 1[0-9]. Received"):

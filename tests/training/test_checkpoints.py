@@ -52,6 +52,19 @@ def test_the_newest_stay_also_when_a_run_went_back(tmp_path):
     assert checkpoints.read(before=10) is None
 
 
+def test_one_may_take_the_place_of_others(tmp_path):
+    checkpoints = written(tmp_path, 10, 20, 30)
+    (_, first), (_, second), (_, third) = checkpoints.files()
+    assert checkpoints.newer_than(first) == [second, third] and checkpoints.newer_than(tmp_path) == []
+    assert checkpoints.read(older_than=third)[0] == 20 and checkpoints.path == second
+    checkpoints.write(20, ARRAYS, {}, [second, third])
+    assert [path for _, path in checkpoints.files()] == [first, checkpoints.path]
+
+
+def test_the_newest_alone_is_never_all_there_is(tmp_path):
+    assert len(written(tmp_path, 10, 20, 30, keep=1).files()) == 2
+
+
 def test_the_millionth_checkpoint_is_found(tmp_path):
     checkpoints = written(tmp_path, 1)
     ((_, path),) = checkpoints.files()

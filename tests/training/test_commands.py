@@ -354,6 +354,16 @@ def test_beginning_with_a_run_that_does_not_fit_is_refused(refused, trained, tex
     assert not (tmp_path / "run").exists()
 
 
+def test_weights_that_are_no_numbers_are_nothing_to_begin_with(told, trained, text, tmp_path):
+    first = shutil.copytree(trained, tmp_path / "first")
+    model = RunFolder(first).read_model()
+    model.trainable_variables[0].assign(np.full(model.trainable_variables[0].shape, np.nan, "float32"))
+    model.save(first / "model.keras")
+    code, _, lines = told("train", text, "--out", tmp_path / "run", "--quiet", "--init-from", first)
+    assert code == 1 and lines[-1].endswith("model.keras are NaN or infinite") and "Traceback" not in "".join(lines)
+    assert not (tmp_path / "run").exists()
+
+
 # Mistakes that leave nothing behind
 
 

@@ -13,7 +13,8 @@ from keras import ops
 
 from keras_rnnlm.training import loop as loop_module
 from keras_rnnlm.training.evaluation import Scorer
-from keras_rnnlm.training.loop import Diverged, Loop
+from keras_rnnlm.training.failures import Diverged, LearnedNothing
+from keras_rnnlm.training.loop import Loop
 from keras_rnnlm.training.recipe import Recipe
 from keras_rnnlm.training.run import RunFolder, build_model
 from keras_rnnlm.training.streams import Contiguous, Sentences
@@ -437,6 +438,55 @@ def test_a_checkpoint_that_leads_to_nothing_good_twice_is_passed_over(make):
     assert (loop.progress.step, loop.progress.retries) == (40, 2)
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_good_checkpoint_outlives_a_bad_one_however_few_are_kept(make, keep):
+    loop = make(eval_every=0, retries=4, keep_checkpoints=keep)
+    save = loop.save
+
+    def bad_save():
+        if loop.progress.step == 12 and not loop.progress.retries:
+            poison(loop, weights=True)()
+        save()
+
+    loop.save = bad_save
+    assert loop.run() == "2 epochs are done"
+    back = [line.split(" with ")[0].split(": ")[1] for line in loop.display.lines]
+    assert back == ["back to step 12", "back to step 8"]
+    assert [int(path.name.split("-")[2]) for _, path in loop.checkpoints.files()] == [36, 40]
+    for weights in loop.folder.read_model().get_weights():
+        assert np.isfinite(weights).all()
+
+
+def test_of_two_checkpoints_of_one_step_the_good_one_is_found_again(make):
+    loop = make(eval_every=0, at={12: interrupt()}, log_every=4)
+    assert loop.run() is None
+    step, arrays, progress = loop.checkpoints.read()
+    bad = {name: array * math.nan if name == "model 0 embeddings" else array for name, array in arrays.items()}
+    loop.checkpoints.write(step, bad, progress)
+    again = make(eval_every=0)
+    assert again.restore() and again.run() == "2 epochs are done"
+    assert [line.split(" with ")[0] for line in again.display.lines] == [
+        "the loss was no finite number at step 15: back to step 12"
+    ] * 2
+
+
+def test_of_the_checkpoints_of_one_step_the_last_stays(make):
+    loop = make(eval_every=10, checkpoint_every=1000)
+    loop.run()
+    steps = [int(path.name.split("-")[2]) for _, path in loop.checkpoints.files()]
+    assert steps == [20, 30, 40]
+
+
+def test_what_is_damaged_does_not_push_out_what_is_whole(make):
+    make(epochs=1, valid=None, keep_checkpoints=2).run()
+    loop = make(epochs=2, valid=None, keep_checkpoints=2, at={21: interrupt()}, log_every=1)
+    damaged = loop.checkpoints.files()[-1][1]
+    damaged.write_bytes(damaged.read_bytes()[:-100])
+    assert loop.restore() and loop.run() is None
+    assert [int(path.name.split("-")[2]) for _, path in loop.checkpoints.files()] == [16, 21]
+    assert not damaged.exists()
+
+
 def test_a_run_that_goes_back_too_often_gives_up_and_says_how_to_go_on(make):
     loop = make(eval_every=0, optimizer="sgd", learning_rate=1e38, max_norm=None, retries=2)
     with pytest.raises(Diverged, match=r"no finite number at step \d+, .* after 2 times going back .*learning_rate"):
@@ -455,6 +505,44 @@ def test_a_validation_that_is_no_number_sends_the_run_back_and_is_never_the_best
         "the loss was no finite number at step 20: back to step 10",
     ]
     assert loop.display.losses == [(20, 2.0, True), (40, 1.0, True)]
+
+
+# Runs in vain
+
+
+def scaled(loop, scale):
+    """A loop whose output layer is far too large, though its weights are numbers."""
+    kernel = loop.model.head.kernel
+    kernel.assign(scale * np.random.default_rng(0).normal(size=kernel.shape))
+    return loop
+
+
+@pytest.mark.parametrize("epochs, steps", [(1, 20), (9, 60)])
+def test_a_run_whose_every_step_was_skipped_fails(make, epochs, steps):
+    loop = make(epochs=epochs, eval_every=0)
+    counts = loop.optimizer.steps, loop.optimizer.skipped_steps
+    loop.display.at[steps] = lambda: [counted.assign(count) for counted, count in zip(counts, (0, steps))]
+    with pytest.raises(LearnedNothing, match=f"learned nothing: {steps} of {steps} steps were skipped") as caught:
+        loop.run()
+    assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("every, what", [(0, "last training"), (None, "best validation")])
+def test_a_run_that_ends_far_above_guessing_fails(make, every, what):
+    loop = scaled(make(epochs=1, eval_every=every), 1e10)
+    with pytest.raises(LearnedNothing, match=rf"its {what} loss is \d.*e\+\d+ nats a token, .* all 7 symbols .* 1.95"):
+        loop.run()
+
+
+@pytest.mark.parametrize("changes", [dict(valid=None), dict(scorer=Scripted(itertools.repeat(1.0)), eval_every=1)])
+def test_no_model_is_written_whose_weights_are_no_numbers(make, changes):
+    loop = make(max_minutes=1e-9, retries=1, **changes)
+    poison(loop, weights=True)()
+    if loop.valid is not None:
+        loop.progress.step = 1  # as if one step had been made, so that a validation is due
+    with pytest.raises(Diverged, match="no finite number"):
+        loop.run()
+    assert not loop.folder.model.exists()
 
 
 def test_a_text_that_is_lost_while_it_is_read_is_told_in_one_line(make, monkeypatch):
