@@ -8,9 +8,22 @@ import keras
 NAME = keras.backend.backend()
 backend = importlib.import_module(f"keras_rnnlm.recurrence.{NAME}_backend")
 
-from keras_rnnlm.recurrence.through_time import run  # noqa: E402
+from keras_rnnlm.recurrence.through_time import Loops, run  # noqa: E402
 
 # While it is True, layers leave their loop to the backend's own autodiff: the reference for the engine's gradient.
 plain_autodiff = contextvars.ContextVar("plain_autodiff", default=False)
 
-__all__ = ["NAME", "backend", "plain_autodiff", "run"]
+KEPT = 128  # loops of different equations that a process keeps for further layers
+_shared = {}
+
+
+def shared(key, make):
+    """What `make` made for this key before, in this process: what was compiled for it stays in memory all the same."""
+    found = _shared.pop(key, None) or make()
+    _shared[key] = found  # the last one used comes last
+    if len(_shared) > KEPT:
+        _shared.pop(next(iter(_shared)), None)
+    return found
+
+
+__all__ = ["NAME", "Loops", "backend", "plain_autodiff", "run", "shared"]
