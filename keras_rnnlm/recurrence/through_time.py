@@ -107,9 +107,9 @@ def run(
         final, out = _forward(step, args, fixed, emit, unroll)
         return [*_rounded(out["emitted"], x.dtype), *final]
 
-    weights = len(tree.flatten(args)) - len(tree.flatten([args["states"], x]))  # they come first: «states» and «x» last
-    results = backend.custom_gradient(forward, backward, by_plain_autodiff, weights)(*tree.flatten(structure))
-    results = list(results)
+    weights = len(tree.flatten(args)) - len(args["states"]) - 1  # by name, the states and x come last
+    by_engine = backend.custom_gradient(forward, backward, by_plain_autodiff, weights)
+    results = list(by_engine(*tree.flatten(structure)))
     return results[: len(emit)], results[len(emit) :], {}
 
 
