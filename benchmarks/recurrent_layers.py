@@ -2,6 +2,7 @@
 
     python benchmarks/recurrent_layers.py                      # TensorFlow, or what KERAS_BACKEND says
     python benchmarks/recurrent_layers.py --json > result.json
+    python benchmarks/recurrent_layers.py --lengths    # epochs of batches each of another length
 
 Contenders are interleaved, call by call, so that a machine that slows down slows all of them; figures are medians.
 Forward is a call without gradient; training is forward and backward, with gradients of inputs and weights. The first
@@ -149,6 +150,35 @@ def first_steps(size, names, rounds=3):
     return {name: statistics.median(seconds) for name, seconds in spent.items()}
 
 
+EPOCHS = """
+import itertools, time, keras, numpy as np
+from benchmarks.recurrent_layers import LAYERS
+random = np.random.default_rng(0)
+inputs = [random.normal(size=(16, length, 16)).astype("float32") for length in random.permutation({lengths})]
+batches = [(x, np.zeros((16, 1))) for x in inputs]
+layer = LAYERS[{name!r}](64)
+layer.return_sequences = False
+model = keras.Sequential([keras.Input((None, 16)), layer, keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+for _ in range(2):
+    start, used = time.perf_counter(), time.process_time()
+    model.fit((batch for batch in itertools.cycle(batches)), steps_per_epoch=len(batches), verbose=0)
+    print(time.perf_counter() - start, time.process_time() - used)
+"""
+
+
+def epochs(lengths, names, rounds=3):
+    """Seconds of the first two epochs of `fit` on a batch of each length, and of the processor, each in a process."""
+    root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    spent = {name: [] for name in LAYERS if not names or any(word in name for word in names)}
+    for _ in range(rounds):
+        for name, seconds in spent.items():
+            code = EPOCHS.format(lengths=list(lengths), name=name)
+            done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True)
+            seconds.append([float(number) for number in done.stdout.split()[-4:]])
+    return {name: [statistics.median(column) for column in zip(*seconds)] for name, seconds in spent.items()}
+
+
 def interleaved(functions, rounds):
     """The median milliseconds of each function, called in turn."""
     times = [[] for _ in functions]
@@ -204,9 +234,19 @@ def main():
     parser.add_argument("--only", nargs="*", default=[], help="words: contenders whose names contain one of them")
     parser.add_argument("--sizes", nargs="*", type=int, default=range(len(SIZES)), help="which sizes, by number")
     parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--lengths", action="store_true", help="only: epochs of twenty batches, each of another length")
     options = parser.parse_args()
     say = functools.partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
     say(machine())
+    if options.lengths:
+        found = epochs(range(11, 31), options.only)
+        say("\nseconds of `fit` on batches of (16, time, 16), time = 11 to 30, each once")
+        say(f"{'':34}{'first epoch':>14}{'of processor':>14}{'second epoch':>14}")
+        for name, (first, used, second, _) in found.items():
+            say(f"{name:34}{first:14.2f}{used:14.2f}{second:14.2f}")
+        if options.json:
+            print(json.dumps({"machine": machine(), "epochs": found}))
+        return
     results = {}
     for size in (SIZES[k] for k in options.sizes):
         result = results[", ".join(map(str, size))] = measure(size, options.only, options.rounds)

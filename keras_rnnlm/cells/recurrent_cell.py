@@ -2,8 +2,11 @@
 
 import inspect
 import numbers
+import sys
+import types
 
 import keras
+import numpy as np
 from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell  # what keras.layers.RNN looks for to draw masks
 
@@ -116,6 +119,19 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         named = [(name, getattr(self, name)) for name in self.arguments if not name.endswith(kinds)]
         named = [(name, value if callable(value) else repr(value)) for name, value in named]
         return type(self), self.dtype_policy.name, *named
+
+    def lasting_equations(self):
+        """`equations`, where all that they hold is there as long as the process is, such as a module's functions."""
+        found = self.equations()
+        if found is None or not all(_is_of_a_module(value) for _, value in found[2:] if callable(value)):
+            return None
+        return found
+
+    def without_weights(self):
+        """A copy that has the step and its options, and nothing of Keras's: it keeps no weight in memory."""
+        copy = object.__new__(type(self))
+        copy.__dict__.update({k: _untracked(v) for k, v in self.__dict__.items() if k[0] != "_" and _is_plain(v)})
+        return copy
 
     @property
     def number_of_states(self):
@@ -364,6 +380,25 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     def get_config(self):
         config = {name: serialize(name, getattr(self, name)) for name in self.arguments}
         return {**super().get_config(), **config}
+
+
+def _is_of_a_module(function):
+    if not isinstance(function, types.FunctionType):
+        return False
+    return getattr(sys.modules.get(function.__module__), function.__qualname__, None) is function
+
+
+def _is_plain(value):
+    """Whether an attribute is a part of the equations: neither weights nor layers, nor a list of such."""
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    plain = value is None or isinstance(value, (bool, int, float, str, np.ndarray, np.generic))
+    return plain or _is_of_a_module(value)  # Keras wraps methods in functions that hold the layer
+
+
+def _untracked(value):
+    """A list without what Keras keeps beside it."""
+    return list(value) if isinstance(value, list) else value
 
 
 class DroppedDot:

@@ -39,7 +39,12 @@ def linear_cross_entropy(hidden, kernel, bias, targets, weights, *, chunk=None):
         scaled = backend.scaled(gradients, cotangents[0])  # which a loss scale comes with
         return [cast(gradient, tensor.dtype) for gradient, tensor in zip(scaled, tensors)] + [None, None]
 
-    return backend.custom_gradient(forward, backward)(*tensors)
+    def plain(flat):
+        hidden, kernel, *bias, targets, weights = flat
+        losses = _losses(backend.product(hidden, kernel, transpose_b=True), *(bias or [None]), targets)
+        return [ops.sum(losses * ops.stop_gradient(weights)), ops.stop_gradient(losses)]
+
+    return backend.custom_gradient(forward, backward, plain)(*tensors)
 
 
 def cross_entropy(hidden, kernel, bias, targets, *, chunk=None):

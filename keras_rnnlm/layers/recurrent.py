@@ -161,19 +161,14 @@ class Recurrent(Stackable, keras.layers.RNN):
             mask = masks if mask is None else [ops.logical_and(m, mask) for m in masks]
         if mask is not None:
             tensors["mask"] = mask
-        time = ops.shape(sequences)[1]
         settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.is_plain(), zoned)
         program = self._programs.get(settings, lambda: self._program(*settings))
         # TensorFlow's own loop gradient, and what is compiled as a whole, need no function of their own.
         plain = self.unroll or self.return_trace or recurrence.is_plain()
         if not plain and not recurrence.backend.is_compiled():
-            tensors |= {} if self.remat else recurrence.backend.padding(sequences, mask)
-            program = self._programs.get((*settings, "compiled"), lambda: recurrence.backend.compiled(program))
-        output, states, trace = program(tensors)
-        if "length" in tensors:
-            output = output[:, :time] if self.return_sequences else output
-            trace = {name: value[:, :time] for name, value in trace.items()}
-        return output, states, trace
+            compiled = recurrence.backend.compiled
+            program = self._programs.get((*settings, "compiled"), lambda: compiled(program, lengths=not self.remat))
+        return program(tensors)
 
     def _program(self, return_sequences, unroll, return_trace, plain, zoned):
         """The loop as a function of tensors alone."""
@@ -191,10 +186,25 @@ class Recurrent(Stackable, keras.layers.RNN):
             else:
                 x = cell.read(x, w, tensors.get("dropout"))
             step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"), zoned)
-            alike = cell.equations(), zoned, "recurrent_dropout" in tensors, recurrence.backend.is_compiled()
+            how = zoned, "recurrent_dropout" in tensors, recurrence.backend.is_compiled()
+            equations, lasting = cell.equations(), cell.lasting_equations()
 
-            def loops(settings, make):
-                return make() if alike[0] is None else self.loops.get((*alike, *settings), make)
+            def loops(settings):
+                """Those of equal layers: of the stack, or of the whole process, where they then hold no layer."""
+
+                def make():
+                    return recurrence.Loops(step, *settings)
+
+                def make_without_weights():
+                    alone, _, _, _ = cell.without_weights().recurrence(w, tensors.get("recurrent_dropout"), zoned)
+                    return recurrence.Loops(alone, *settings)
+
+                if equations is None:
+                    return None
+                key = (equations, *how, *settings)
+                if lasting is None:
+                    return self.loops.get(key, make)
+                return self.loops.get(key, lambda: recurrence.shared(key, make_without_weights))
 
             sequences, states, notes = recurrence.run(
                 step,
@@ -205,7 +215,6 @@ class Recurrent(Stackable, keras.layers.RNN):
                 constants,
                 projection=projection,
                 mask=None if mask is None else keras.tree.map_structure(time_major, mask),
-                length=tensors.get("length"),
                 emit=(0,) if return_sequences else (),
                 unroll=unroll,
                 plain=plain,

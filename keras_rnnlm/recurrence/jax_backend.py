@@ -50,8 +50,11 @@ def _used(f, args):
     return [id(variable) in live for variable in jaxpr.invars]
 
 
-def custom_gradient(forward, backward):
-    """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, both of flat lists."""
+def custom_gradient(forward, backward, plain, weights=0):
+    """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, both of flat lists.
+
+    JAX differentiates `backward` by itself: there is no use for `plain`.
+    """
 
     @jax.custom_vjp
     def call(*args):
@@ -101,7 +104,7 @@ def scaled(tensors, factor):
     return [(tensor * factor).astype(tensor.dtype) for tensor in tensors]
 
 
-def compiled(f):
+def compiled(f, lengths=True):
     """A function compiled once for each shape of its arguments."""
     return jax.jit(f)
 
@@ -110,9 +113,9 @@ def is_compiled():
     return False
 
 
-def padding(sequences, mask):
-    """Nothing: shapes are known here."""
-    return {}
+def padding(sequences):
+    """None: shapes are known here."""
+    return None
 
 
 def projects_in_the_loop(inputs, kernel):

@@ -3,12 +3,17 @@
 import functools
 import weakref
 
+import numpy as np
 import tensorflow as tf
 from keras import tree
 from tensorflow.python.eager.record import could_possibly_record
 from tensorflow.python.framework.ops import gradient_registry
 from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
 from tensorflow.python.saved_model.save_context import in_save_context
+
+from keras_rnnlm.recurrence import memory_maps
+
+SHORTEST = 32  # steps, of the loops for sequences of any length
 
 
 def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
@@ -85,21 +90,69 @@ def vjp(f, args):
     return outputs, pull
 
 
-def custom_gradient(forward, backward):
-    """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, both of flat lists.
+def custom_gradient(forward, backward, plain, weights=0):
+    """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, all of flat lists.
+
+    `plain(args) -> results` is the same by TensorFlow's own gradients: what is asked of the gradients' own gradients.
+    The first `weights` of the arguments are weights: nothing that reads the other gradients waits for theirs.
 
     Without a tape a graph keeps nothing: a compiled region writes all that it returns, wanted or not. Where a gradient
     is taken after all, such as of a function that was traced before, the forward part runs once more.
     """
 
-    @tf.custom_gradient
     def call(*args):
-        keep = could_possibly_record() or is_compiled()
-        results, saved = forward(args, keep)
-        return tuple(results), lambda *cotangents: backward(saved if keep else forward(args, True)[1], cotangents)
+        keep, constants = could_possibly_record() or is_compiled(), _unwatched(list(args))
+        results, saved = _unwatched(forward(constants, keep))
+
+        def gradients(*cotangents):
+            found = backward(saved if keep else forward(constants, True)[1], _unwatched(list(cotangents)))
+            some = [k for k, gradient in enumerate(found) if gradient is not None]
+            for part in [k for k in some if k < weights], [k for k in some if k >= weights]:
+                made = _with_gradients_of_their_own([found[k] for k in part], part, plain, args, cotangents)
+                for k, gradient in zip(part, made):
+                    found[k] = gradient
+            return found
+
+        return tuple(results), gradients
+
+    return _forgotten(call)
+
+
+def _with_gradients_of_their_own(gradients, which, plain, args, cotangents):
+    """The gradients by some of the arguments; theirs are those of the gradients of `plain`."""
+    if not which:
+        return []
+
+    def call(*given):
+        def seconds(*cotangents):
+            watched = [tensor for tensor in given if tensor.dtype.is_floating]
+            inputs, arriving = given[: len(args)], given[len(args) :]
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(watched)
+                with tf.GradientTape(watch_accessed_variables=False) as inner:
+                    wanted = [inputs[k] for k in which]
+                    inner.watch(wanted)
+                    results = plain(inputs)
+                again = inner.gradient(results, wanted, arriving, unconnected_gradients="zero")
+            made = iter(tape.gradient(again, watched, cotangents))
+            return [next(made) if tensor.dtype.is_floating else None for tensor in given]
+
+        return tuple(gradients), seconds
+
+    # As tensors of this graph, which may not be the one that the arguments are of.
+    return _forgotten(call)(*[tf.identity(tensor) for tensor in (*args, *cotangents)])
+
+
+def _unwatched(tensors):
+    """The tensors, of which no tape sees how they were made and what becomes of them: it would go into the loops."""
+    return tree.map_structure(tf.stop_gradient, tensors)
+
+
+def _forgotten(call):
+    """`call` with the gradient that it returns beside its results."""
 
     def forgotten(*args):
-        results = call(*args)
+        results = tf.custom_gradient(call)(*args)
         if not tf.executing_eagerly():
             _forget_with_the_graph(results[0].op)
         return results
@@ -161,18 +214,28 @@ def scaled(tensors, factor):
     return tf.cond(tf.equal(factor, 1), lambda: tensors, multiplied)
 
 
-def compiled(f):
-    """A function as a graph, traced once for each shape of its arguments, with a tape and without.
+def compiled(f, lengths=True):
+    """A function as a graph, with a tape and without: traced for the first shape of its arguments, and for any other.
 
-    Within a graph it is a part of that: a function within a function takes longer to trace.
+    Within a graph it is a part of that: a function within a function takes longer to trace. Without `lengths` it is
+    traced for each shape anew.
     """
-    functions = [tf.function(f, autograph=False) for _ in range(2)]
+    functions = [tf.function(f, autograph=False, reduce_retracing=lengths) for _ in range(2)]
     return lambda *args: (functions[could_possibly_record()] if tf.executing_eagerly() else f)(*args)
 
 
 def region(f):
     """A part that XLA compiles by itself, inside a graph that it need not compile."""
-    return f if is_compiled() else tf.function(f, jit_compile=True, autograph=False)
+    return f if is_compiled() else _by_itself(f)
+
+
+def _by_itself(f):
+    @functools.wraps(f)
+    def traced(*args):
+        memory_maps.warn_near_the_limit()
+        return f(*args)
+
+    return tf.function(traced, jit_compile=True, autograph=False)
 
 
 def after(tensors, others):
@@ -188,11 +251,12 @@ def after(tensors, others):
 
 def in_one_pass(f):
     """An elementwise function with sums over rows, which XLA writes as one loop or two over large tensors."""
+    by_itself = _by_itself(f)
 
     def run(*tensors):
         # It would be compiled for every shape anew: not where shapes are many.
         is_known = all(tensor.shape.is_fully_defined() for tensor in tree.flatten(tensors) if tensor is not None)
-        return (region(f) if is_known and not tf.executing_eagerly() else f)(*tensors)
+        return (by_itself if is_known and not tf.executing_eagerly() and not is_compiled() else f)(*tensors)
 
     return run
 
@@ -206,24 +270,18 @@ def is_compiled():
     return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
 
 
-def padding(sequences, mask):
-    """Sequences of many lengths, as few of them: `{}`, or padded `sequences` (and `mask`) and their `length`.
+def padding(sequences):
+    """How many steps to add to sequences whose length is not known when the graph is built; None for none.
 
-    XLA compiles a region once for each shape. Where the length is not known when the graph is built, and outside of a
-    graph, where it may be another at every call, it is rounded up to one of eight an octave, and the loop stops at the
-    true length.
+    XLA compiles a loop once for each shape. So there are few: powers of two, none shorter than `SHORTEST`. The loop
+    stops at the true length, and what surrounds it is of that length: longer are the arrays it reads and writes.
     """
-    time = sequences.shape[1]
-    if time is not None and not tf.executing_eagerly():
-        return {}
-    time = tf.shape(sequences)[1]
-    octave = tf.cast(tf.math.log(tf.cast(time, "float64") + 0.5) / tf.math.log(tf.constant(2.0, "float64")), "int32")
-    step = tf.bitwise.left_shift(1, tf.maximum(octave - 3, 0))
-    more = -time % step
-    padded = {"sequences": tf.pad(sequences, [(0, 0), (0, more), (0, 0)]), "length": time}
-    if mask is not None:
-        padded["mask"] = tree.map_structure(lambda m: tf.pad(m, [(0, 0), (0, more), (0, 0)]), mask)
-    return padded
+    if sequences.shape[0] is not None or is_compiled():
+        return None
+    time = tf.shape(sequences)[0]
+    parts = (tf.cast(time, "float64") - 0.5) / SHORTEST
+    doublings = tf.cast(tf.maximum(tf.math.ceil(tf.math.log(parts) / np.log(2.0)), 0), "int32")
+    return SHORTEST * tf.bitwise.left_shift(1, doublings) - time
 
 
 def projects_in_the_loop(inputs, kernel):

@@ -53,8 +53,8 @@ def run(
         plain: leave the whole scan to the backend's autodiff, the reference that the engine is tested against.
         trace: return what the step notes, too: its gates and cells. Implies `plain`.
         remat: keep for the gradient what about the square root of the steps need, and run all of them once more.
-        loops: `loops(settings, make)` returns what `make` made of the same step and the same settings before, so that
-            it is compiled once.
+        loops: `loops(settings)` returns the `Loops` of the same step and the same settings, so that they are compiled
+            once; or None.
 
     Returns:
         The sequences of the emitted states, (time, batch, units), the final states, and the dict of notes, sequences
@@ -70,32 +70,65 @@ def run(
 
     structure = (args, fixed)
     settings = (emit, unroll, projection is not None)
-    loops = Loops(step, *settings) if loops is None else loops(settings, lambda: Loops(step, *settings))
+    loops = (None if loops is None else loops(settings)) or Loops(step, *settings)
     size = math.isqrt(x.shape[0] - 1) + 1 if remat else None
 
     def forward(flat, keep):
         args, fixed = tree.pack_sequence_as(structure, list(flat))
         if not remat:
+            args, fixed = _padded(args, fixed)
             final, out = loops.forward(args, fixed, keep)
-            return [*_rounded(out["emitted"], x.dtype), *final], (list(flat), out)
+            emitted = _rounded(out["emitted"], x.dtype)
+            if length is None:
+                emitted = [_up_to(fixed.get("length"), sequence) for sequence in emitted]
+            return [*emitted, *final], (args, fixed, out)
         final, between, emitted = args["states"], [], []
         for part in _segments(args, fixed, size):
             between.append(final)
             final, out = loops.forward(part[0] | {"states": final}, part[1], keep=False)
             emitted.append(_rounded(out["emitted"], x.dtype))
-        return [*(ops.concatenate(parts, axis=0) for parts in zip(*emitted)), *final], (list(flat), between)
+        return [*(ops.concatenate(parts, axis=0) for parts in zip(*emitted)), *final], (args, fixed, between)
 
     def backward(saved, cotangents):
-        flat, out = saved
-        args, fixed = tree.pack_sequence_as(structure, flat)
-        if not remat:
+        args, fixed, out = saved
+        if remat:
+            gradients = loops.backward_by_segments(args, fixed, out, cotangents, size)
+        elif length is not None or "length" not in fixed:
             gradients = loops.backward(args, fixed, out, cotangents)
         else:
-            gradients = loops.backward_by_segments(args, fixed, out, cotangents, size)
-        return tree.flatten(gradients) + [None] * len(tree.flatten(fixed))
+            more = ops.shape(args["x"])[0] - fixed["length"]
+            arriving = [None if c is None else _longer(c, more) for c in cotangents[: len(emit)]]
+            gradients = loops.backward(args, fixed, out, [*arriving, *cotangents[len(emit) :]])
+            gradients["x"] = _up_to(fixed["length"], gradients["x"])
+        return tree.flatten(gradients) + [None] * len(tree.flatten(structure[1]))
 
-    results = list(backend.custom_gradient(forward, backward)(*tree.flatten(structure)))
+    def by_plain_autodiff(flat):
+        args, fixed = tree.pack_sequence_as(structure, list(flat))
+        final, out = _forward(step, args, fixed, emit, unroll)
+        return [*_rounded(out["emitted"], x.dtype), *final]
+
+    weights = len(tree.flatten(args)) - len(args["states"]) - 1  # by name, the states and x come last
+    by_engine = backend.custom_gradient(forward, backward, by_plain_autodiff, weights)
+    results = list(by_engine(*tree.flatten(structure)))
     return results[: len(emit)], results[len(emit) :], {}
+
+
+def _padded(args, fixed):
+    """Sequences of many lengths, as few of them: the arguments and what is fixed, longer, and the true length."""
+    x = args["x"]
+    more = None if "length" in fixed else backend.padding(x)
+    if more is None:
+        return args, fixed
+    masks = {"mask": tree.map_structure(lambda m: _longer(m, more), fixed["mask"])} if "mask" in fixed else {}
+    return args | {"x": _longer(x, more)}, fixed | masks | {"length": ops.shape(x)[0]}
+
+
+def _longer(sequence, more):
+    return ops.pad(sequence, [(0, more)] + [(0, 0)] * (len(sequence.shape) - 1))
+
+
+def _up_to(length, sequence):
+    return sequence if length is None else sequence[:length]
 
 
 class Given:
@@ -168,7 +201,9 @@ class Loops:
         def loop_back(read):
             return _backward_scan(step, read, self.calls, emit, unroll, projected)
 
-        self._kept, self._run, self._back = map(backend.region, (loop_forward_keeping, loop_forward, loop_back))
+        loops = loop_forward_keeping, loop_forward, loop_back
+        # Written out, each step is compiled by itself, which takes minutes and gains nothing.
+        self._kept, self._run, self._back = loops if unroll else map(backend.region, loops)
 
     def forward(self, args, fixed, keep):
         final, out = (self._kept if keep else self._run)(args, fixed)
@@ -194,10 +229,11 @@ class Loops:
         steps = _rounded(steps, args["x"].dtype)
 
         # What is left are products over all steps, too large to be part of a loop.
-        made, dkernels, dx = iter(steps["made"]), {}, steps.get("dx")
+        made, dkernels, dx, length = iter(steps["made"]), {}, steps.get("dx"), fixed.get("length")
         for call, dy in zip(self.calls, steps["dy"]):
             operand = next(made) if call.state is None else out["before"][call.state]
-            dkernels[call.name] = _add(dkernels.get(call.name), _product_over_time(operand, dy))
+            product = _product_over_time(_up_to(length, operand), _up_to(length, dy))
+            dkernels[call.name] = _add(dkernels.get(call.name), product)
             if call.plus == "x":
                 dx = _add(dx, dy)
         gradients = {
@@ -208,7 +244,7 @@ class Loops:
         if not self.projected:
             return {"x": ops.zeros_like(args["x"]) if dx is None else dx, **gradients}
         kernel = args["projection"]["kernel"]
-        projection = {"kernel": _product_over_time(args["x"], dx)}
+        projection = {"kernel": _product_over_time(_up_to(length, args["x"]), _up_to(length, dx))}
         if "bias" in args["projection"]:
             projection["bias"] = cast(ops.sum(cast(dx, dtype), axis=(0, 1)), kernel.dtype)
         by_x = backend.product(ops.reshape(dx, (-1, kernel.shape[1])), kernel, transpose_b=True)
@@ -257,8 +293,7 @@ def _backward_scan(step, read, calls, emit, unroll, projected):
     def outputs_of(x, states, kept, own):
         """The step as a function without products: its new states, and what its dots are made of."""
         dot = Given(kept)
-        outputs = list(step(dot, x, states, own | constants))
-        calls.clear()
+        outputs, found = list(step(dot, x, states, own | constants)), []
         for operand, name, plus in dot.calls:
             call = Call(name, state=next((i for i, state in enumerate(states) if state is operand), None))
             if call.state is None:
@@ -269,7 +304,8 @@ def _backward_scan(step, read, calls, emit, unroll, projected):
             elif plus is not None:
                 call.plus = len(outputs)
                 outputs.append(plus)
-            calls.append(call)
+            found.append(call)
+        calls[:] = found  # at once: another thread may be reading the same
         return outputs
 
     def body(carry, inputs):

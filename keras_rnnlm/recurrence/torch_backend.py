@@ -38,29 +38,50 @@ class _Function(torch.autograd.Function):
     # torch.compile frees what a compiled gradient has read, and the pulls of a step read it more than once.
     @staticmethod
     @torch.compiler.disable
-    def forward(ctx, forward, backward, *args):
+    def forward(ctx, forward, backward, plain, *args):
         results, saved = forward(args, keep=True)
         ctx.set_materialize_grads(False)
         # An output kept as an attribute of ctx would be a reference cycle that only the garbage collector frees.
-        ctx.save_for_backward(*tree.flatten(saved))
-        ctx.structure, ctx.gradient = tree.map_structure(lambda _: 0, saved), backward
+        ctx.save_for_backward(*args, *tree.flatten(saved))
+        ctx.structure, ctx.gradient, ctx.plain = tree.map_structure(lambda _: 0, saved), backward, plain
         return tuple(results)
 
     @staticmethod
     @torch.compiler.disable
     def backward(ctx, *cotangents):
-        saved = tree.pack_sequence_as(ctx.structure, list(ctx.saved_tensors))
-        return (None, None, *ctx.gradient(saved, list(cotangents)))
+        count = len(ctx.saved_tensors) - len(tree.flatten(ctx.structure))
+        if torch.is_grad_enabled():  # the gradients will be differentiated, too
+            gradients = _by_plain_autodiff(ctx.plain, ctx.saved_tensors[:count], cotangents)
+        else:
+            saved = tree.pack_sequence_as(ctx.structure, list(ctx.saved_tensors[count:]))
+            gradients = ctx.gradient(saved, list(cotangents))
+        return (None, None, None, *gradients)
 
 
-def custom_gradient(forward, backward):
-    """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, both of flat lists."""
+def _by_plain_autodiff(plain, args, cotangents):
+    # Some arguments may be made of others: each as a tensor by itself is differentiated by itself.
+    args = [arg.view_as(arg) for arg in args]
+    pairs = [(r, c) for r, c in zip(plain(args), cotangents) if c is not None and r.requires_grad]
+    wanted = [arg for arg in args if arg.requires_grad]
+    if not pairs or not wanted:
+        return [None] * len(args)
+    results, cotangents = zip(*pairs)
+    found = torch.autograd.grad(results, wanted, cotangents, create_graph=True, allow_unused=True)
+    found = dict(zip(map(id, wanted), found))
+    return [found.get(id(arg)) for arg in args]
+
+
+def custom_gradient(forward, backward, plain, weights=0):
+    """`forward(args, keep) -> (results, saved)`, `backward(saved, cotangents) -> gradients`, all of flat lists.
+
+    `plain(args) -> results` is the same by PyTorch's own gradients: what is asked where they are differentiated, too.
+    """
 
     @torch.compiler.disable
     def call(*args):
         if not torch.is_grad_enabled():
             return forward(args, keep=False)[0]
-        return _Function.apply(forward, backward, *args)
+        return _Function.apply(forward, backward, plain, *args)
 
     return call
 
@@ -100,7 +121,7 @@ def scaled(tensors, factor):
     return [(tensor.to(factor.dtype) * factor).to(tensor.dtype) for tensor in tensors]
 
 
-def compiled(f):
+def compiled(f, lengths=True):
     """PyTorch runs the function as it is."""
     return f
 
@@ -109,9 +130,9 @@ def is_compiled():
     return False
 
 
-def padding(sequences, mask):
-    """Nothing: shapes are known here."""
-    return {}
+def padding(sequences):
+    """None: shapes are known here."""
+    return None
 
 
 @torch.compiler.disable
