@@ -107,6 +107,7 @@ def test_no_run_is_begun_after_the_time_is_over(toy, tmp_path, capsys):
     found = running.run_study(toy, "toy", tmp_path, minutes=1e-9)
     assert (found["runs"], found["of_runs"], found["rows"], found["claims"]) == (0, 6, [], [])
     assert "the time is over: 0 of 6 runs were made" in capsys.readouterr().err
+    assert "of each kind" not in (tmp_path / "toy.md").read_text()
     assert "0 of 6 runs were made" in (tmp_path / "toy.md").read_text() and not (tmp_path / "toy.png").exists()
 
 

@@ -71,13 +71,15 @@ def dots(axes, groups, name, beyond):
         name: of the numbers.
         beyond: what a run has that diverged.
     """
+    axes.plot([], [], "o", color="grey", alpha=0.5, label="a seed")
+    axes.plot([], [], "|", color="grey", markersize=18, label="their median")
     for place, (network, results) in enumerate(groups.items()):
         values, style = [result[name] for result in results], STYLES[network]
         found, color = median(values, beyond), style["color"]
         inside = [value for value in values if value is not None and value < beyond]
-        axes.plot(inside, [place] * len(inside), "o", color=color, alpha=0.5, label=None if place else "a seed")
+        axes.plot(inside, [place] * len(inside), "o", color=color, alpha=0.5)
         if found["median"] is not None:
-            axes.plot(found["median"], place, "|", color=color, markersize=18, label=None if place else "their median")
+            axes.plot(found["median"], place, "|", color=color, markersize=18)
         if found["low"] is not None and found["high"] is not None:
             axes.plot([found["low"], found["high"]], [place, place], color=color, linewidth=2)
         if found["diverged"]:

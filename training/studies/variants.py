@@ -3,8 +3,9 @@
 Greff et al. (2015) changed one thing at a time in a peephole LSTM (V): no input, forget or output gate (NIG, NFG,
 NOG), no activation of the input or of the output (NIAF, NOAF), coupled gates (CIFG), no peepholes (NP), gates that read
 gates (FGR). Jozefowicz et al. (2015) found three networks by search (MUT1, MUT2, MUT3). Here they are language models
-of an equal number of parameters, and read the source code of Python's standard library once, character by character.
-Each one's learning rate is searched on one seed; the others are run at the one that is best on the validation text.
+of an equal number of parameters, and read the source code of Python's standard library several times, character by
+character. Each one's learning rate is searched on one seed; the others are run at the one that is best on the
+validation text. Who ends above a guess among all characters, 7 bits, has diverged.
 """
 
 import functools
@@ -196,6 +197,7 @@ def claims(settings, results):
     def numbers(*names):
         return ", ".join(f"{name} {bits[name]:.3f}" for name in names)
 
+    chosen = [row["learning rate"] for row in rows]
     gated = max((name for name in bits if name != "plain RNN"), key=bits.get)
     return [
         claim(
@@ -214,4 +216,9 @@ def claims(settings, results):
             numbers("GRU", "NP"),
         ),
         claim("every gated network beats the plain RNN", bits[gated] < bits["plain RNN"], numbers(gated, "plain RNN")),
+        claim(
+            "the best learning rate of each lies between others that were tried",
+            min(settings["learning_rates"]) < min(chosen) and max(chosen) < max(settings["learning_rates"]),
+            f"from {min(chosen):g} to {max(chosen):g}",
+        ),
     ]
