@@ -61,6 +61,18 @@ def test_each_network_of_a_crowd_learns_what_it_learns_alone():
             np.testing.assert_allclose(together[k], single[0], atol=1e-4)
 
 
+@pytest.mark.parametrize("seeds", [[5, 8], [5]])
+def test_the_losses_of_each_network_are_told(seeds):
+    n = len(seeds)
+    crowd = Crowd(CELLS["GRU"], seeds, features=2, outputs=1, batch=2)
+    crowd.prepare(loss=mean_squared_error, learning_rate=0.0, every=2)
+    first, second = np.transpose(crowd.learn_each(itertools.repeat((X[:n], Y[:n])), 4))
+    crowd.reset_states()
+    expected = np.mean(np.square(crowd.predict_on_batch(X[:n]) - Y[:n]), axis=(1, 2, 3))
+    np.testing.assert_allclose(first, expected, rtol=1e-4)
+    np.testing.assert_allclose(second, expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize("continual", [False, True])
 def test_training_goes_on_from_the_last_states_where_it_is_continual(continual):
     crowd = Crowd(CELLS["LSTM"], [5, 8], features=2, outputs=1, batch=2, continual=continual)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.training import studies
 from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.studies import adding, copy, depth, fitting, running, statistics, timing, vanishing
+from keras_rnnlm.training.studies import adding, copy, depth, fitting, running, statistics, timing, vanishing, variants
 
 
 class Toy:
@@ -107,6 +107,7 @@ def test_no_run_is_begun_after_the_time_is_over(toy, tmp_path, capsys):
     found = running.run_study(toy, "toy", tmp_path, minutes=1e-9)
     assert (found["runs"], found["of_runs"], found["rows"], found["claims"]) == (0, 6, [], [])
     assert "the time is over: 0 of 6 runs were made" in capsys.readouterr().err
+    assert "of each kind" not in (tmp_path / "toy.md").read_text()
     assert "0 of 6 runs were made" in (tmp_path / "toy.md").read_text() and not (tmp_path / "toy.png").exists()
 
 
@@ -221,6 +222,14 @@ def test_every_study_makes_a_run_its_row_and_its_picture(name):
 def test_a_run_is_made_from_its_seed_alone():
     settings = vanishing.SETTINGS["short"] | TINY["vanishing"]
     first, other, again = (vanishing.measure(settings, "GRU", "fresh", seed)["norms"]["h"] for seed in (1, 2, 1))
+    assert first == again != other
+
+
+def test_a_network_that_is_trained_again_begins_from_its_seed_alone():
+    settings = variants.SETTINGS["short"] | TINY["variants"]
+    first, other, again = (
+        variants.measure(settings, "GRU", rate, seed)["history"] for rate, seed in ((1e-2, 1), (3e-2, 2), (1e-2, 1))
+    )
     assert first == again != other
 
 

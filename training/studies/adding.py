@@ -11,12 +11,12 @@ import numpy as np
 
 from keras_rnnlm.models.language_model import CELLS
 from keras_rnnlm.training.studies.fitting import fit, outputs
-from keras_rnnlm.training.studies.pictures import curves
-from keras_rnnlm.training.studies.statistics import claim, groups, mean, share
+from keras_rnnlm.training.studies.pictures import curves, legend
+from keras_rnnlm.training.studies.statistics import claim, groups, mean, median, share
 
 MODELS = ("lstm", "gru", "simple_rnn")
 SETTINGS = dict(
-    full=dict(seeds=5, time=100, units=64, batch=50, steps=1200, learning_rates=[3e-3, 1e-2], solved=0.04, tested=1000),
+    full=dict(seeds=6, time=100, units=64, batch=50, steps=1200, learning_rates=[3e-3, 1e-2], solved=0.04, tested=1000),
     short=dict(seeds=1, time=20, units=32, batch=32, steps=300, learning_rates=[1e-2], solved=0.04, tested=200),
 )
 BASELINE = 1 / 6
@@ -68,8 +68,8 @@ def table(settings, results):
                 "model": model,
                 "learning rate": rate,
                 f"below {settings['solved']}": share([_solved(settings, result) for result in group]),
-                "mean squared error": mean([result["error"] for result in group]),
-                "steps until then": mean([steps for steps in reached if steps is not None]),
+                "mean squared error": median([result["error"] for result in group]),
+                "steps until then": median([steps for steps in reached if steps is not None]),
                 "weights": group[0]["weights"],
                 "seconds": mean([result["seconds"] for result in group])["mean"],
             }
@@ -78,16 +78,14 @@ def table(settings, results):
 
 
 def draw(settings, results, figure):
-    axes = figure.subplots()
-    lines = dict(zip(settings["learning_rates"], ["-", "--", ":", "-."]))
-    labelled, styles = {}, {}
-    for (model, rate), group in groups(results, "model", "learning_rate").items():
-        label = f"{model}, learning rate {rate:g}"
-        labelled[label], styles[label] = group, {"color": f"C{MODELS.index(model)}", "linestyle": lines[rate]}
-    axes.axhline(BASELINE, color="black", linewidth=1, label="always 1")
-    axes.set(xlabel="steps", ylabel="mean squared error", yscale="log")
-    axes.set_title(f"The adding problem over {settings['time']} steps")
-    curves(axes, labelled, EVERY, styles=styles)
+    by_rate = groups(results, "learning_rate")
+    panels = figure.subplots(1, len(by_rate), squeeze=False, sharey=True)[0]
+    for axes, (rate, group) in zip(panels, by_rate.items()):
+        axes.axhline(BASELINE, color="black", linewidth=1, label="always 1")
+        axes.set(xlabel="steps", yscale="log", title=f"{settings['time']} steps, learning rate {rate:g}")
+        curves(axes, groups(group, "model"), EVERY)
+    panels[0].set_ylabel("mean squared error")
+    legend(figure)
 
 
 def claims(settings, results):

@@ -16,8 +16,8 @@ from keras import ops
 from keras_rnnlm import layers
 from keras_rnnlm.training.studies.budget import units_for
 from keras_rnnlm.training.studies.crowd import Crowd, crowds, each
-from keras_rnnlm.training.studies.pictures import curves
-from keras_rnnlm.training.studies.statistics import claim, groups, mean
+from keras_rnnlm.training.studies.pictures import STYLES, curves, legend
+from keras_rnnlm.training.studies.statistics import claim, groups, median
 
 SETTINGS = dict(
     full=dict(
@@ -71,14 +71,16 @@ def measure(settings, model, learning_rate, seeds):
         learning_rate=keras.optimizers.schedules.CosineDecay(learning_rate, settings["steps"]),
         every=EVERY,
     )
-    losses = networks.learn(itertools.repeat((constant, wanted)), settings["steps"])
+    losses = networks.learn_each(itertools.repeat((constant, wanted)), settings["steps"])
     drawn = networks.predict_on_batch(constant)[:, 0, :, 0]
     errors = np.mean((drawn - waves) ** 2, axis=1) / np.var(waves, axis=1)
     return {
         "units": units,
         "parameters": networks.count_params(),
-        "losses": losses,
-        "each": [{"seed": seed, "error": float(error)} for seed, error in zip(seeds, errors)],
+        "each": [
+            {"seed": seed, "losses": of_seed, "error": float(error)}
+            for seed, of_seed, error in zip(seeds, losses, errors)
+        ],
         "drawn": drawn[0].tolist(),
         "wanted": waves[0].tolist(),
     }
@@ -93,15 +95,15 @@ def best(results):
 
 
 def _error(group):
-    error = mean([one["error"] for one in each(group)])
-    return math.inf if error["diverged"] else error["mean"]
+    error = median([one["error"] for one in each(group)])["median"]
+    return math.inf if error is None else error
 
 
 def table(settings, results):
     return [
         {
             "model": model,
-            "error": mean([one["error"] for one in each(group)]),
+            "error": median([one["error"] for one in each(group)]),
             "learning rate": group[0]["learning_rate"],
             "units": group[0]["units"],
             "weights": group[0]["parameters"],
@@ -114,13 +116,13 @@ def table(settings, results):
 def draw(settings, results, figure):
     above, below = figure.subplots(2)
     shown = best(results)
-    curves(above, shown, EVERY)
+    curves(above, {model: each(group) for model, group in shown.items()}, EVERY)
     above.set(xlabel="steps of training", ylabel="mean squared error", yscale="log")
-    for k, (model, (result, *_)) in enumerate(shown.items()):
-        below.plot(np.array(result["drawn"], "float64"), color=f"C{k}", label=model)
+    for model, (result, *_) in shown.items():
+        below.plot(np.array(result["drawn"], "float64"), label=model, **STYLES[model])
     below.plot(np.array(result["wanted"], "float64"), color="black", linestyle=":", label="wanted")
     below.set(xlabel="steps of the waveform", title=f"Seed {result['seeds'][0]}")
-    below.legend()
+    legend(figure)
 
 
 def claims(settings, results):

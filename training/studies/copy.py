@@ -15,11 +15,11 @@ import numpy as np
 from keras_rnnlm.models.language_model import CELLS
 from keras_rnnlm.training.run import set_forget_bias
 from keras_rnnlm.training.studies.fitting import fit, outputs
-from keras_rnnlm.training.studies.pictures import curves
-from keras_rnnlm.training.studies.statistics import claim, groups, mean
+from keras_rnnlm.training.studies.pictures import curves, legend
+from keras_rnnlm.training.studies.statistics import claim, groups, mean, median
 
 SETTINGS = dict(
-    full=dict(seeds=3, gaps=[20, 50], units=64, batch=32, steps=2400, learning_rate=1e-2, tested=500),
+    full=dict(seeds=6, gaps=[20, 50], units=64, batch=32, steps=2400, learning_rate=1e-2, tested=500),
     short=dict(seeds=1, gaps=[5], units=32, batch=32, steps=100, learning_rate=1e-2, tested=100),
 )
 SYMBOLS, LENGTH = 8, 10
@@ -90,8 +90,8 @@ def table(settings, results):
         {
             "gap": gap,
             "model": model,
-            "symbols right": mean([result["accuracy"] for result in group]),
-            "loss": mean([result["loss"] for result in group]),
+            "symbols right": median([result["accuracy"] for result in group]),
+            "loss": median([result["loss"] for result in group]),
             "without memory": baseline(gap),
             "weights": group[0]["weights"],
             "seconds": mean([result["seconds"] for result in group])["mean"],
@@ -106,13 +106,14 @@ def draw(settings, results, figure):
         axes.axhline(baseline(gap), color="black", linewidth=1, label="without memory")
         axes.set(xlabel="steps", ylabel="loss", yscale="log", title=f"A gap of {gap} steps")
         curves(axes, groups(group, "model"), EVERY)
+    legend(figure)
 
 
 def claims(settings, results):
     lines = []
     for gap, of_gap in groups(results, "gap").items():
         by_model = groups(of_gap, "model")
-        right = {model: mean([result["accuracy"] for result in by_model[model]])["mean"] for model in MODELS}
+        right = {model: median([result["accuracy"] for result in by_model[model]])["median"] for model in MODELS}
         numbers = ", ".join(f"{model} {accuracy:.0%}" for model, accuracy in right.items())
         lstm, patient, gru, plain = right.values()
         expected = (

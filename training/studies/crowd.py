@@ -82,21 +82,46 @@ class Crowd(keras.Model):
             clip: every number of a gradient is cut to ± this.
             every: how many steps are run by one call of the backend, and averaged.
         """
-        self.every = every
+        self.every, self.each_loss, self.of_each = every, loss, EachMean(self.of_head["bias"].shape[0])
         self.compile(
             keras.optimizers.Adam(learning_rate, clipvalue=clip),
-            loss=lambda y, output: ops.sum(ops.mean(loss(y, output), axis=(1, 2))),
+            loss=self._sum,
             steps_per_execution=1 if keras.backend.backend() == "torch" else every,
         )
 
+    def _sum(self, y, output):
+        losses = ops.mean(self.each_loss(y, output), axis=(1, 2))
+        self.of_each.update_state(ops.stop_gradient(losses))
+        return ops.sum(losses)
+
     def learn(self, examples, steps):
         """Trains on inputs and targets of an iterator: the losses, (steps / every), means over networks and steps."""
+        return np.mean(self.learn_each(examples, steps), axis=0).tolist()
+
+    def learn_each(self, examples, steps):
+        """The same, and the losses of each network, (networks, steps / every)."""
         first = next(examples)
         signature = tuple(tf.TensorSpec(array.shape, array.dtype) for array in first)
         dataset = tf.data.Dataset.from_generator(lambda: itertools.chain([first], examples), output_signature=signature)
         rounds = dict(epochs=steps // self.every, steps_per_epoch=self.every)
         history = self.fit(untuned(dataset), **rounds, shuffle=False, verbose=0)
-        return [value / len(first[0]) for value in history.history["loss"]]
+        return np.transpose([np.reshape(losses, -1) for losses in history.history[self.of_each.name]]).tolist()
+
+
+class EachMean(keras.metrics.Metric):
+    """The mean loss of each network, in place of one number for all."""
+
+    def __init__(self, networks):
+        super().__init__(name="of_each")
+        self.total = self.add_variable((networks,), initializer="zeros", name="total")
+        self.steps = self.add_variable((), initializer="zeros", name="steps")
+
+    def update_state(self, losses):
+        self.total.assign_add(losses)
+        self.steps.assign_add(1.0)
+
+    def result(self):
+        return self.total / ops.maximum(self.steps, 1.0)
 
 
 class SmallDot:

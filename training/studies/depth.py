@@ -14,11 +14,11 @@ import numpy as np
 from keras_rnnlm.layers import LSTM, RecurrentStack
 from keras_rnnlm.training.corpora import open_corpus
 from keras_rnnlm.training.studies.fitting import fit, outputs
-from keras_rnnlm.training.studies.pictures import curves
-from keras_rnnlm.training.studies.statistics import claim, groups, mean
+from keras_rnnlm.training.studies.pictures import curves, legend
+from keras_rnnlm.training.studies.statistics import claim, groups, mean, median
 
 SETTINGS = dict(
-    full=dict(seeds=3, layers=8, units=64, window=32, batch=32, steps=300, learning_rate=3e-3, kilobytes=1000),
+    full=dict(seeds=6, layers=8, units=64, window=32, batch=32, steps=300, learning_rate=3e-3, kilobytes=1000),
     short=dict(seeds=1, layers=2, units=16, window=16, batch=8, steps=50, learning_rate=3e-3, kilobytes=200),
 )
 CHARACTERS = 128  # ASCII
@@ -77,7 +77,7 @@ def table(settings, results):
         {
             "connection": name,
             "layers": 1 if name == "one layer" else settings["layers"],
-            "nats a character": mean([result["loss"] for result in group]),
+            "nats a character": median([result["loss"] for result in group]),
             "weights": group[0]["weights"],
             "seconds": mean([result["seconds"] for result in group])["mean"],
         }
@@ -90,11 +90,12 @@ def draw(settings, results, figure):
     axes.set(xlabel="steps", ylabel="nats a character, in training")
     axes.set_title(f"{settings['layers']} layers of {settings['units']} units")
     curves(axes, groups(results, "connection"), EVERY)
+    legend(figure)
 
 
 def claims(settings, results):
-    means = {row["connection"]: row["nats a character"]["mean"] for row in table(settings, results)}
-    losses = {name: math.inf if loss is None else loss for name, loss in means.items()}
+    medians = {row["connection"]: row["nats a character"]["median"] for row in table(settings, results)}
+    losses = {name: math.inf if loss is None else loss for name, loss in medians.items()}
     plain = losses.pop("none")
     expected = f"{settings['layers']} layers without connections learn worst, worse than one layer, too"
     numbers = ", ".join(f"{name} {loss:.3f}" for name, loss in {"none": plain, **losses}.items())

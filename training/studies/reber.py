@@ -12,8 +12,8 @@ import numpy as np
 from keras_rnnlm import layers
 from keras_rnnlm.training.studies.budget import units_for
 from keras_rnnlm.training.studies.crowd import Crowd, crowds, each
-from keras_rnnlm.training.studies.pictures import curves
-from keras_rnnlm.training.studies.statistics import claim, groups, mean
+from keras_rnnlm.training.studies.pictures import curves, legend
+from keras_rnnlm.training.studies.statistics import claim, groups, median
 
 SETTINGS = dict(
     full=dict(seeds=10, at_once=10, parameters=600, batch=4, window=40, steps=5000, learning_rate=1e-2, tested=250),
@@ -90,7 +90,7 @@ def measure(settings, model, seeds):
         every=EVERY,
     )
     examples = ((read, symbols) for read, symbols, _ in windows([(seed, 0) for seed in seeds], *size))
-    losses = networks.learn(examples, settings["steps"])
+    losses = networks.learn_each(examples, settings["steps"])
     networks.reset_states()
     right, legal, asked, sizes = [], [], [], []
     for (read, symbols, states), _ in zip(windows([(seed, 1) for seed in seeds], *size), range(settings["tested"])):
@@ -106,10 +106,10 @@ def measure(settings, model, seeds):
     return {
         "units": units,
         "parameters": networks.count_params(),
-        "losses": losses,
         "each": [
             {
                 "seed": seed,
+                "losses": losses[k],
                 "remembered": float(right[k][asked[k]].mean()),
                 "before an error": float(free[k].mean()),
                 "sizes": [float(step[k]) for step in sizes],
@@ -123,12 +123,12 @@ def table(settings, results):
     return [
         {
             "model": model,
-            "remembered": mean([one["remembered"] for one in each(group)]),
-            f"without error, of {settings['window'] * (settings['tested'] - 1):,}": mean(
+            "remembered": median([one["remembered"] for one in each(group)]),
+            f"without error, of {settings['window'] * (settings['tested'] - 1):,}": median(
                 [one["before an error"] for one in each(group)]
             ),
-            "state at first": mean([one["sizes"][0] for one in each(group)]),
-            "state at last": mean([one["sizes"][-1] for one in each(group)]),
+            "state at first": median([one["sizes"][0] for one in each(group)]),
+            "state at last": median([one["sizes"][-1] for one in each(group)]),
             "units": group[0]["units"],
             "weights": group[0]["parameters"],
             "seconds": sum(result["seconds"] for result in group),
@@ -139,20 +139,21 @@ def table(settings, results):
 
 def draw(settings, results, figure):
     left, right = figure.subplots(1, 2)
-    curves(left, groups(results, "model"), EVERY)
-    left.set(xlabel="steps of training", ylabel="loss, nats a symbol")
     of_model = {model: each(group) for model, group in groups(results, "model").items()}
+    curves(left, of_model, EVERY)
+    left.set(xlabel="steps of training", ylabel="loss, nats a symbol")
     curves(right, of_model, settings["window"], "sizes")
     right.set(xlabel="symbols of the test", ylabel="mean |c| (|h| without cells)", yscale="log")
+    legend(figure)
 
 
 def claims(settings, results):
     rows = {row["model"]: row for row in table(settings, results)}
 
-    def means(column):
-        return np.array([rows[model][column]["mean"] for model in list(MODELS)[:2]], "float64")  # of None: NaN
+    def medians(column):
+        return np.array([rows[model][column]["median"] for model in list(MODELS)[:2]], "float64")  # of None: NaN
 
-    remembered, growth = means("remembered"), means("state at last") / means("state at first")
+    remembered, growth = medians("remembered"), medians("state at last") / medians("state at first")
     return [
         claim(
             "with a forget gate an LSTM remembers nine of ten second-to-last symbols, without one it guesses",

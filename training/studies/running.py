@@ -173,13 +173,15 @@ def shown(found):
     """The table in Markdown; under it the claims, the command and the machine."""
     parts = [markdown(found["rows"])] if found["rows"] else []
     parts += ["\n".join(f"- {claim}" for claim in found["claims"])] if found["claims"] else []
-    if found["runs"] < found["of_runs"]:
+    complete = found["runs"] == found["of_runs"]
+    if not complete:
         parts.append(f"Not complete: {found['runs']} of {found['of_runs']} runs were made.")
     if found["short"]:
         parts.append("The short form: its runs are too short for conclusions.")
+    of_each = f", {found['seeds']} of each kind" if complete else ""
     made_by = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     parts.append(
-        f"`{found['command']}`: {found['runs']} runs, {found['seeds']} of each kind, in {duration(found['seconds'])} "
+        f"`{found['command']}`: {found['runs']} runs{of_each}, in {duration(found['seconds'])} "
         f"on {found['processor']}; {made_by}."
     )
     return "\n\n".join(parts)

@@ -1,53 +1,69 @@
-"""What can be said of a few runs: intervals, and claims beside what was found."""
+"""What can be said of a few runs: medians and their intervals, and claims beside what was found."""
 
 import math
 import statistics
 
 import numpy as np
 
+ENOUGH = 6  # values: the whole range of five holds the median in 94 % of all cases, so no part of it does in 95 %
 
-def student_t(freedom, level=0.95):
-    """The quantile of Student's t: a share `level` of the distribution lies between -t and t.
 
-    >>> [round(student_t(n), 3) for n in (1, 4, 30)]
-    [12.706, 2.776, 2.042]
+def bootstrap(values, of=np.median, level=0.95):
+    """The ends of the interval that a share `level` of resamples falls into: it never leaves the range of the values.
+
+    Args:
+        values: (n, ...) numbers of n runs, infinite where one diverged; `of` is taken of the runs.
+        of: `of(values, axis=...)`.
+        level: a share of the resamples, each of n runs that are drawn from the n, some of them more than once.
+
+    >>> low, high = bootstrap(np.array([2.0, 3, 4, 5, 6, 100]))
+    >>> float(low) >= 2, float(high) <= 100
+    (True, True)
     """
-    # With t = sqrt(n)*tan(a) the density becomes cos(a)^(n - 1), between -pi/2 and pi/2.
-    angles = np.linspace(0, math.pi / 2, 100_001)
-    heights = np.cos(angles) ** (freedom - 1)
-    mass = np.concatenate([[0], np.cumsum(heights[1:] + heights[:-1])])
-    return math.sqrt(freedom) * math.tan(np.interp(level, mass / mass[-1], angles))
+    drawn = np.random.default_rng(0).integers(len(values), size=(2000, len(values)))
+    found = np.sort(of(np.asarray(values, "float64")[drawn], axis=1), axis=0)
+    below = (1 - level) / 2 * len(found)
+    return found[math.floor(below)], found[math.ceil(len(found) - below) - 1]
+
+
+def median(values, beyond=math.inf, level=0.95):
+    """The median, its bootstrap interval, and the least and the most.
+
+    A run diverged whose value is None, or is `beyond` or more. It is counted, and stands above all others: where half
+    of the runs diverged, so did the median. Fewer than six runs have no interval.
+
+    >>> found = median([3.0, 1.0, 2.0, None])
+    >>> [found[key] for key in ("median", "low", "high", "least", "most", "diverged")]
+    [2.5, None, None, 1.0, 3.0, 1]
+    """
+    finite = [value for value in values if value is not None and value < beyond]
+    found = dict.fromkeys(("median", "low", "high", "least", "most")) | {"diverged": len(values) - len(finite)}
+    every = np.array(finite + found["diverged"] * [math.inf], "float64")
+    if finite:
+        found |= {"median": _finite(np.median(every)), "least": min(finite), "most": max(finite)}
+    if len(every) >= ENOUGH:
+        found |= zip(("low", "high"), map(_finite, bootstrap(every, level=level)))
+    return found
 
 
 def mean(values, level=0.95):
-    """The mean and its interval by Student's t. None stands for a run that diverged: it is left out and counted.
+    """The mean and its bootstrap interval, if there are six. None, a run that diverged, is left out and counted.
 
-    >>> interval = mean([1.0, 2.0, 3.0])
-    >>> interval["mean"], round(interval["low"], 3), round(interval["high"], 3), interval["diverged"]
-    (2.0, -0.484, 4.484, 0)
+    >>> found = mean([1.0, 2.0, 3.0, None])
+    >>> [found[key] for key in ("mean", "low", "high", "diverged")]
+    [2.0, None, None, 1]
     """
     finite = [value for value in values if value is not None]
-    interval = {"mean": None, "low": None, "high": None, "diverged": len(values) - len(finite)}
+    found = {"mean": None, "low": None, "high": None, "diverged": len(values) - len(finite)}
     if finite:
-        interval["mean"] = statistics.fmean(finite)
-    if len(finite) > 1:
-        half = student_t(len(finite) - 1, level) * statistics.stdev(finite) / math.sqrt(len(finite))
-        interval |= {"low": interval["mean"] - half, "high": interval["mean"] + half}
-    return interval
+        found["mean"] = statistics.fmean(finite)
+    if len(finite) >= ENOUGH:
+        found |= zip(("low", "high"), map(float, bootstrap(finite, np.mean, level)))
+    return found
 
 
-def geometric_mean(values, level=0.95):
-    """The same of factors: the mean and the interval of their logarithms, as factors again.
-
-    >>> interval = geometric_mean([10.0, 1000.0])
-    >>> round(interval["mean"], 6), interval["low"] < 10 < 1000 < interval["high"]
-    (100.0, True)
-    """
-    interval = mean([math.log(value) if value else None for value in values], level)
-    return {
-        key: math.exp(value) if key in ("mean", "low", "high") and value is not None else value
-        for key, value in interval.items()
-    }
+def _finite(value):
+    return float(value) if math.isfinite(value) else None
 
 
 def share(solved, level=0.95):
@@ -90,10 +106,12 @@ def claim(expected, found, numbers):
 
 
 def cell(value):
-    """A value as a table shows it: an interval in brackets.
+    """A value as a table shows it: an interval in brackets, or the range of too few runs for one in parentheses.
 
-    >>> cell(0.0123456), cell(mean([1.0, 2.0, 3.0])), cell(share([True, False])), cell(None)
-    ('0.01235', '2 [-0.4841, 4.484]', '1/2 [9%, 91%]', '-')
+    >>> cell(0.0123456), cell(median([1.0, 2.0, 3.0])), cell(share([True, False])), cell(None)
+    ('0.01235', '2 (1 to 3)', '1/2 [9%, 91%]', '-')
+    >>> cell(median([1.0, 2.0, 2.0, 2.0, 2.0, 3.0])), cell(median([1.0, 2.0, None, None, None]))
+    ('2 [1.5, 2.5]', '- (1 to 2), 3 diverged')
     """
     if value is None:
         return "-"
@@ -101,8 +119,12 @@ def cell(value):
         limits = "" if value["low"] is None else f" [{value['low']:.0%}, {value['high']:.0%}]"
         return f"{value['solved']}/{value['of']}{limits}"
     if isinstance(value, dict):
-        limits = "" if value["low"] is None else f" [{cell(value['low'])}, {cell(value['high'])}]"
-        return cell(value["mean"]) + limits + (f", {value['diverged']} diverged" if value["diverged"] else "")
+        text = cell(value["median"] if "median" in value else value["mean"])
+        if value["low"] is not None:
+            text += f" [{cell(value['low'])}, {cell(value['high'])}]"
+        elif value.get("least") != value.get("most"):
+            text += f" ({cell(value['least'])} to {cell(value['most'])})"
+        return text + (f", {value['diverged']} diverged" if value["diverged"] else "")
     if isinstance(value, float):
         return f"{value:,.0f}" if 1e4 <= abs(value) < 1e9 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

@@ -13,7 +13,8 @@ from keras import ops
 
 from keras_rnnlm.layers import LSTM
 from keras_rnnlm.training.studies.crowd import Crowd, crowds, each
-from keras_rnnlm.training.studies.statistics import cell, claim, groups, mean, share
+from keras_rnnlm.training.studies.pictures import STYLES, legend
+from keras_rnnlm.training.studies.statistics import cell, claim, groups, mean, median, share
 
 SETTINGS = dict(
     full=dict(
@@ -105,7 +106,7 @@ def table(settings, results):
         periods = [one["period"] for one in each(group)]
         row = {"function": name, "cells": cells, "peepholes": "yes" if peephole else "no"}
         row |= {f"period {goal}": share([period >= goal for period in periods]) for goal in settings["goals"]}
-        row |= {"longest period": mean(periods), "weights": group[0]["parameters"]}
+        row |= {"longest period": median(periods), "in the mean": mean(periods), "weights": group[0]["parameters"]}
         rows.append(row | {"seconds": sum(result["seconds"] for result in group)})
     return rows
 
@@ -119,9 +120,10 @@ def draw(settings, results, figure):
             periods = np.array([one["period"] for one in each(group)])
             goals = np.arange(1, periods.max() + 2)
             mastered = [np.mean(periods >= goal) for goal in goals]
-            axes.step(goals, mastered, where="mid", label="peepholes" if peephole else "none")
+            network = "LSTM, peepholes" if peephole else "LSTM"
+            axes.step(goals, mastered, where="mid", label=network, **STYLES[network])
         axes.set(title=f"{name}, cells: {cells}", xlabel="period", ylabel="share of seeds")
-        axes.legend()
+    legend(figure)
 
 
 def claims(settings, results):

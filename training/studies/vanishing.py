@@ -20,11 +20,11 @@ from keras_rnnlm.layers import GRU, LSTM, SimpleRNN
 from keras_rnnlm.training.run import set_forget_bias
 from keras_rnnlm.training.studies import adding
 from keras_rnnlm.training.studies.fitting import fit
-from keras_rnnlm.training.studies.pictures import curves
-from keras_rnnlm.training.studies.statistics import claim, geometric_mean, groups, mean
+from keras_rnnlm.training.studies.pictures import curves, legend
+from keras_rnnlm.training.studies.statistics import claim, groups, median
 
 SETTINGS = dict(
-    full=dict(seeds=3, units=64, sequences=32, back=50, time=50, batch=32, steps=300, learning_rate=1e-2),
+    full=dict(seeds=6, units=64, sequences=32, back=50, time=50, batch=32, steps=300, learning_rate=1e-2),
     short=dict(seeds=1, units=32, sequences=8, back=50, time=20, batch=16, steps=0, learning_rate=1e-2),
 )
 EVERY = 50
@@ -99,34 +99,35 @@ def table(settings, results):
     rows = []
     for (training, network), group in groups(results, "training", "network").items():
         row = {"training": training, "network": network, "largest eigenvalue": LINEAR.get(network)}
-        row["a step multiplies by"] = mean([result["a_step"] for result in group])
+        row["a step multiplies by"] = median([result["a_step"] for result in group])
         for state in "hc":
             row[f"{state} falls by"] = None
             if state in group[0]["falls"]:
-                row[f"{state} falls by"] = geometric_mean([result["falls"][state] for result in group])
-        row["error"] = mean([result["losses"][-1] for result in group]) if group[0]["losses"] else None
+                row[f"{state} falls by"] = median([result["falls"][state] for result in group])
+        row["error"] = median([result["losses"][-1] for result in group]) if group[0]["losses"] else None
         rows.append(row)
     return rows
 
 
 def draw(settings, results, figure):
-    figure.set_size_inches(12, 7)
+    figure.set_size_inches(13, 7)
     by_training = groups(results, "training")
     grid = figure.subplots(2, len(by_training), sharex=True, sharey=True, squeeze=False)
     for column, (training, of_training) in zip(grid.T, by_training.items()):
         for axes, state in zip(column, "hc"):
             shown = [{**result, "norm": result["norms"][state]} for result in of_training if state in result["norms"]]
-            curves(axes, groups(shown, "network"), name="norm", legend=axes is grid[0, 0])
+            curves(axes, groups(shown, "network"), name="norm")
             axes.set(title=f"{training}: the gradient by {state}", yscale="log")
         axes.set_xlabel("steps before the loss")
+    legend(figure)
 
 
 def claims(settings, results):
     fresh = {row["network"]: row for row in table(settings, results) if row["training"] == "fresh"}
     h, c = ({name: row[f"{state} falls by"] for name, row in fresh.items()} for state in "hc")
-    cells, over = {bias: c[name]["mean"] for name, bias in FORGET_BIAS.items()}, f"over {settings['back']} steps"
-    rates = {value: fresh[name]["a step multiplies by"]["mean"] for name, value in LINEAR.items()}
-    plain, default = h["plain RNN, 0.8 orthogonal"]["mean"], h["plain RNN, orthogonal (Keras)"]["mean"]
+    cells, over = {bias: c[name]["median"] for name, bias in FORGET_BIAS.items()}, f"over {settings['back']} steps"
+    rates = {value: fresh[name]["a step multiplies by"]["median"] for name, value in LINEAR.items()}
+    plain, default = h["plain RNN, 0.8 orthogonal"]["median"], h["plain RNN, orthogonal (Keras)"]["median"]
     return [
         claim(
             "a linear network's gradient changes by its largest eigenvalue at each step",
