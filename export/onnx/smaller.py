@@ -9,6 +9,9 @@ from onnx import helper, numpy_helper
 
 MICROSOFT = "com.microsoft"
 LEAST = 256  # numbers: what is smaller stays as it is
+# Processors without VNNI add two products of bytes in 16 bits, where 255 * 127 + 255 * 127 is cut off. So one factor of
+# each product keeps to seven bits: the weights, where ONNX Runtime makes the other factor, else the other factor.
+SEVEN_BITS = 63
 
 
 def int8(proto):
@@ -58,7 +61,7 @@ def _lstm(graph, node, proto):
     scales = []
     for place in (1, 2):
         value = graph.weights[inputs[place]]  # (directions, 4 units, features)
-        whole, scale = quantized(value, axis=2)
+        whole, scale = quantized(value, axis=2, most=SEVEN_BITS)
         name = f"{inputs[place]}_lstm"
         inputs[place] = graph.constant(f"{name}_int8", np.ascontiguousarray(whole.transpose(0, 2, 1)))
         scales.append(graph.constant(f"{name}_scale", scale[:, :, 0]))
@@ -86,9 +89,9 @@ def _product(graph, node):
         whole, scale = f"{out}_weight", graph.constant(f"{scale}_row", graph.weights[scale].reshape(1, -1))
     last = graph.constant("keras_rnnlm_last_axis", np.array([-1], "int64"))
     least = graph.constant("keras_rnnlm_least", np.array(1e-30, "float32"))
-    most = graph.constant("keras_rnnlm_most", np.array(127, "float32"))
-    middle = graph.constant("keras_rnnlm_middle", np.array(128, "float32"))
-    zero = graph.constant("keras_rnnlm_zero", np.array(128, "uint8"))
+    most = graph.constant("keras_rnnlm_most", np.array(SEVEN_BITS, "float32"))
+    middle = graph.constant("keras_rnnlm_middle", np.array(SEVEN_BITS + 1, "float32"))
+    zero = graph.constant("keras_rnnlm_zero", np.array(SEVEN_BITS + 1, "uint8"))
     parts += [
         ("Abs", [a], f"{out}_abs", {}),
         ("ReduceMax", [f"{out}_abs", last], f"{out}_largest", {"keepdims": 1}),
@@ -131,11 +134,11 @@ def _stored(graph, name):
     del graph.weights[name]
 
 
-def quantized(value, axis):
-    """Whole numbers from -127 to 127 and their scales, one for all numbers along `axis`."""
-    scale = np.abs(value).max(axis=axis, keepdims=True) / 127
+def quantized(value, axis, most=127):
+    """Whole numbers from -most to most and their scales, one for all numbers along `axis`."""
+    scale = np.abs(value).max(axis=axis, keepdims=True) / most
     scale = np.where(scale > 0, scale, 1.0).astype("float32")
-    return np.clip(np.round(value / scale), -127, 127).astype("int8"), scale
+    return np.clip(np.round(value / scale), -most, most).astype("int8"), scale
 
 
 class _Graph:
