@@ -37,7 +37,7 @@ def test_the_gates_are_those_of_the_reference(case):
     x, states = data(layer)
     use = gate_use(layer, x.astype("float32"), [state.astype("float32") for state in states])
     trace = case.equations(x, weights, states)["trace"]
-    assert sorted(use.gates) == sorted(set(trace) - set("cgn"))
+    assert sorted(use.gates) == sorted(set(trace) - set("cghn"))
     for gate, mean, opened, closed in zip(use.gates, use.mean, use.open, use.closed):
         np.testing.assert_allclose(mean, trace[gate].mean(axis=(0, 1)), atol=1e-5)
         np.testing.assert_allclose(opened, (trace[gate] > 0.9).mean(axis=(0, 1)))

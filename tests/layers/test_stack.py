@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_rnnlm import recurrence
 from keras_rnnlm.cells import LSTMCell
 from keras_rnnlm.layers import GRU, LSTM, Recurrent, RecurrentStack, SimpleRNN
 from keras_rnnlm.layers.recurrent import Programs
@@ -264,6 +265,7 @@ class Doubled(LSTMCell):
 def test_equal_layers_share_what_is_compiled_and_no_others_do(monkeypatch):
     traced, step = [], LSTMCell.step
     monkeypatch.setattr(LSTMCell, "step", lambda cell, *args: traced.append(cell) or step(cell, *args))
+    monkeypatch.setattr(recurrence, "shared", lambda key, make: make())  # not with the layers of other stacks
     x = data()[0]
 
     def traces(*layers):

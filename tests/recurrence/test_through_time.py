@@ -10,6 +10,7 @@ from tests.cases import FEW, MASK, build, data
 from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, value_and_gradients
 
 TIME, BATCH, UNITS = 5, 3, 4
+DTYPE = "float64" if BACKEND == "tensorflow" else "float32"  # which the matrix products of the others are in
 
 
 def every_trick(dot, x, states, p):
@@ -39,7 +40,7 @@ STEPS = [every_trick, never_uses_its_state, layer_normalised]
 def arrays_of(seed=0):
     rng = np.random.default_rng(seed)
     shapes = [(TIME, BATCH, UNITS)] + [(BATCH, UNITS)] * 2 + [(UNITS, UNITS)] * 2 + [(UNITS,)] * 2
-    return [rng.normal(size=shape).astype("float32") * 0.7 for shape in shapes]
+    return [rng.normal(size=shape).astype(DTYPE) * 0.7 for shape in shapes]
 
 
 def loss(step, mask=None, emit=(0, 1), **how):
@@ -51,7 +52,7 @@ def loss(step, mask=None, emit=(0, 1), **how):
         sequences, final, _ = recurrence.run(
             step, x, [h, c], {"U": u, "V": v}, {"b": b, "d": d}, mask=mask, emit=emit, **how
         )
-        weights = [ops.convert_to_tensor(w.astype("float32")) for w in up]
+        weights = [ops.convert_to_tensor(w.astype(DTYPE)) for w in up]
         return sum(ops.sum(value * w) for value, w in zip([*sequences, *final], weights, strict=True))
 
     return of
