@@ -61,7 +61,7 @@ def summary(path):
         "validation_loss": best and round(best["loss"], 4),
         "validation_perplexity": best and best.get("perplexity") and round(best["perplexity"], 3),
         "has_model": folder.model.is_file(),
-        "began_with": next((record.get("run") for record in records if record["kind"] == "origin"), None),
+        "began_with": next((record.get("run") for record in records if record.get("kind") == "origin"), None),
     }
     return {"result": result, "evaluations": kept_evaluations(folder), "recipe": dataclasses.asdict(recipe)}
 
