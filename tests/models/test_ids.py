@@ -87,8 +87,13 @@ def test_what_only_a_graph_sees_trains_with_nan_or_not_at_all(tied, jit):
     if BACKEND == "torch" and jit:
         pytest.skip("PyTorch compiles for minutes")
     tokens, targets = text()
-    model = tiny(tied=tied)
-    model.compile(keras.optimizers.SGD(0.1), jit_compile=jit)
+
+    def fresh():
+        model = tiny(tied=tied)
+        model.compile(keras.optimizers.SGD(0.1), jit_compile=jit)
+        return model
+
+    model = fresh()
     before = model.get_weights()
     for bad in BAD:
         for x, y in ((with_a_bad_one(tokens, bad), targets), (tokens, with_a_bad_one(targets, bad))):
@@ -98,6 +103,8 @@ def test_what_only_a_graph_sees_trains_with_nan_or_not_at_all(tied, jit):
             except Exception as error:
                 assert AN_ERROR_OF_IDS.search(str(error)), error
                 assert not (jit and BACKEND == "jax"), "JAX computes on"
+                if BACKEND == "jax":  # where Keras takes a model's weights away for the time of `fit`, error or not
+                    model = fresh()
             else:
                 assert np.isnan(logs["loss"]).all() and np.isnan(logs["perplexity"]).all(), (bad, logs)
                 assert any(np.isnan(weight).any() for weight in model.get_weights())
