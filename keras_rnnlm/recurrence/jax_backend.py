@@ -128,6 +128,11 @@ def dtype_in_the_loop(dtype):
     return dtype
 
 
+def keeps_programs():
+    """Whether loops are compiled by themselves, for good: not here."""
+    return False
+
+
 def is_saved():
     return False
 

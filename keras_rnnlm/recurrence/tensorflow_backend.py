@@ -303,6 +303,11 @@ def dtype_in_the_loop(dtype):
     return dtype if has_gpu() or dtype not in (tf.float16, tf.bfloat16) else tf.float32
 
 
+def keeps_programs():
+    """Whether what was compiled for a loop stays in memory for good, so that equal loops of a process should be one."""
+    return True
+
+
 def is_saved():
     """Whether what is being traced is for a SavedModel: servers and converters need not have XLA."""
     return in_save_context()
