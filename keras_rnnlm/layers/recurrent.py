@@ -92,11 +92,8 @@ class Recurrent(Stackable, keras.layers.RNN):
             name = f"{self.cell_class.__name__.removesuffix('Cell').lower()}_cell"
             super().__init__(self.cell_class(**of_cell, **shared, name=name), **arguments)
         self.return_trace, self.remat = return_trace, bool(remat)
-        for (
-            name,
-            value,
-        ) in more.items():  # attributes where they are arguments: `keras.layers.Bidirectional` copies them
-            setattr(self, name, value)
+        if "use_cudnn" in more:  # an attribute where it is an argument: `keras.layers.Bidirectional` copies it
+            self.use_cudnn = more["use_cudnn"]
         self.supports_masking = True
         self.autocast = False  # `call` casts by itself: Keras would round the states that are handed in
         self.input_spec = keras.layers.InputSpec(ndim=3)

@@ -422,8 +422,7 @@ def test_a_recovery_is_repeated_exactly_after_a_kill(make):
     assert len(records(again, "recovery")) == 1
 
 
-def test_a_checkpoint_that_leads_to_nothing_good_twice_is_passed_over(make):
-    loop = make(eval_every=0, retries=4)
+def spoil_the_checkpoint_of_step_12(loop):
     save = loop.save
 
     def bad_save():
@@ -432,6 +431,11 @@ def test_a_checkpoint_that_leads_to_nothing_good_twice_is_passed_over(make):
         save()
 
     loop.save = bad_save
+
+
+def test_a_checkpoint_that_leads_to_nothing_good_twice_is_passed_over(make):
+    loop = make(eval_every=0, retries=4)
+    spoil_the_checkpoint_of_step_12(loop)
     loop.run()
     assert ["back to step 12" in line for line in loop.display.lines] == [True, False]
     assert ["back to step 8" in line for line in loop.display.lines] == [False, True]
@@ -441,14 +445,7 @@ def test_a_checkpoint_that_leads_to_nothing_good_twice_is_passed_over(make):
 @pytest.mark.parametrize("keep", [1, 2])
 def test_a_good_checkpoint_outlives_a_bad_one_however_few_are_kept(make, keep):
     loop = make(eval_every=0, retries=4, keep_checkpoints=keep)
-    save = loop.save
-
-    def bad_save():
-        if loop.progress.step == 12 and not loop.progress.retries:
-            poison(loop, weights=True)()
-        save()
-
-    loop.save = bad_save
+    spoil_the_checkpoint_of_step_12(loop)
     assert loop.run() == "2 epochs are done"
     back = [line.split(" with ")[0].split(": ")[1] for line in loop.display.lines]
     assert back == ["back to step 12", "back to step 8"]
