@@ -8,6 +8,7 @@ import sys
 import tempfile
 import threading
 
+BACKENDS = ("tensorflow", "jax", "torch")
 _TURN = threading.RLock()  # the process has one standard error
 # What a driver of NVIDIA's leaves on Linux, in a container, or under Windows.
 DRIVERS = ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/nvidia0", "/dev/dxg")
@@ -17,9 +18,19 @@ NO_GPU = rb"E\d{4} .*failed call to cuInit"
 GREETING = re.compile(GREETING if any(map(os.path.exists, DRIVERS)) else GREETING + b"|" + NO_GPU)
 
 
+def check_backend(name):
+    if name not in BACKENDS:
+        raise ImportError(
+            "keras_rnnlm runs on three of Keras's backends: set KERAS_BACKEND to tensorflow, jax or torch, before "
+            f"Keras is imported. Received: the backend {name!r}"
+        )
+
+
 def import_keras():
     """Keras, without what TensorFlow's C++ code greets with, whatever the level of its log."""
     if "keras" not in sys.modules:
+        # Before Keras, which on another backend may want packages that are not here.
+        check_backend(os.environ.get("KERAS_BACKEND") or BACKENDS[0])
         with standard_error(without=GREETING):
             import keras  # noqa: F401
             import tensorflow  # for data on every backend, and for every export

@@ -5,12 +5,10 @@ import importlib
 
 import keras
 
+from keras_rnnlm.quiet import check_backend
+
 NAME = keras.backend.backend()
-if NAME not in ("tensorflow", "jax", "torch"):
-    raise ImportError(
-        "keras_rnnlm runs on three of Keras's backends: set KERAS_BACKEND to tensorflow, jax or torch, before Keras is "
-        f"imported. Received: the backend {NAME!r}"
-    )
+check_backend(NAME)
 backend = importlib.import_module(f"keras_rnnlm.recurrence.{NAME}_backend")
 
 from keras_rnnlm.recurrence.through_time import Loops, run  # noqa: E402

@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import os
 
 import keras
 import numpy as np
@@ -109,6 +110,8 @@ def test_the_command_line_of_tf2onnx_converts_any_saved_model(write, tmp_path, m
     # It knows nothing of our layers: what it calls is none of the functions that were taught them.
     command = ["tf2onnx", "--saved-model", str(tmp_path / "m"), "--output", str(tmp_path / "m.onnx")]
     monkeypatch.setattr("sys.argv", command)
+    # It sets this, for itself and for every process that is begun later.
+    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", os.environ["TF_CPP_MIN_LOG_LEVEL"])
     tf2onnx.convert.main()
     np.testing.assert_allclose(by_onnx(tmp_path / "m.onnx"), wanted(functional), atol=1e-6)
 
