@@ -7,8 +7,8 @@ import threading
 
 import pytest
 
-from benchmarks import resume
 from keras_rnnlm.training.checkpoints import Checkpoints
+from tests.training import killed_runs
 
 SETTINGS = """tokenizer=char units=12 layers=1 tied=false embedding_dim=6 dropout=0.3 batch=4 window=8 eval_batch=1
 optimizer=adam learning_rate=0.01 schedule=plateau ema=0.9 epochs=2 eval_every=20 checkpoint_every=5 log_every=10"""
@@ -18,13 +18,13 @@ SETTINGS = SETTINGS.split()
 @pytest.fixture(scope="module")
 def text(tmp_path_factory):
     path = tmp_path_factory.mktemp("resume") / "text.txt"
-    resume.write_text(path, lines=150)
+    killed_runs.write_text(path, lines=150)
     return path
 
 
 def test_a_run_that_was_killed_and_interrupted_ends_as_one_that_was_not(text):
     whole, broken = text.parent / "whole", text.parent / "broken"
-    other = threading.Thread(target=resume.uninterrupted, args=(text, whole, SETTINGS))
+    other = threading.Thread(target=killed_runs.uninterrupted, args=(text, whole, SETTINGS))
     other.start()
     draw = random.Random(1)
     begin = [str(text), "--out", str(broken), *[word for setting in SETTINGS for word in ("--set", setting)]]
@@ -32,8 +32,8 @@ def test_a_run_that_was_killed_and_interrupted_ends_as_one_that_was_not(text):
     for k, (situation, number) in enumerate(
         [("checkpoint", signal.SIGKILL), ("best model", signal.SIGKILL), ("validation", signal.SIGINT)]
     ):
-        process = resume.Process(*(again if k else begin))
-        assert process.wait_until(resume.is_reached(situation, process, broken, draw)), process.shown
+        process = killed_runs.Process(*(again if k else begin))
+        assert process.wait_until(killed_runs.is_reached(situation, process, broken, draw)), process.shown
         code = process.kill(number)
         if number == signal.SIGKILL:
             assert code == -number
@@ -45,10 +45,10 @@ def test_a_run_that_was_killed_and_interrupted_ends_as_one_that_was_not(text):
             )
             step = int(last.split("at step ")[1].split(";")[0])
             assert Checkpoints(broken / "checkpoints").read()[0] == step
-    process = resume.Process(*again)
+    process = killed_runs.Process(*again)
     assert process.finish() == 0, process.shown
     other.join()
-    assert resume.differences(whole, broken) == []
+    assert killed_runs.differences(whole, broken) == []
     assert not [name for _, _, names in os.walk(broken) for name in names if "partial" in name]
     for noise in ("WARNING", "Warning", "oneDNN", "I0000", "ran out of data"):
         assert noise not in process.shown

@@ -1,7 +1,7 @@
 """Runs that are killed and resumed, beside one that is not: are the weights the same, bit for bit?
 
-    python benchmarks/resume.py [--kills 20] [--json]
-    python benchmarks/resume.py --speed     # what TensorFlow's op determinism costs, which exactness does not need
+    python -m tests.training.killed_runs [--kills 20] [--json]
+    python -m tests.training.killed_runs --speed     # the cost of op determinism, which exactness does not need
 
 Each run is a process of its own. SIGKILL comes where the table says; every resumed run may be killed again. What is
 compared: all variables in the last checkpoint, of the model and of the optimizer, where the run stands, the best model,
