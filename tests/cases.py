@@ -217,7 +217,8 @@ CASES = [
     combining(grid("grid-unprioritized", 2, prioritized=False)),
 ]  # fmt: skip
 
-FEWER = bool(os.environ.get("KERAS_RNNLM_FEWER_CASES"))
+# Each option and each cell once; with this variable every combination of options, too.
+FEWER = not os.environ.get("KERAS_RNNLM_EVERY_CASE")
 if FEWER:
     CASES = [case for case in CASES if not case.combines]
 FEW = [case for case in CASES if case.few]

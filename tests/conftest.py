@@ -1,5 +1,6 @@
 """Set-up that must come before Keras is imported."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -26,6 +27,7 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
 
 def pytest_configure(config):
     """Take the options of XLA that this version has: at one that it does not know it ends the process."""
+    gc.set_threshold(50_000, 20, 50)  # graphs are many small objects, and looking for cycles took a tenth of the time
     compiles = COMPILES.get(os.environ.get("KERAS_BACKEND", "tensorflow"))
     if "XLA_FLAGS" in os.environ or compiles is None:
         return
