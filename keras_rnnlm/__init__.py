@@ -18,6 +18,7 @@ ROOMS = (
     "diagnostics",
     "export",
     "generation",
+    "heads",
     "layers",
     "models",
     "optimizers",
@@ -26,7 +27,7 @@ ROOMS = (
     "training",
 )
 
-NEED_KERAS = ("cells", "diagnostics", "layers", "models", "optimizers", "recurrence")
+NEED_KERAS = ("cells", "diagnostics", "heads", "layers", "models", "optimizers", "recurrence")
 
 # In a checkout, `training` and `export` stand beside this folder; installed, they are inside of it.
 _checkout = pathlib.Path(__file__).resolve().parent.parent
@@ -45,7 +46,7 @@ def __dir__():
 
 
 def _register():
-    for room in ("layers", "models", "optimizers"):
+    for room in ("layers", "heads", "models", "optimizers"):
         importlib.import_module(f"{__name__}.{room}")
     others = importlib.import_module(f"{__name__}.export.other_exporters")
     others.teach_keras()

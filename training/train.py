@@ -308,7 +308,7 @@ def _fine_tuning(recipe, first, changes):
 
 
 def _begin_with_frequencies(model, text, chunk=1 << 20):
-    """Sets the output's bias to the logarithm of the symbols' frequencies.
+    """Has the output begin with the symbols' frequencies.
 
     Learnt from zero, they take hundreds of steps, and the states help to learn them: they settle where the logits are
     right on average. A text that then begins from fresh states may settle elsewhere, and is predicted badly throughout.
@@ -316,7 +316,7 @@ def _begin_with_frequencies(model, text, chunk=1 << 20):
     counts = np.ones(model.vocabulary_size)  # what the text lacks is not impossible
     for begin in range(0, len(text), chunk):
         counts += np.bincount(text[begin : begin + chunk], minlength=len(counts))
-    model.head.bias.assign(np.log(counts / counts.sum()))
+    model.head.begin_with_frequencies(counts / counts.sum())
 
 
 def _begin_with(model, first):

@@ -9,7 +9,8 @@ import keras
 from keras import ops
 
 from keras_rnnlm.cells.signature import is_count
-from keras_rnnlm.layers import RecurrentStack, VocabularyLogits
+from keras_rnnlm.heads import by_name as heads
+from keras_rnnlm.layers import RecurrentStack
 from keras_rnnlm.layers.recurrent import Programs
 from keras_rnnlm.models import ids
 from keras_rnnlm.models.carried import CarriedStates, numbers_for_replicas
@@ -67,6 +68,8 @@ class LanguageModel(keras.Model):
             layer's own initializers.
         seed: of the initial weights and of the dropout (not on PyTorch, whose dropout draws from PyTorch's generator),
             but for layers that were given in a list.
+        head: what turns features into logits and a loss: "full", the softmax over the whole vocabulary; or a class of
+            keras_rnnlm.heads, or a head, which brings everything but the table that it reads where `tied`.
 
     Example:
 
@@ -92,6 +95,7 @@ class LanguageModel(keras.Model):
         *,
         initial_range=None,
         seed=None,
+        head="full",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -120,6 +124,7 @@ class LanguageModel(keras.Model):
             dropout=dropout,
             initial_range=initial_range,
             seed=seed,
+            head=head,
         )
         self.vocabulary_size, self.tied = int(vocabulary_size), tied
         self._reduction, self._for_loss = "mean", False
@@ -146,9 +151,8 @@ class LanguageModel(keras.Model):
             a.vocabulary_size, width, embeddings_initializer=uniform(a) or "uniform", name="embedding", **options
         )
         self.stack = stack
-        self.head = VocabularyLogits(
-            a.vocabulary_size, kernel_initializer=uniform(a) or "glorot_uniform", name="logits", **options
-        )
+        initializer = uniform(a) or "glorot_uniform"
+        self.head = heads.head_from(a.head, a.vocabulary_size, kernel_initializer=initializer, name="logits", **options)
         if a.tied:
             self.head.tie(self.embedding)
         self.dropout = keras.layers.Dropout(a.dropout, name="dropout", **options)
@@ -433,6 +437,7 @@ class LanguageModel(keras.Model):
             config["layers"] = [keras.saving.serialize_keras_object(layer) for layer in config["layers"]]
         if not isinstance(config["cell"], str):
             config["cell"] = keras.saving.get_registered_name(config["cell"])
+        config["head"] = heads.to_config(config["head"])
         return config
 
     @classmethod
@@ -440,6 +445,8 @@ class LanguageModel(keras.Model):
         config = dict(config)
         if isinstance(config["layers"], list):
             config["layers"] = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
+        if "head" in config:
+            config["head"] = heads.from_config(config["head"])
         return cls(**config)
 
 
