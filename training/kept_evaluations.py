@@ -3,8 +3,8 @@
 import hashlib
 import os
 
-from keras_rnnlm.training.checkpoints import reason
 from keras_rnnlm.training.curves import read_history
+from keras_rnnlm.whole_files import reason
 
 
 def model_digest(folder):

@@ -12,9 +12,10 @@ from keras_rnnlm.belonging import attach, attached, other
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training.checkpoint_models import read_newest
-from keras_rnnlm.training.checkpoints import Checkpoints, reason, write_whole
+from keras_rnnlm.training.checkpoints import Checkpoints
 from keras_rnnlm.training.curves import plot, read_history
 from keras_rnnlm.training.recipe import Recipe
+from keras_rnnlm.whole_files import reason, write_whole, written_whole
 
 
 class RunFolder:
@@ -177,19 +178,15 @@ class RunFolder:
 
     def save_model(self, model, identity=None):
         """Writes model.keras, whole or not at all, and in it what its run is known by."""
-        partial = self.path / f"partial-{os.getpid()}.keras"
+        alone = type(model).from_config(model.get_config())  # without the optimizer, which is larger than the model
+        alone.set_weights(model.get_weights())
         try:
-            alone = type(model).from_config(model.get_config())  # without the optimizer, which is larger than the model
-            alone.set_weights(model.get_weights())
-            alone.save(partial)
-            if identity:
-                attach(partial, identity)
-            os.replace(partial, self.model)
+            with written_whole(self.model) as partial:
+                alone.save(partial)
+                if identity:
+                    attach(partial, identity)
         except OSError as error:
             raise OSError(f"{self.model} could not be written: {reason(error)}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink()
 
     def write_recipe(self, recipe):
         write_whole(self.recipe, recipe.to_toml().encode())

@@ -5,7 +5,6 @@ import hashlib
 import itertools
 import json
 import os
-import pathlib
 
 import numpy as np
 import tokenizers
@@ -13,6 +12,7 @@ import tokenizers
 from keras_rnnlm import quiet
 from keras_rnnlm.schema import TEXT, Optional, Rule, is_a, parse_json, read_regular, whole
 from keras_rnnlm.text import pipelines
+from keras_rnnlm.whole_files import written_whole
 
 # What other people's vocabularies call the end of a text.
 ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "[EOS]", "[SEP]")
@@ -139,13 +139,8 @@ class Tokenizer:
 
     def save(self, path):
         """Writes the tokenizer.json."""
-        path = pathlib.Path(path)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
+        with written_whole(path) as partial:
             partial.write_text(self.definition, encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @property
     def definition(self):
