@@ -7,6 +7,7 @@ from keras_rnnlm import quiet
 from keras_rnnlm.export import artifacts, manifest, parity
 from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import description, engines
+from keras_rnnlm.schema import is_whole
 
 NEWEST = 18  # of the opsets that tf2onnx writes; ONNX itself lifts a graph to a newer one
 
@@ -31,7 +32,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         An `Exported`: size, operators, measured error.
     """
     path = artifacts.checked_path(path, ".onnx")
-    if isinstance(opset, bool) or not isinstance(opset, int) or opset < 18:
+    if not is_whole(opset, 18):
         raise ValueError(f"`opset` is a whole number, at least 18. Received: opset={opset!r}")
     artifacts.check_quantize(quantize)
     interface = interface_of(model)

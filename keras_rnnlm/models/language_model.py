@@ -7,7 +7,6 @@ import types
 import keras
 from keras import ops
 
-from keras_rnnlm.cells.signature import is_count
 from keras_rnnlm.heads import by_name as heads
 from keras_rnnlm.layers import RecurrentStack
 from keras_rnnlm.layers.recurrent import Programs
@@ -17,6 +16,7 @@ from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.models.next_token import NextTokenModel, Perplexity, check_batch
 from keras_rnnlm.models.recurrent_layers import CELLS, recurrent_layers, uniform
+from keras_rnnlm.schema import is_count
 
 __all__ = ["CELLS", "LanguageModel", "Perplexity"]
 

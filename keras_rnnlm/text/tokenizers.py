@@ -10,7 +10,7 @@ import numpy as np
 import tokenizers
 
 from keras_rnnlm import quiet
-from keras_rnnlm.schema import TEXT, Optional, Rule, is_a, parse_json, read_regular, whole
+from keras_rnnlm.schema import TEXT, Optional, Rule, is_a, is_whole, parse_json, read_regular, whole
 from keras_rnnlm.text import pipelines
 from keras_rnnlm.whole_files import written_whole
 
@@ -330,5 +330,5 @@ def _model_fits(kind, model):
 
 
 def _check_count(name, value, least, where=""):
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_whole(value, least):
         raise ValueError(f"`{name}` is a whole number, at least {least}{where}. Received: {name}={value!r}")
