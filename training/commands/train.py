@@ -4,25 +4,21 @@ import argparse
 import dataclasses
 import pathlib
 import shlex
-import sys
 
 import numpy as np
 
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text.tokenizers import Tokenizer
-from keras_rnnlm.training import CallableModule
+from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.corpora import open_corpus, tell_columns
 from keras_rnnlm.training.display import Display, duration
 from keras_rnnlm.training.encoded import encode_corpus
 from keras_rnnlm.training.encoded_again import as_given, text_of
 from keras_rnnlm.training.failures import LearnedNothing, is_finite
-from keras_rnnlm.training.info import summary
 from keras_rnnlm.training.kept_evaluations import model_digest
 from keras_rnnlm.training.recipe import TOKENIZERS, Recipe, built_in, settings_help
 from keras_rnnlm.training.run import RunFolder, build_model, to_json
 from keras_rnnlm.training.streams import Contiguous, Sentences
-
-sys.modules[__name__].__class__ = CallableModule
 
 VOCABULARY = ("tokenizer", "vocabulary_size", "min_count")
 NETWORK = ("units", "layers", "cell", "cell_options", "embedding_dim", "tied", "connection")
