@@ -57,7 +57,7 @@ class LanguageModel(NextTokenModel):
         initial_range: embedding, kernels, recurrent kernels and output matrix start uniform in ± this. None: each
             layer's own initializers.
         seed: of the initial weights and of the dropout (not on PyTorch, whose dropout draws from PyTorch's generator),
-            but for layers that were given in a list.
+            but for layers that were given in a list, and a head that was given.
         head: what turns features into logits and a loss: "full", the softmax over the whole vocabulary; or a class of
             keras_rnnlm.heads, or a head, which brings everything but the table that it reads where `tied`.
 

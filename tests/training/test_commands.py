@@ -1,8 +1,8 @@
 """The commands train, evaluate, generate and info: what they leave, what they print, how they refuse."""
 
 import contextlib
-import io
 import inspect
+import io
 import json
 import os
 import re
