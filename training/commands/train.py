@@ -248,7 +248,7 @@ def _go(loop):
         return False
     folder.plot()
     best = "the best model" if loop.progress.best_step >= 0 else "the model"
-    display.say(f"{over}, in {duration(loop.progress.seconds)}; {best} is {folder.model}")
+    display.say(f"{over}, in {duration(loop.progress.seconds)}; {best} is {folder.model_file}")
     return True
 
 
@@ -298,7 +298,7 @@ def _fine_tuning(recipe, first, changes):
                 f"A run that begins with another's weights has its vocabulary and its network, too: drop `{name}`. "
                 f"Received: {name}={getattr(recipe, name)!r}, and {first} has {getattr(begun, name)!r}"
             )
-    if not first.model.is_file() and not first.checkpoints().files():
+    if not first.model_file.is_file() and not first.checkpoints().files():
         first.read_model()  # which tells what is missing
     return recipe
 
@@ -318,7 +318,7 @@ def _begin_with_frequencies(model, text, chunk=1 << 20):
 def _begin_with(model, first):
     weights = first.read_model().get_weights()
     if not is_finite(weights):
-        raise LearnedNothing(f"There is nothing to begin with: weights of {first.model} are NaN or infinite")
+        raise LearnedNothing(f"There is nothing to begin with: weights of {first.model_file} are NaN or infinite")
     try:
         model.set_weights(weights)
     except ValueError as error:
