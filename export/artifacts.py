@@ -2,14 +2,13 @@
 
 import contextlib
 import dataclasses
-import os
 import pathlib
-import shutil
 import warnings
 
 from keras_rnnlm.export.parity import Parity
 from keras_rnnlm.export.runtime.loading import check_belongs
 from keras_rnnlm.text import Tokenizer
+from keras_rnnlm.whole_files import written_whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,17 +40,11 @@ def whole(path):
     path = pathlib.Path(path)
     if not path.parent.is_dir():
         raise ValueError(f"There is no folder {path.parent} to write {path.name} to")
-    partial = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
-    _remove(partial)
     try:
-        yield partial
-        if path.is_dir():
-            _remove(path)
-        os.replace(partial, path)
+        with written_whole(path) as partial:
+            yield partial
     except OSError as error:
         raise OSError(f"{path} could not be written: {error.strerror or error}") from error
-    finally:
-        _remove(partial)
 
 
 @contextlib.contextmanager
@@ -108,10 +101,3 @@ def as_tokenizer(tokenizer, vocabulary_size):
     if vocabulary_size is not None:
         check_belongs(tokenizer, vocabulary_size, "The tokenizer")
     return tokenizer
-
-
-def _remove(path):
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)

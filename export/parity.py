@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_rnnlm.export.bounds import BOUNDS, PERPLEXITY
 from keras_rnnlm.export.runtime.models import ExportedLanguageModel
+from keras_rnnlm.perplexity import perplexity
 
 CASES = ((3, 7), (1, 1))  # batch and time
 LONGER = ((2, 40),)  # and of a language model
@@ -76,7 +77,7 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0)
     found = {}
     if tokens is not None and interface.states:
         for name, of in (("wanted_perplexity", interface.numpy), ("perplexity", engine.run)):
-            found[name] = math.exp(-np.mean(log_probabilities(interface, of, tokens)))
+            found[name] = perplexity(-np.mean(log_probabilities(interface, of, tokens)))
     return Parity(worst[False], worst[True], **found)
 
 

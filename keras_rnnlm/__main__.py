@@ -12,11 +12,11 @@ BROKEN_PIPE = 128 + 13  # what a shell reports of a program whose output nobody 
 # command: what it does, and the module that owns it, with `arguments(parser)` and `run(options)`.
 COMMANDS = {
     "quickstart": ("train a small model on source code, and export it", "keras_rnnlm.quickstart"),
-    "train": ("train a language model on texts", "keras_rnnlm.training.train"),
-    "evaluate": ("measure how well a model predicts a text", "keras_rnnlm.training.evaluate"),
-    "generate": ("let a model write", "keras_rnnlm.training.generate"),
-    "info": ("compare runs", "keras_rnnlm.training.info"),
-    "bench": ("measure how fast this machine trains", "keras_rnnlm.training.bench"),
+    "train": ("train a language model on texts", "keras_rnnlm.training.commands.train"),
+    "evaluate": ("measure how well a model predicts a text", "keras_rnnlm.training.commands.evaluate"),
+    "generate": ("let a model write", "keras_rnnlm.training.commands.generate"),
+    "info": ("compare runs", "keras_rnnlm.training.commands.info"),
+    "bench": ("measure how fast this machine trains", "keras_rnnlm.training.commands.bench"),
     "study": ("repeat an experiment of the literature", "keras_rnnlm.training.studies.command"),
     "export": ("write a model as SavedModel, ONNX and LiteRT", "keras_rnnlm.export.commands.export"),
     "verify": ("check that exported files are whole and right", "keras_rnnlm.export.commands.verify"),

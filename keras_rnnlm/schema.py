@@ -27,7 +27,7 @@ def choice(*names):
 
 def whole(low, high=math.inf):
     limits = f"at least {low}" if high == math.inf else f"from {low} to {high}"
-    return Rule(f"a whole number, {limits}", lambda value: is_a(value, numbers.Integral) and low <= value <= high, int)
+    return Rule(f"a whole number, {limits}", lambda value: is_whole(value, low) and value <= high, int)
 
 
 def number(limits, holds=lambda value: True):
@@ -43,6 +43,16 @@ def or_null(rule):
 
 def is_a(value, kind):
     return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def is_whole(value, least=-math.inf):
+    """Whether it is a whole number of at least so much, one of numpy's included. A bool is none, nor is 1.0."""
+    return is_a(value, numbers.Integral) and value >= least
+
+
+def is_count(value):
+    """Whether it is a positive whole number."""
+    return is_whole(value, 1)
 
 
 TEXT = Rule("a text", lambda value: isinstance(value, str))

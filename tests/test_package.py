@@ -1,6 +1,8 @@
 """The package as a whole: imports, registration, command line."""
 
+import configparser
 import os
+import pathlib
 import subprocess
 import sys
 import time
@@ -9,6 +11,7 @@ import pytest
 
 import keras_rnnlm
 
+ROOMS = ("keras_rnnlm", "training", "export")
 ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
 
@@ -35,7 +38,7 @@ def test_classes_are_registered_in_either_order(order):
     assert python(f"{order}\nprint(keras.saving.get_registered_object({name!r}).__name__)") == "LSTM"
 
 
-@pytest.mark.parametrize("room", ["cells", "layers", "optimizers"])
+@pytest.mark.parametrize("room", ["cells", "heads", "layers", "optimizers"])
 def test_any_room_may_be_imported_first(room):
     code = f"""
 import keras_rnnlm.{room} as room, sys
@@ -53,6 +56,14 @@ def test_the_rooms_beside_the_package_are_its_rooms():
     assert keras_rnnlm.export.__name__ == "keras_rnnlm.export"
     with pytest.raises(AttributeError, match="layers, models, optimizers"):
         _ = keras_rnnlm.kitchen
+
+
+def test_every_folder_of_code_is_installed():
+    root, listed = pathlib.Path(__file__).parent.parent, configparser.ConfigParser()
+    listed.read(root / "setup.cfg")
+    found = [path.parent.relative_to(root) for room in ROOMS for path in (root / room).rglob("__init__.py")]
+    names = [".".join(path.parts if path.parts[0] == "keras_rnnlm" else ("keras_rnnlm", *path.parts)) for path in found]
+    assert sorted(names) == sorted(listed["options"]["packages"].split())
 
 
 def test_layers_import_at_most_0_3_seconds_after_keras():

@@ -8,7 +8,6 @@ What stands here is loaded when it is first used: importing this package costs n
 """
 
 import importlib
-import types
 
 _MODULES = {
     "Checkpoints": "checkpoints",
@@ -21,15 +20,15 @@ _MODULES = {
     "Sentences": "streams",
     "Tokenizer": "keras_rnnlm.text",
     "encode_corpus": "encoded",
-    "evaluate": "evaluate",
+    "evaluate": "commands.evaluate",
     "load_encoded": "encoded",
     "load_run": "run",
     "measures": "evaluation",
     "open_corpus": "corpora",
     "plot": "curves",
     "read_history": "curves",
-    "resume": "train",
-    "train": "train",
+    "resume": "commands.train",
+    "train": "commands.train",
 }
 __all__ = list(_MODULES)
 
@@ -38,19 +37,9 @@ def __getattr__(name):
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}. It has {', '.join(__all__)}.")
     module = _MODULES[name]
-    return getattr(importlib.import_module(module if "." in module else f"{__name__}.{module}"), name)
+    module = module if module.startswith("keras_rnnlm.") else f"{__name__}.{module}"
+    return getattr(importlib.import_module(module), name)
 
 
 def __dir__():
     return [*globals(), *__all__]
-
-
-class CallableModule(types.ModuleType):
-    """A module that is called as the function of its own name.
-
-    `training.train` is a function, and so is `training.evaluate`; but as soon as the modules of these names are loaded,
-    Python puts them in the functions' place.
-    """
-
-    def __call__(self, *arguments, **options):
-        return getattr(self, self.__name__.rpartition(".")[2])(*arguments, **options)

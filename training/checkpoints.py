@@ -1,11 +1,9 @@
 """Checkpoints: everything a run needs to go on, written whole or not at all, and checked when read."""
 
 import contextlib
-import errno
 import hashlib
 import json
 import math
-import os
 import pathlib
 import re
 import zipfile
@@ -13,6 +11,9 @@ import zipfile
 import numpy as np
 
 from keras_rnnlm.schema import parse_json
+from keras_rnnlm.whole_files import partial_of, put_in_place, reason, write_whole
+
+__all__ = ["Checkpoints", "reason", "write_whole"]
 
 NAME = re.compile(r"(\d{6,})-step-(\d+)-([0-9a-f]{16})\.npz")
 PROGRESS = "progress.json"
@@ -46,25 +47,19 @@ class Checkpoints:
 
     def write(self, step, arrays, progress, instead_of=()):
         """Writes a checkpoint. Then removes those whose place it takes, paths, and those beyond the newest `keep`."""
-        partial = self.folder / f"partial-{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with open(partial, "wb") as file:
-                np.savez(file, **{PROGRESS: np.frombuffer(json.dumps(progress).encode(), np.uint8)}, **arrays)
-                file.flush()
-                os.fsync(file.fileno())
-            number = max((number for number, _ in self.files()), default=0) + 1
-            path = self.folder / f"{number:06d}-step-{step}-{_digest(partial)}.npz"
-            os.replace(partial, path)
-            _sync(self.folder)
+            with partial_of(self.folder / "checkpoint") as partial:
+                with open(partial, "wb") as file:
+                    np.savez(file, **{PROGRESS: np.frombuffer(json.dumps(progress).encode(), np.uint8)}, **arrays)
+                number = max((number for number, _ in self.files()), default=0) + 1
+                path = self.folder / f"{number:06d}-step-{step}-{_digest(partial)}.npz"
+                put_in_place(partial, path)
         except OSError as error:
             raise OSError(
                 f"The checkpoint of step {step:,} could not be written to {self.folder}: {reason(error)}. "
                 "The ones before it are as they were"
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink()
         self.path = path
         for old in instead_of:
             _remove(old)
@@ -102,32 +97,6 @@ class Checkpoints:
         return None
 
 
-def write_whole(path, data):
-    """Writes a small file so that it is never seen half written."""
-    path = pathlib.Path(path)
-    partial = path.with_name(f"partial-{os.getpid()}-{path.name}")
-    try:
-        with open(partial, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except OSError as error:
-        raise OSError(f"{path} could not be written: {reason(error)}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink()
-
-
-def reason(error):
-    """Why something could not be written, in words."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "the disk is full"
-    if error.errno == errno.EFBIG:
-        return "the file would be larger than this process may write"
-    return error.strerror or str(error)
-
-
 def _read(path, digest, schema):
     if not path.is_file():  # a pipe would wait for somebody to write
         raise ValueError("it is no regular file")
@@ -160,11 +129,3 @@ def _remove(path):
 def _digest(path):
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def _sync(folder):
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

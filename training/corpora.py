@@ -13,6 +13,7 @@ from keras_rnnlm.training.file_sources import SPLITS, Files, closed
 from keras_rnnlm.training.standard_library import StandardLibrary
 from keras_rnnlm.training.text_files import FileDocument, TextFile, check_encoding
 from keras_rnnlm.training.tfds_documents import TensorFlowDataset
+from keras_rnnlm.whole_files import written_whole
 
 
 class Documents:
@@ -183,15 +184,11 @@ def _spool(path):
     if path is None:
         raise ValueError("Standard input can be read only once: `spool` says where a copy of it is kept.")
     path = pathlib.Path(path)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        with open(partial, "wb") as file:
+        with written_whole(path) as partial, open(partial, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-        partial.replace(path)
     except OSError as error:
         raise OSError(error.errno, f"Standard input could not be kept in {path} ({error.strerror})") from error
-    finally:
-        partial.unlink(missing_ok=True)
     return TextFile(path, name="standard input")
 
 

@@ -5,6 +5,7 @@ import math
 import os
 import statistics
 
+from keras_rnnlm.perplexity import perplexity
 from keras_rnnlm.schema import COUNT, FLAG, NUMBER, TEXT, Optional, check, or_null, read_regular
 
 RECORD = {
@@ -145,8 +146,8 @@ def _leave_out_explosions(axes, losses):
 
 
 def _perplexity(loss):
-    perplexity = float(f"{math.exp(min(loss, 700.0)):.3g}")
-    return f"{perplexity:,.0f}" if 1000 <= perplexity < 1e7 else f"{perplexity:g}"
+    value = float(f"{perplexity(loss):.3g}")
+    return f"{value:,.0f}" if 1000 <= value < 1e7 else f"{value:g}"
 
 
 def _draw_learning_rate(axes, train, _):

@@ -24,7 +24,7 @@ from keras_rnnlm.schema import (
     whole,
 )
 from keras_rnnlm.text.pipelines import split_words
-from keras_rnnlm.training.whole_folders import told, write_synced, written_whole
+from keras_rnnlm.training.whole_folders import told, write_synced, written_folder
 
 FORMAT = 1
 SHARD = 64 << 20  # tokens
@@ -182,7 +182,7 @@ def encode_corpus(corpus, tokenizer, folder, progress=None, given=None):
         "dtype": "<u2" if tokenizer.vocabulary_size <= 1 << 16 else "<u4",
         "splits": {},
     }
-    with written_whole(folder, WHAT) as partial:
+    with written_folder(folder, WHAT) as partial:
         for name, documents in corpus.splits.items():
             with _Writer(partial, folder, name, index["dtype"]) as writer:
                 counts = _encode_split(documents, tokenizer, writer, name, progress)

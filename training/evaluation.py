@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from keras_rnnlm.perplexity import perplexity
 from keras_rnnlm.training.streams import Contiguous, Sentences
 
 
@@ -58,11 +59,6 @@ class Scorer:
             if progress is not None:
                 progress(number + 1, stream.steps())
             yield keras.ops.convert_to_numpy(losses), weights
-
-
-def perplexity(nats):
-    """`exp(nats)`, infinite where that is no number of this machine's."""
-    return math.exp(nats) if nats < 700 else math.inf
 
 
 def measures(losses, counts, unknown=None):

@@ -3,15 +3,15 @@
 import hashlib
 import os
 
-from keras_rnnlm.training.checkpoints import reason
 from keras_rnnlm.training.curves import read_history
+from keras_rnnlm.whole_files import reason
 
 
 def model_digest(folder):
     """A hash of a run's model.keras, or None where there is none yet."""
-    if not folder.model.is_file():
+    if not folder.model_file.is_file():
         return None
-    with open(folder.model, "rb") as file:
+    with open(folder.model_file, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 

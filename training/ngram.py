@@ -3,9 +3,10 @@
 The estimator is that of KenLM's `lmplz`; benchmarks/ngram.py measures the same perplexities.
 """
 
-import numbers
-
 import numpy as np
+
+from keras_rnnlm.perplexity import perplexity
+from keras_rnnlm.schema import is_count, is_whole
 
 # What lmplz takes with --discount_fallback, for n-grams with the counts 1, 2 and more.
 FALLBACK = (0.5, 1.0, 1.5)
@@ -45,9 +46,9 @@ class NGram:
     def __init__(self, tokens, *, vocabulary_size, order=5, boundary=None):
         for name, value in (("order", order), ("vocabulary_size", vocabulary_size)):
             # Beyond 2^31 the keys of n-grams would no longer fit into 64 bits.
-            if not _is_integer(value) or not 1 <= value < 2**31:
+            if not is_count(value) or value >= 2**31:
                 raise ValueError(f"`{name}` is an integer, at least 1 and below 2^31. Received: {name}={value!r}")
-        if boundary is not None and not (_is_integer(boundary) and 0 <= boundary < vocabulary_size):
+        if boundary is not None and not (is_whole(boundary, 0) and boundary < vocabulary_size):
             raise ValueError(
                 f"`boundary` is the token that ends a sentence, in range({vocabulary_size}), or None. "
                 f"Received: boundary={boundary!r}"
@@ -79,7 +80,7 @@ class NGram:
 
     def perplexity(self, tokens):
         """e to the average of the negative log-probabilities: 1 is certainty, vocabulary_size is a blind guess."""
-        return float(np.exp(-self.log_probabilities(tokens).mean()))
+        return perplexity(-float(self.log_probabilities(tokens).mean()))
 
     def _estimate(self, words):
         # The number of an n-gram is its place in the sorted table of its order, and -1 stands for none. Its context is
@@ -142,10 +143,6 @@ class NGram:
         if self.boundary is None:
             return np.array([0])
         return np.append(0, np.flatnonzero(words[:-1] == self.boundary) + 1)
-
-
-def _is_integer(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def _before(number, starts, at_start):

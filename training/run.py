@@ -12,9 +12,10 @@ from keras_rnnlm.belonging import attach, attached, other
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training.checkpoint_models import read_newest
-from keras_rnnlm.training.checkpoints import Checkpoints, reason, write_whole
+from keras_rnnlm.training.checkpoints import Checkpoints
 from keras_rnnlm.training.curves import plot, read_history
 from keras_rnnlm.training.recipe import Recipe
+from keras_rnnlm.whole_files import reason, write_whole, written_whole
 
 
 class RunFolder:
@@ -27,7 +28,7 @@ class RunFolder:
     def __init__(self, path):
         self.path = pathlib.Path(path)
         self.recipe, self.tokenizer = self.path / "recipe.toml", self.path / "tokenizer.json"
-        self.history, self.model = self.path / "history.jsonl", self.path / "model.keras"
+        self.history, self.model_file = self.path / "history.jsonl", self.path / "model.keras"
         self.data, self.plots, self.tensorboard = self.path / "data", self.path / "plots", self.path / "tensorboard"
         self.evaluations = self.path / "evaluations.jsonl"
         self.spool, self.beginning = self.path / "stdin.txt", self.path / ".keras-rnnlm-begins"
@@ -134,7 +135,7 @@ class RunFolder:
         `text`, where it matters, is the fingerprint of what it is to have been trained on.
         """
         self._of_a_run(self.recipe)
-        if not self.model.is_file():
+        if not self.model_file.is_file():
             newest = read_newest(self, build_model)
             if newest is not None:
                 return newest
@@ -147,23 +148,24 @@ class RunFolder:
 
         tokenizer = self.read_tokenizer() if self.tokenizer.is_file() else None
         self._check_belongs(tokenizer, text)
-        model = read_language_model(self.model)
+        model = read_language_model(self.model_file)
         if tokenizer is not None and model.vocabulary_size != tokenizer.vocabulary_size:
             raise ValueError(
-                f"{self.model} is of another run than {self.tokenizer}, which has {tokenizer.vocabulary_size:,} ids "
-                f"where the model has {model.vocabulary_size:,}: put back the files that the run wrote"
+                f"{self.model_file} is of another run than {self.tokenizer}, which has "
+                f"{tokenizer.vocabulary_size:,} ids where the model has {model.vocabulary_size:,}: put back the files "
+                "that the run wrote"
             )
         return model
 
     def _check_belongs(self, tokenizer, text):
         """Raises where the model, the recipe, the vocabulary and the text are not of one run, as far as they say it."""
-        recorded = attached(self.model)
+        recorded = attached(self.model_file)
         recipe = self.read_recipe()
         settings = {name: getattr(recipe, name) for name in recorded.get("recipe", {}) if hasattr(recipe, name)}
         here = {"recipe": settings, "vocabulary": tokenizer and tokenizer.fingerprint, "text": text}
         differs = other(recorded, {name: value for name, value in here.items() if value is not None})
         if differs:
-            raise ValueError(f"{self.model} was trained with {differs}. Put back the files that the run wrote")
+            raise ValueError(f"{self.model_file} was trained with {differs}. Put back the files that the run wrote")
 
     def _of_a_run(self, file):
         if not file.is_file():
@@ -177,19 +179,15 @@ class RunFolder:
 
     def save_model(self, model, identity=None):
         """Writes model.keras, whole or not at all, and in it what its run is known by."""
-        partial = self.path / f"partial-{os.getpid()}.keras"
+        alone = type(model).from_config(model.get_config())  # without the optimizer, which is larger than the model
+        alone.set_weights(model.get_weights())
         try:
-            alone = type(model).from_config(model.get_config())  # without the optimizer, which is larger than the model
-            alone.set_weights(model.get_weights())
-            alone.save(partial)
-            if identity:
-                attach(partial, identity)
-            os.replace(partial, self.model)
+            with written_whole(self.model_file) as partial:
+                alone.save(partial)
+                if identity:
+                    attach(partial, identity)
         except OSError as error:
-            raise OSError(f"{self.model} could not be written: {reason(error)}") from error
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink()
+            raise OSError(f"{self.model_file} could not be written: {reason(error)}") from error
 
     def write_recipe(self, recipe):
         write_whole(self.recipe, recipe.to_toml().encode())

@@ -4,9 +4,9 @@ What is delivered is a function of the text, the seed, the epoch and the window'
 resumed reads what an uninterrupted one would have read.
 """
 
-import numbers
-
 import numpy as np
+
+from keras_rnnlm.schema import is_whole
 
 BLOCK = 1 << 18  # tokens read and handed to TensorFlow at once: one call of Python each, and 3 MB of arrays
 CHUNK = 1 << 20  # tokens searched for sentences' ends at once
@@ -345,5 +345,5 @@ class Sentences(_Stream):
 
 
 def _check_integer(name, value, least):
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or not least <= value < 2**31:
+    if not is_whole(value, least) or value >= 2**31:
         raise ValueError(f"`{name}` is an integer, at least {least} and below 2^31. Received: {name}={value!r}")

@@ -1,4 +1,4 @@
-"""Folders that appear as a whole or not at all, whatever happens while they are written."""
+"""Folders of which a killed process may have left a part, which the next one removes."""
 
 import contextlib
 import errno
@@ -8,9 +8,11 @@ import re
 import shutil
 import socket
 
+from keras_rnnlm.whole_files import put_in_place
+
 
 @contextlib.contextmanager
-def written_whole(folder, what):
+def written_folder(folder, what):
     """Gives a new folder to write in, which gets the name `folder` at the end, in place of what was there before.
 
     Whatever goes wrong, an interrupt too, leaves what was there, and nothing beside it. What killed processes of this
@@ -22,7 +24,7 @@ def written_whole(folder, what):
     try:
         yield partial
         with told(folder, what):
-            _put_in_place(partial, folder)
+            put_in_place(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -72,27 +74,3 @@ def _lives(process):
     except OSError:
         pass
     return True
-
-
-def _put_in_place(partial, folder):
-    """Gives a whole folder its name. One that has it already steps aside first and is then removed."""
-    _sync(partial)
-    old = partial.with_suffix(".old")
-    if folder.exists():
-        folder.rename(old)
-    try:
-        partial.rename(folder)
-    except OSError:
-        if old.exists():
-            old.rename(folder)
-        raise
-    _sync(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(folder):
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -5,7 +5,7 @@ import pathlib
 from keras_rnnlm.export.manifest import MANIFEST, check_whole, read_manifest
 from keras_rnnlm.export.runtime.engines import ENGINES, PACKAGES, has_runtime
 from keras_rnnlm.export.runtime.models import ExportedLanguageModel, ExportedModel
-from keras_rnnlm.generation.checks import is_whole
+from keras_rnnlm.schema import is_count
 
 SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}
 MOST_THREADS = 1024  # what ONNX Runtime takes without a complaint, and more than any machine uses well
@@ -30,7 +30,7 @@ def load(path, format=None, *, threads=None, trusted=False):
     it, or a tokenizer.json beside it.
     """
     path = pathlib.Path(path)
-    if threads is not None and not (is_whole(threads) and 1 <= threads <= MOST_THREADS):
+    if threads is not None and not (is_count(threads) and threads <= MOST_THREADS):
         raise ValueError(
             f"`threads` is a whole number, at least 1 and at most {MOST_THREADS}. Received: threads={threads!r}"
         )

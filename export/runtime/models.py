@@ -8,6 +8,7 @@ import numpy as np
 from keras_rnnlm import generation
 from keras_rnnlm.generation import checks
 from keras_rnnlm.generation.beam import log_softmax
+from keras_rnnlm.schema import is_count
 
 # Tokens that are read at a time: the time that LiteRT takes for a call grows with the square of their number.
 WINDOW = 256
@@ -84,7 +85,7 @@ class ExportedLanguageModel(ExportedModel):
             text: a string; or ids, of which the first is given and the others are predicted.
             window: tokens at a time, at least 1, which bounds the memory.
         """
-        if not checks.is_whole(window) or window < 1:
+        if not is_count(window):
             raise ValueError(f"`window` is a whole number, at least 1. Received: window={window!r}")
         ids = checks.check_ids(self._ids(text), vocabulary=self.vocabulary_size)
         found, targets = [], ids[1:]

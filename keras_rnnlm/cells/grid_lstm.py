@@ -5,7 +5,7 @@ from keras import ops
 
 from keras_rnnlm.cells.lstm import LSTMCell
 from keras_rnnlm.cells.recurrent_cell import RecurrentCell
-from keras_rnnlm.cells.signature import is_count
+from keras_rnnlm.schema import is_count
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")

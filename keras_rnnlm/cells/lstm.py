@@ -6,7 +6,8 @@ import keras
 from keras import ops
 
 from keras_rnnlm.cells.recurrent_cell import RecurrentCell
-from keras_rnnlm.cells.signature import SAME, is_count
+from keras_rnnlm.cells.signature import SAME
+from keras_rnnlm.schema import is_count
 
 VARIANTS = {
     "V": dict(peephole=True),

@@ -7,7 +7,7 @@ Each round reads what the round before it made. With a rank every matrix is a pr
 
 from keras import ops
 
-from keras_rnnlm.cells.signature import is_count
+from keras_rnnlm.schema import is_count
 
 
 def check(cell):

@@ -1,7 +1,6 @@
 """Arguments by name: a class says what its own are, and its signature and its config follow."""
 
 import inspect
-import numbers
 
 import keras
 
@@ -42,8 +41,3 @@ def serialize(name, value):
     """What `deserialize` takes."""
     kind = _kind(name, value)
     return value if kind is None else kind.serialize(value)
-
-
-def is_count(value):
-    """Whether it is a positive whole number, numpy's included."""
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0

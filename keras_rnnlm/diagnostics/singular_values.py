@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_rnnlm.diagnostics.steps import layers_of
+from keras_rnnlm.schema import is_count
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +60,7 @@ def singular_values(model, k=5):
     >>> print(singular_values(layer, k=3))
     layer 0, recurrent_kernel, h   1.000   1.000   1.000
     """
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+    if not is_count(k):
         raise ValueError(f"`k` is a whole number of singular values, at least 1. Received: k={k!r}")
     names, values = [], []
     for number, layer in enumerate(layers_of(model)):

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import keras
 from keras import ops
 
-from keras_rnnlm.layers import RecurrentStack, VocabularyLogits
+from keras_rnnlm.heads import Head
+from keras_rnnlm.layers import RecurrentStack
 from keras_rnnlm.layers.stackable import Stackable
 from keras_rnnlm.models import LanguageModel
 from keras_rnnlm.models.compiled import compiled
@@ -19,7 +20,7 @@ PER_STEP = (
     keras.layers.Embedding,
     keras.layers.LayerNormalization,
     keras.layers.TimeDistributed,
-    VocabularyLogits,
+    Head,
 )
 
 

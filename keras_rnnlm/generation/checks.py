@@ -5,13 +5,11 @@ import numbers
 
 import numpy as np
 
+from keras_rnnlm.schema import is_a, is_whole
+
 
 def is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool) and not math.isnan(value)
-
-
-def is_whole(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    return is_a(value, numbers.Real) and not math.isnan(value)
 
 
 def check_ids(ids, axes=("time",), vocabulary=2**31):
@@ -58,7 +56,7 @@ def check_prompts(prompts, vocabulary=None):
 
 
 def check_length(length):
-    if not is_whole(length) or length < 0:
+    if not is_whole(length, 0):
         raise ValueError(f"`length` counts the tokens to write, at least 0. Received: length={length!r}")
     return int(length)
 
@@ -74,7 +72,7 @@ def check_stop(stop):
 def check_rows(rows, count):
     """The rows' numbers, int32 (rows,)."""
     rows = range(count) if rows is None else rows
-    if not _is_sequence(rows) or len(rows) != count or not all(is_whole(row) and 0 <= row < 2**31 for row in rows):
+    if not _is_sequence(rows) or len(rows) != count or not all(is_whole(row, 0) and row < 2**31 for row in rows):
         raise ValueError(
             "`rows` numbers the prompts, for the random generator: an integer from 0 for each of them. "
             f"Received: rows={rows!r} for {count} prompts"

@@ -11,7 +11,7 @@ neither a bitwise and nor a 64-bit xor, JAX has 64 bits only when asked.
 
 import numpy as np
 
-from keras_rnnlm.generation.checks import is_whole
+from keras_rnnlm.schema import is_whole
 
 START = 0x9E3779B9
 LARGEST_SEED = 2**63 - 1
@@ -42,7 +42,7 @@ def uniform(seed, row, step, number=0, ops=np):
 
 def seed_words(seed):
     """The low and the high 32 bits of a seed, as the two signed numbers that an int32 holds."""
-    if not is_whole(seed) or not 0 <= seed <= LARGEST_SEED:
+    if not is_whole(seed, 0) or seed > LARGEST_SEED:
         raise ValueError(f"`seed` is an integer from 0 to 2**63 - 1. Received: seed={seed!r}")
     seed = int(seed)
     return _signed(seed & 0xFFFFFFFF), seed >> 32

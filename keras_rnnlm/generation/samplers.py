@@ -15,7 +15,8 @@ import math
 
 import numpy as np
 
-from keras_rnnlm.generation.checks import is_number, is_whole
+from keras_rnnlm.generation.checks import is_number
+from keras_rnnlm.schema import is_count
 
 # The digits' sums stay clear of float32's subnormal numbers, which some runtimes flush to zero.
 LEAST_SCORE = math.log(1e-30)
@@ -60,7 +61,7 @@ class Sample:
                 "`temperature` is a number above 0 (from 1e-30 to 1e30); the most probable token every time is "
                 f"Greedy(). Received: temperature={self.temperature!r}"
             )
-        if self.top_k is not None and (not is_whole(self.top_k) or self.top_k < 1):
+        if self.top_k is not None and (not is_count(self.top_k)):
             raise ValueError(f"`top_k` counts the tokens to keep, at least 1. Received: top_k={self.top_k!r}")
         for name in ("top_p", "min_p"):
             share = getattr(self, name)
@@ -98,7 +99,7 @@ class Beam:
     length_penalty: float = 0.0
 
     def __post_init__(self):
-        if not is_whole(self.width) or self.width < 1:
+        if not is_count(self.width):
             raise ValueError(f"`width` counts a beam's hypotheses, at least 1. Received: width={self.width!r}")
         if not is_number(self.length_penalty) or not math.isfinite(self.length_penalty):
             raise ValueError(

@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from keras_rnnlm.cells.dot import state_dtype
-from keras_rnnlm.cells.signature import is_count
 from keras_rnnlm.layers.stackable import Stackable, check_mask, check_states, fits, mask_of
+from keras_rnnlm.schema import is_count
 
 SCORES = ("dot", "general", "additive")
 

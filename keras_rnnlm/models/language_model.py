@@ -1,37 +1,28 @@
 """The language model: tokens to the logits of the next token, with its states in the open."""
 
 import contextlib
-import inspect
 import random
 import types
 
 import keras
 from keras import ops
 
-from keras_rnnlm.cells.signature import is_count
-from keras_rnnlm.layers import RecurrentStack, VocabularyLogits
+from keras_rnnlm.heads import by_name as heads
+from keras_rnnlm.layers import RecurrentStack
 from keras_rnnlm.layers.recurrent import Programs
 from keras_rnnlm.models import ids
-from keras_rnnlm.models.carried import CarriedStates, numbers_for_replicas
+from keras_rnnlm.models.carried import CarriedStates
 from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
+from keras_rnnlm.models.next_token import NextTokenModel, Perplexity, check_batch
 from keras_rnnlm.models.recurrent_layers import CELLS, recurrent_layers, uniform
-from keras_rnnlm.models.targets import targets_and_weights
-from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport, replicas
+from keras_rnnlm.schema import is_count
 
 __all__ = ["CELLS", "LanguageModel", "Perplexity"]
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
-class Perplexity(keras.metrics.Mean):
-    """`exp` of the mean loss per token. `total` holds the sum of the losses in nats, `count` the number of tokens."""
-
-    def result(self):
-        return ops.exp(super().result())
-
-
-@keras.saving.register_keras_serializable(package="keras_rnnlm")
-class LanguageModel(keras.Model):
+class LanguageModel(NextTokenModel):
     """An embedding, a stack of recurrent layers and a softmax over the vocabulary.
 
     `model(tokens)` is (batch, time) to (batch, time, vocabulary): the logits of each next token. States are arguments
@@ -66,7 +57,9 @@ class LanguageModel(keras.Model):
         initial_range: embedding, kernels, recurrent kernels and output matrix start uniform in ± this. None: each
             layer's own initializers.
         seed: of the initial weights and of the dropout (not on PyTorch, whose dropout draws from PyTorch's generator),
-            but for layers that were given in a list.
+            but for layers that were given in a list, and a head that was given.
+        head: what turns features into logits and a loss: "full", the softmax over the whole vocabulary; or a class of
+            keras_rnnlm.heads, or a head, which brings everything but the table that it reads where `tied`.
 
     Example:
 
@@ -92,10 +85,10 @@ class LanguageModel(keras.Model):
         *,
         initial_range=None,
         seed=None,
+        head="full",
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.autocast = False  # states stay float32, whatever the compute dtype
         if not is_count(vocabulary_size) or vocabulary_size < 2:
             raise ValueError(
                 "`vocabulary_size` is the number of different tokens, an integer of at least 2. "
@@ -120,12 +113,10 @@ class LanguageModel(keras.Model):
             dropout=dropout,
             initial_range=initial_range,
             seed=seed,
+            head=head,
         )
         self.vocabulary_size, self.tied = int(vocabulary_size), tied
-        self._reduction, self._for_loss = "mean", False
         self._programs = Programs()
-        self._traced = types.SimpleNamespace()  # the batch size that each of Keras's functions was traced for
-        self.perplexity = Perplexity(name="perplexity")
         with _seeds_from(seed):
             self._make_layers(self._arguments)
             self.build()
@@ -146,9 +137,8 @@ class LanguageModel(keras.Model):
             a.vocabulary_size, width, embeddings_initializer=uniform(a) or "uniform", name="embedding", **options
         )
         self.stack = stack
-        self.head = VocabularyLogits(
-            a.vocabulary_size, kernel_initializer=uniform(a) or "glorot_uniform", name="logits", **options
-        )
+        initializer = uniform(a) or "glorot_uniform"
+        self.head = heads.head_from(a.head, a.vocabulary_size, kernel_initializer=initializer, name="logits", **options)
         if a.tied:
             self.head.tie(self.embedding)
         self.dropout = keras.layers.Dropout(a.dropout, name="dropout", **options)
@@ -175,7 +165,7 @@ class LanguageModel(keras.Model):
         if start is not None:
             if states is not None:
                 raise ValueError("Windows with a `start` begin from the states that are carried: drop `states`")
-            carried = self.carried.variables_of(_check_batch(tokens))
+            carried = self.carried.variables_of(check_batch(tokens))
             fresh = ops.cast(start, "bool")[:, None]
             begin = self.initial_states(tokens.shape[0])
             states = [ops.where(fresh, first, s.value) for first, s in zip(begin, carried)]
@@ -183,12 +173,7 @@ class LanguageModel(keras.Model):
         if start is not None:
             for variable, state in zip(carried, states):
                 variable.assign(ops.stop_gradient(state))
-        if self._for_loss:
-            output = {"hidden": hidden}
-            if self._compile_metrics is not None:
-                output["logits"] = ops.stop_gradient(self.head(hidden))
-        else:
-            output = self.head(hidden)
+        output = self._output(hidden)
         return (output, states) if return_states else output
 
     def hidden(self, tokens, states=None, training=False):
@@ -279,141 +264,6 @@ class LanguageModel(keras.Model):
         with self._scope():
             self.carried.set(states)
 
-    def _scope(self):
-        """Where variables are made: in that of the `tf.distribute` strategy the model was made under."""
-        strategy = getattr(self, "distribute_strategy", None)
-        return contextlib.nullcontext() if strategy is None else strategy.scope()
-
-    # Training
-
-    def compile(self, optimizer="adam", loss=None, *, reduction="mean", **kwargs):
-        """As `keras.Model.compile`, without a loss: it is the cross-entropy.
-
-        Args:
-            optimizer: a Keras optimizer; `keras_rnnlm.optimizers.ClippedOptimizer` around it clips and reports.
-            loss: nothing, or "sparse_categorical_crossentropy", which is the loss that the model has.
-            reduction: what the gradient is taken of: "mean", the mean over tokens, or "sum", the sum over time and the
-                mean over the batch, as Zaremba et al. have it: `max_norm` and the learning rate mean another thing,
-                and `loss` is logged so.
-        """
-        if loss not in (None, "sparse_categorical_crossentropy", keras.losses.sparse_categorical_crossentropy):
-            raise ValueError(
-                f"A LanguageModel brings its loss, the cross-entropy: drop `loss`. Received: loss={loss!r}"
-            )
-        if reduction not in ("mean", "sum"):
-            raise ValueError(f'`reduction` is "mean" or "sum". Received: reduction={reduction!r}')
-        self._reduction = reduction
-        super().compile(optimizer=optimizer, **kwargs)
-
-    def get_compile_config(self):
-        config = super().get_compile_config()
-        return config and {**config, "reduction": self._reduction}
-
-    def compile_from_config(self, config):
-        config = keras.saving.deserialize_keras_object(config)
-        optimizer = config["optimizer"]
-        if isinstance(optimizer, ClippedOptimizer) and optimizer.scales_loss:
-            config["auto_scale_loss"] = False  # which Keras does not save, and without which it was no model
-        self.compile(**config)
-        self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x=None, *args, **kwargs):
-        given = _arguments(super().fit, x, *args, **kwargs)
-        validation = given.get("validation_data")
-        self._carry("train_function", x)
-        self._carry("test_function", validation)
-        if hasattr(x, "element_spec"):
-            given.setdefault("shuffle", False)  # a dataset has its order, and Keras warns of its own default
-        callbacks = given.get("callbacks")
-        if isinstance(self.optimizer, ClippedOptimizer) and not isinstance(callbacks, keras.callbacks.CallbackList):
-            callbacks = keras.tree.flatten(callbacks or [])
-            if not any(isinstance(callback, ClippingReport) for callback in callbacks):
-                given["callbacks"] = [ClippingReport(every_batch=False), *callbacks]
-        if isinstance(validation, (list, tuple)):
-            self._checked(*validation)
-        elif validation is not None:
-            given["validation_data"] = self._checked(validation)
-        given["x"] = self._checked(x, given.get("y"), given.get("sample_weight"))
-        with ids.in_one_line():
-            return super().fit(**given)
-
-    def evaluate(self, x=None, *args, **kwargs):
-        given = _arguments(super().evaluate, x, *args, **kwargs)
-        self._carry("test_function", x)
-        if not given.get("_use_cached_eval_dataset"):  # which `fit` has checked
-            given["x"] = self._checked(x, given.get("y"), given.get("sample_weight"))
-        with self.carried.put_back(), ids.in_one_line():
-            return super().evaluate(**given)
-
-    def predict(self, x, *args, **kwargs):
-        self._carry("predict_function", x)
-        with self.carried.put_back(), ids.in_one_line():
-            return super().predict(self._checked(x), *args, **kwargs)
-
-    def _checked(self, x, y=None, sample_weight=None):
-        with self._scope():
-            return numbers_for_replicas(ids.checked(x, y, sample_weight, self.vocabulary_size))
-
-    def _carry(self, function, dataset):
-        """Makes the variables for the states that this dataset's windows carry: they must be there before a trace."""
-        spec = getattr(dataset, "element_spec", None)
-        inputs = spec[0] if isinstance(spec, tuple) else spec
-        if not isinstance(inputs, dict) or "start" not in inputs:
-            return
-        batch = _check_batch(inputs["tokens"])
-        with self._scope():
-            self.carried.make(batch)
-        if getattr(self._traced, function, None) != batch:
-            # A second batch size would have TensorFlow trace the same function anew for any size, and states have one.
-            setattr(self, function, None)
-            setattr(self._traced, function, batch)
-
-    @contextlib.contextmanager
-    def _outputs_for_loss(self):
-        """While a step is traced, outputs are what the loss reads, and logits for the metrics that there are."""
-        before, self._for_loss = self._for_loss, True
-        try:
-            yield
-        finally:
-            self._for_loss = before
-
-    def train_step(self, *args):
-        with self._outputs_for_loss():
-            return super().train_step(*args)
-
-    def test_step(self, *args):
-        with self._outputs_for_loss():
-            return super().test_step(*args)
-
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        hidden = y_pred["hidden"]
-        targets, weights = targets_and_weights(y, sample_weight, hidden.shape[:2], self.vocabulary_size)
-        over = count = replicas.summed(ops.sum(weights))
-        if training and self._reduction == "sum":
-            over = replicas.summed(ops.cast(ops.shape(targets)[0], "float32"))
-        over = ops.where(count > 0, over, 1.0)  # a batch of padding only has no loss, and no gradient
-        if training and self.compute_dtype == "float16":
-            # The gradient by each logit is rounded before it is divided: a mean's would not be float16 numbers.
-            loss, losses = self.head.total_loss(hidden, targets, weights)
-            loss = loss / over
-        elif training:
-            loss, losses = self.head.total_loss(hidden, targets, weights / over)
-        else:
-            losses = self.head.losses_of(hidden, targets)
-            loss = ops.sum(losses * weights) / over
-        # Flat: of (batch, time), Keras's mean would count rows, not tokens.
-        self.perplexity.update_state(
-            ops.reshape(ops.stop_gradient(losses), (-1,)), sample_weight=ops.reshape(weights, (-1,))
-        )
-        for penalty in self.losses:
-            loss = loss + ops.cast(penalty, loss.dtype) / replicas.count()
-        return replicas.shared(loss)
-
-    def compute_metrics(self, x, y, y_pred, sample_weight=None):
-        # Before a first step, Keras has the metrics look at what the model gives elsewhere.
-        logits = y_pred.get("logits") if isinstance(y_pred, dict) else y_pred
-        return super().compute_metrics(x, y, logits, sample_weight)
-
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
         """As `keras.Model.export`. Without an `input_signature` a SavedModel, ONNX or LiteRT is what
         `keras_rnnlm.export` writes, with the options of its functions: states go in and out.
@@ -433,6 +283,7 @@ class LanguageModel(keras.Model):
             config["layers"] = [keras.saving.serialize_keras_object(layer) for layer in config["layers"]]
         if not isinstance(config["cell"], str):
             config["cell"] = keras.saving.get_registered_name(config["cell"])
+        config["head"] = heads.to_config(config["head"])
         return config
 
     @classmethod
@@ -440,25 +291,9 @@ class LanguageModel(keras.Model):
         config = dict(config)
         if isinstance(config["layers"], list):
             config["layers"] = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
+        if "head" in config:
+            config["head"] = heads.from_config(config["head"])
         return cls(**config)
-
-
-def _arguments(method, *args, **kwargs):
-    """A call's arguments by name, however they were given."""
-    arguments = inspect.signature(method).bind(*args, **kwargs).arguments
-    more = arguments.pop("kwargs", {})
-    return {**arguments, **more}
-
-
-def _check_batch(tokens):
-    """The number of rows, which has to be known."""
-    if tokens.shape[0] is None:
-        raise ValueError(
-            "States are carried row by row, so windows with a `start` come in a dataset with a fixed number of rows: "
-            "batch it with drop_remainder=True, or fill it up with rows of weight 0. Received: tokens of shape "
-            f"{tuple(tokens.shape)}"
-        )
-    return tokens.shape[0]
 
 
 @contextlib.contextmanager

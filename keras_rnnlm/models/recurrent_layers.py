@@ -3,8 +3,8 @@
 import keras
 
 from keras_rnnlm import layers as our_layers
-from keras_rnnlm.cells.signature import is_count
 from keras_rnnlm.layers import Recurrent
+from keras_rnnlm.schema import is_count
 
 # What `cell` may be by name.
 CELLS = {

@@ -10,7 +10,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.optimizers import gradients, limits, replicas
-from keras_rnnlm.optimizers.fused import fused_update
+from keras_rnnlm.optimizers.wrapping import WrappingOptimizer, with_those_inside
 
 
 @dataclasses.dataclass
@@ -26,7 +26,7 @@ class _Measured:
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
-class ClippedOptimizer(keras.optimizers.Optimizer):
+class ClippedOptimizer(WrappingOptimizer):
     """Any Keras optimizer, with its gradients clipped, its bad steps skipped and both counted.
 
     A gradient g of norm n above the limit m becomes g · m / n, where n is the norm of all gradients together, of a
@@ -100,7 +100,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         return self.add_variable(shape, dtype=dtype, name=name, aggregation="only_first_replica")
 
     def _check_inner_optimizer(self):
-        for optimizer in _with_those_inside(self.inner_optimizer):
+        for optimizer in with_those_inside(self.inner_optimizer):
             clipping = {
                 name: getattr(optimizer, name, None)
                 for name in ("clipnorm", "clipvalue", "global_clipnorm")
@@ -148,7 +148,7 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         clipped, finite = clip([grads[i] for i in used], [variables[i] for i in used])
         for i, gradient in zip(used, clipped):
             grads[i] = gradient
-        self._update(finite, grads, variables)
+        self._update(finite, grads, variables, self._products.of)
         self._products.of = {}
 
     def _variables_of(self, grads, variables):
@@ -308,130 +308,10 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         self.skipped_steps.assign_add(ops.cast(ops.logical_not(measured.finite), self.skipped_steps.dtype))
         steps.assign_add(ops.cast(updated, steps.dtype))
 
-    def _update(self, finite, grads, variables):
-        """Lets the inner optimizer make its step if the gradients are finite."""
-        if keras.backend.backend() == "jax":
-            self._update_values(finite, grads, variables)
-        elif self.scales_loss:
-            self.inner_optimizer.apply(grads, variables)
-        elif keras.backend.backend() == "tensorflow" and replicas.have_to_merge():
-            import tensorflow as tf
-
-            def merged(strategy, finite, grads):
-                # A branch in which replicas meet may not be taken by one replica: they decide together, and the
-                # gradients were added up before they were judged, so any replica's answer is the answer.
-                gradients.branch(
-                    strategy.experimental_local_results(finite)[0],
-                    lambda: strategy.extended.call_for_each_replica(
-                        self.inner_optimizer.apply, args=(grads, variables)
-                    ),
-                    lambda: None,
-                )
-
-            tf.distribute.get_replica_context().merge_call(merged, args=(finite, grads))
-        else:
-            with fused_update(self.inner_optimizer, self._products.of):
-                gradients.branch(finite, lambda: self.inner_optimizer.apply(grads, variables), lambda: None)
-
-    def _update_values(self, finite, grads, variables):
-        # A branch on JAX may not assign: it computes the new values of all variables, assigned afterwards.
-        inner = self.inner_optimizer
-        gradient_of = {self._get_variable_index(v): g for v, g in zip(variables, grads)}
-        grads = [gradient_of.get(i) for i in range(len(self._trainable_variables))]
-        values = [v.value for v in self._trainable_variables], [v.value for v in inner.variables]
-
-        def step():
-            trainable, own = inner.stateless_apply(values[1], grads, values[0])
-            return list(trainable), list(own)
-
-        trainable, own = step() if self.scales_loss else gradients.branch(finite, step, lambda: values)
-        for variable, value in zip(self._trainable_variables + inner.variables, trainable + own):
-            variable.assign(value)
-
-    @property
-    def scales_loss(self):
-        """Whether there is a `LossScaleOptimizer` inside."""
-        scalers = keras.optimizers.LossScaleOptimizer
-        return any(isinstance(optimizer, scalers) for optimizer in _with_those_inside(self.inner_optimizer))
-
-    def _accumulating_optimizer(self):
-        for optimizer in _with_those_inside(self.inner_optimizer):
-            if optimizer.gradient_accumulation_steps:
-                return optimizer
-        return None
-
     @property
     def steps(self):
         # The base class's counter: the inner optimizer has its own for what `iterations` means.
         return self._iterations
-
-    @property
-    def iterations(self):
-        return self.inner_optimizer.iterations
-
-    @property
-    def learning_rate(self):
-        return self.inner_optimizer.learning_rate
-
-    @learning_rate.setter
-    def learning_rate(self, learning_rate):
-        self.inner_optimizer.learning_rate = learning_rate
-
-    @property
-    def loss_scale_factor(self):
-        # A LossScaleOptimizer has none, but something else that the loss is multiplied with.
-        return self.scale_loss(1.0) if self.scales_loss else self.inner_optimizer.loss_scale_factor
-
-    @loss_scale_factor.setter
-    def loss_scale_factor(self, factor):
-        # The base class sets it before there is an inner optimizer, a LossScaleOptimizer around this one after.
-        inner = getattr(self, "inner_optimizer", None)
-        if inner is None:
-            return
-        if self.scales_loss:
-            raise ValueError(
-                "This ClippedOptimizer holds a LossScaleOptimizer, and the loss cannot be scaled a second time around "
-                "it. Under mixed_float16 `compile` adds a LossScaleOptimizer by itself: pass `auto_scale_loss=False`, "
-                f"or wrap the plain optimizer. Received: inner_optimizer={inner.name}, loss_scale_factor={factor}"
-            )
-        inner.loss_scale_factor = factor
-
-    def scale_loss(self, loss):
-        return self.inner_optimizer.scale_loss(loss)
-
-    def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        self.inner_optimizer.exclude_from_weight_decay(var_list=var_list, var_names=var_names)
-
-    def finalize_variable_values(self, var_list):
-        self.inner_optimizer.finalize_variable_values(var_list)
-
-    @property
-    def variables(self):
-        return self._variables + self.inner_optimizer.variables
-
-    def set_weights(self, weights):
-        if len(weights) != len(self.variables):
-            raise ValueError(
-                f"This optimizer has {len(self.variables)} variables and needs a weight for each. Build it before you "
-                f"set them. Received: {len(weights)} weights"
-            )
-        for variable, weight in zip(self.variables, weights):
-            variable.assign(weight)
-
-    # Keras saves the inner optimizer by itself, as an attribute that can be saved: only our own variables are missing.
-    def save_own_variables(self, store):
-        for variable in self._variables:
-            store[variable.name] = variable.numpy()
-
-    def load_own_variables(self, store):
-        names = [variable.name for variable in self._variables]
-        if sorted(store.keys()) != sorted(names):
-            raise ValueError(
-                "The saved state is not that of a ClippedOptimizer with these arguments. "
-                f"Expected: {sorted(names)}. Received: {sorted(store.keys())}"
-            )
-        for variable in self._variables:
-            variable.assign(store[variable.name])
 
     def get_config(self):
         return {
@@ -448,14 +328,6 @@ class ClippedOptimizer(keras.optimizers.Optimizer):
         config = copy.deepcopy(config)  # Keras's own optimizers take parts out of the one that they are given
         inner = keras.saving.deserialize_keras_object(config.pop("inner_optimizer"), custom_objects=custom_objects)
         return cls(inner, **config)
-
-
-def _with_those_inside(optimizer):
-    """The optimizer and the ones it wraps, from the outside in."""
-    inside = (
-        [optimizer.inner_optimizer] if hasattr(optimizer, "inner_optimizer") else getattr(optimizer, "optimizers", [])
-    )
-    return [optimizer] + [wrapped for inner in inside for wrapped in _with_those_inside(inner)]
 
 
 def _in_dtype_of(tensor, number):

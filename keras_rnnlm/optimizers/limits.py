@@ -4,6 +4,8 @@ import math
 import numbers
 import re
 
+from keras_rnnlm.schema import is_a, is_whole
+
 
 def check(max_norm, by, percentile, window):
     if by not in ("global", "variable", "value"):
@@ -29,7 +31,7 @@ def check(max_norm, by, percentile, window):
         return
     if not _is_number(percentile) or not 0 < percentile <= 100:
         raise ValueError(f"`percentile` lies above 0 and is at most 100. Received: percentile={percentile!r}")
-    if not isinstance(window, int) or window < 2:
+    if not is_whole(window, 2):
         raise ValueError(f"`window` counts the norms `percentile` looks back, at least 2. Received: window={window!r}")
     if by != "global" or isinstance(max_norm, dict):
         raise ValueError(
@@ -46,7 +48,7 @@ def as_floats(max_norm):
 
 
 def _is_number(value):
-    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_a(value, numbers.Real)
 
 
 def _path(variable):

@@ -5,14 +5,14 @@ import hashlib
 import itertools
 import json
 import os
-import pathlib
 
 import numpy as np
 import tokenizers
 
 from keras_rnnlm import quiet
-from keras_rnnlm.schema import TEXT, Optional, Rule, is_a, parse_json, read_regular, whole
+from keras_rnnlm.schema import TEXT, Optional, Rule, is_a, is_whole, parse_json, read_regular, whole
 from keras_rnnlm.text import pipelines
+from keras_rnnlm.whole_files import written_whole
 
 # What other people's vocabularies call the end of a text.
 ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "[EOS]", "[SEP]")
@@ -139,13 +139,8 @@ class Tokenizer:
 
     def save(self, path):
         """Writes the tokenizer.json."""
-        path = pathlib.Path(path)
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
+        with written_whole(path) as partial:
             partial.write_text(self.definition, encoding="utf-8")
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
 
     @property
     def definition(self):
@@ -335,5 +330,5 @@ def _model_fits(kind, model):
 
 
 def _check_count(name, value, least, where=""):
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if not is_whole(value, least):
         raise ValueError(f"`{name}` is a whole number, at least {least}{where}. Received: {name}={value!r}")

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from keras_rnnlm.layers.cross_entropy import cross_entropy, linear_cross_entropy
+from keras_rnnlm.heads.cross_entropy import cross_entropy, linear_cross_entropy
 from keras_rnnlm.models.compiled import compiled
 from tests.models.test_language_model import VOCABULARY, equal, gradients_of_a_step, one_batch, text, tiny
 from tests.support import BACKEND, numpy

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from keras_rnnlm import recurrence
-from keras_rnnlm.optimizers import ClippedOptimizer, fused
+from keras_rnnlm.optimizers import ClippedOptimizer, compiled_update
 from tests.optimizers.steps import (
     GRADS,
     apply,
@@ -605,7 +605,7 @@ def test_the_update_of_a_large_model_is_the_same_in_one_region(monkeypatch, inne
     monkeypatch.setattr(recurrence.backend, "region", lambda f: regions.append(f) or region(f))
 
     def after_three_steps(large):
-        monkeypatch.setattr(fused, "LARGE", large)
+        monkeypatch.setattr(compiled_update, "LARGE", large)
         table, kernel = (keras.Variable(np.full(shape, 0.5, "float32"), name="v") for shape in ((6, 3), (2, 2)))
         optimizer = ClippedOptimizer(inner(), max_norm=0.5)
         optimizer.build([table, kernel])

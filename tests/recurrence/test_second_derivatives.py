@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from keras_rnnlm import layers, models, recurrence
-from keras_rnnlm.layers.cross_entropy import linear_cross_entropy
+from keras_rnnlm.heads.cross_entropy import linear_cross_entropy
 from tests.cases import EACH, MASK, build, data
 from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, on_tensorflow
 

@@ -1,6 +1,7 @@
 """The commands train, evaluate, generate and info: what they leave, what they print, how they refuse."""
 
 import contextlib
+import inspect
 import io
 import json
 import os
@@ -62,7 +63,7 @@ def trained(command):
 @pytest.fixture
 def untrained(monkeypatch):
     """Leaves the training out of `train`: the first checkpoint is the last."""
-    monkeypatch.setattr("keras_rnnlm.training.train._go", lambda loop: True)
+    monkeypatch.setattr("keras_rnnlm.training.commands.train._go", lambda loop: True)
 
 
 @pytest.fixture
@@ -119,6 +120,7 @@ def test_the_package_gives_functions_and_classes_by_name(trained):
     with pytest.raises(ValueError, match="There is no run"):
         training.evaluate("nowhere", "test")
     assert training.resume(trained, quiet=True)
+    assert inspect.isfunction(training.train) and inspect.isfunction(training.evaluate)  # as no module has their names
     with pytest.raises(AttributeError, match="no attribute 'trian'. It has .*train"):
         _ = training.trian
 
@@ -402,7 +404,7 @@ def test_a_text_that_changes_while_it_is_read_is_told(refused, tmp_path, monkeyp
         path.write_text(LINE * 21)
         return training.encode_corpus(*arguments)
 
-    monkeypatch.setattr("keras_rnnlm.training.train.encode_corpus", changed)
+    monkeypatch.setattr("keras_rnnlm.training.commands.train.encode_corpus", changed)
     line = refused("train", path, "--out", tmp_path / "run", *settings(*WORDS))
     assert "text.txt changed while it was read" in line
     assert not (tmp_path / "run").exists()

@@ -539,7 +539,7 @@ def test_no_model_is_written_whose_weights_are_no_numbers(make, changes):
         loop.progress.step = 1  # as if one step had been made, so that a validation is due
     with pytest.raises(Diverged, match="no finite number"):
         loop.run()
-    assert not loop.folder.model.exists()
+    assert not loop.folder.model_file.exists()
 
 
 def test_a_text_that_is_lost_while_it_is_read_is_told_in_one_line(make, monkeypatch):

@@ -16,10 +16,10 @@ from keras_rnnlm import training
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.export.manifest import check_whole, read_manifest
 from keras_rnnlm.models.reading import read_language_model
-from keras_rnnlm.training import train as train_module
 from keras_rnnlm.training.checkpoints import PROGRESS
+from keras_rnnlm.training.commands import train as train_module
+from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.info import summary
 from keras_rnnlm.training.progress import RECORD
 from keras_rnnlm.training.run import RunFolder
 

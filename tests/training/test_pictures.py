@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from keras_rnnlm.training.studies import (
     adding,
     clockwork,
-    copy,
+    copy_memory,
     depth,
     pictures,
     reber,
-    statistics,
+    summaries,
     vanishing,
     variants,
 )
@@ -23,7 +23,7 @@ VANISHING = (*vanishing.LINEAR, *vanishing.ORTHOGONAL, *vanishing.FORGET_BIAS, "
 PICTURES = {
     "vanishing": VANISHING,
     "adding": adding.MODELS,
-    "copy": tuple(copy.MODELS),
+    "copy": tuple(copy_memory.MODELS),
     "timing": ("LSTM", "LSTM, peepholes"),
     "depth": tuple(depth.CONNECTIONS),
     "reber": tuple(reber.MODELS),
@@ -78,26 +78,26 @@ def test_the_interval_of_a_median_holds_the_true_one_nearly_as_often_as_it_says(
     rng = np.random.default_rng(n)
     held = []
     for values in np.exp(rng.normal(size=(200, n))):
-        found = statistics.median(values.tolist())
+        found = summaries.median(values.tolist())
         assert min(values) <= found["low"] <= found["median"] <= found["high"] <= max(values)
         held.append(found["low"] <= 1 <= found["high"])
     assert np.mean(held) > 0.88
 
 
 def test_too_few_seeds_have_a_range_and_no_interval():
-    found = statistics.median([3.0, 1.0, 2.0, 5.0, 4.0])
+    found = summaries.median([3.0, 1.0, 2.0, 5.0, 4.0])
     assert (found["low"], found["high"], found["least"], found["most"]) == (None, None, 1, 5)
-    assert statistics.cell(found) == "3 (1 to 5)"
-    assert statistics.mean([3.0, 1.0, 2.0, 5.0, 4.0])["low"] is None
+    assert summaries.cell(found) == "3 (1 to 5)"
+    assert summaries.mean([3.0, 1.0, 2.0, 5.0, 4.0])["low"] is None
 
 
 def test_a_run_that_diverged_is_counted_and_stands_above_all_others():
-    found = statistics.median([2.0, 2.1, 2.2, 2.3, 2.4, 92.0, None], beyond=7)
+    found = summaries.median([2.0, 2.1, 2.2, 2.3, 2.4, 92.0, None], beyond=7)
     assert (found["median"], found["diverged"], found["most"]) == (2.3, 2, 2.4)
     assert found["low"] >= 2 and found["high"] is None
-    assert statistics.median([2.0, None, 92.0], beyond=7)["median"] is None
+    assert summaries.median([2.0, None, 92.0], beyond=7)["median"] is None
     (row,) = variants.table(variants.SETTINGS["full"], bits("NOAF", [2.7, 91.5, 2.8]))
-    assert statistics.cell(row["test, bits"]) == "2.8 (2.7 to 2.8), 1 diverged"
+    assert summaries.cell(row["test, bits"]) == "2.8 (2.7 to 2.8), 1 diverged"
 
 
 # Styles

@@ -13,7 +13,17 @@ from matplotlib.figure import Figure
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.training import studies
 from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.studies import adding, copy, depth, fitting, running, statistics, timing, vanishing, variants
+from keras_rnnlm.training.studies import (
+    adding,
+    copy_memory,
+    depth,
+    fitting,
+    running,
+    summaries,
+    timing,
+    vanishing,
+    variants,
+)
 
 
 class Toy:
@@ -158,16 +168,16 @@ def test_the_command_prints_the_table_or_json(toy, tmp_path, monkeypatch, capsys
 # The helpers
 
 
-@pytest.mark.parametrize("name", ["fitting", "running", "statistics"])
+@pytest.mark.parametrize("name", ["fitting", "running", "summaries"])
 def test_the_examples_of_the_helpers_are_true(name):
     module = importlib.import_module(f"keras_rnnlm.training.studies.{name}")
     assert doctest.testmod(module, extraglobs={"np": np}).failed == 0
 
 
 def test_runs_that_diverged_are_counted_and_no_part_of_the_mean():
-    assert statistics.mean([1.0, None, 3.0]) == statistics.mean([1.0, 3.0]) | {"diverged": 1}
-    assert statistics.cell(statistics.mean([None, 3.0])) == "3, 1 diverged"
-    assert statistics.cell(statistics.mean([None])) == "-, 1 diverged"
+    assert summaries.mean([1.0, None, 3.0]) == summaries.mean([1.0, 3.0]) | {"diverged": 1}
+    assert summaries.cell(summaries.mean([None, 3.0])) == "3, 1 diverged"
+    assert summaries.cell(summaries.mean([None])) == "-, 1 diverged"
 
 
 def test_steps_are_whole_chunks():
@@ -248,13 +258,13 @@ def test_the_adding_problem_asks_for_the_sum_of_two_marked_numbers():
 
 
 def test_copies_come_after_the_gap():
-    read, written = copy.examples(np.random.default_rng(0), 3, gap=4)
+    read, written = copy_memory.examples(np.random.default_rng(0), 3, gap=4)
     symbols = read.argmax(axis=-1)
     assert read.shape == (3, 24, 10) and (read.sum(axis=-1) == 1).all()
     assert (symbols[:, 10:13] == 0).all() and (symbols[:, 13] == 9).all() and (symbols[:, 14:] == 0).all()
     assert (written[:, :14] == 0).all() and (written[:, 14:] == symbols[:, :10]).all()
     assert set(np.unique(symbols[:, :10])) <= set(range(1, 9))
-    assert copy.baseline(20) == pytest.approx(0.5199, abs=1e-4)
+    assert copy_memory.baseline(20) == pytest.approx(0.5199, abs=1e-4)
 
 
 def test_periodic_functions_are_generated_at_the_period_that_a_seed_has_reached():

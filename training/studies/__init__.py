@@ -12,7 +12,7 @@ A study is a module of this folder, named in `NAMES`. Its docstring begins with 
     further_trials(settings, results) -> list    optional: runs that depend on what those of `trials` found
 
 `table` and `draw` take the results of the first trials, too; `claims` is asked once all are there. A number that is not
-finite reaches them as None: a run that diverged. `statistics` has the intervals and `claim`, `fitting` the training.
+finite reaches them as None: a run that diverged. `summaries` has the intervals and `claim`, `fitting` the training.
 """
 
 import ast
@@ -20,16 +20,17 @@ import importlib
 import pathlib
 
 NAMES = ("vanishing", "adding", "copy", "timing", "depth", "reber", "clockwork", "variants")
+_FILES = {"copy": "copy_memory"}  # `copy` is a module of Python's
 
 
 def load(name):
     """The module of a study."""
     if name not in NAMES:
         raise ValueError(f"There is a study of the name {', '.join(NAMES)}. Received: {name!r}")
-    return importlib.import_module(f"{__name__}.{name}")
+    return importlib.import_module(f"{__name__}.{_FILES.get(name, name)}")
 
 
 def question(name):
     """The first line of a study, read without importing it."""
-    source = pathlib.Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
+    source = pathlib.Path(__file__).with_name(f"{_FILES.get(name, name)}.py").read_text(encoding="utf-8")
     return ast.get_docstring(ast.parse(source)).splitlines()[0]

@@ -12,7 +12,7 @@ import numpy as np
 from keras_rnnlm.models.language_model import CELLS
 from keras_rnnlm.training.studies.fitting import fit, outputs
 from keras_rnnlm.training.studies.pictures import curves, legend
-from keras_rnnlm.training.studies.statistics import claim, groups, mean, median, share
+from keras_rnnlm.training.studies.summaries import claim, groups, mean, median, share
 
 MODELS = ("lstm", "gru", "simple_rnn")
 SETTINGS = dict(

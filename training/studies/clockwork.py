@@ -17,7 +17,7 @@ from keras_rnnlm import layers
 from keras_rnnlm.training.studies.budget import units_for
 from keras_rnnlm.training.studies.crowd import Crowd, crowds, each
 from keras_rnnlm.training.studies.pictures import STYLES, curves, legend
-from keras_rnnlm.training.studies.statistics import claim, groups, median
+from keras_rnnlm.training.studies.summaries import claim, groups, median
 
 SETTINGS = dict(
     full=dict(

@@ -15,7 +15,7 @@ from keras_rnnlm.layers import LSTM, RecurrentStack
 from keras_rnnlm.training.corpora import open_corpus
 from keras_rnnlm.training.studies.fitting import fit, outputs
 from keras_rnnlm.training.studies.pictures import curves, legend
-from keras_rnnlm.training.studies.statistics import claim, groups, mean, median
+from keras_rnnlm.training.studies.summaries import claim, groups, mean, median
 
 SETTINGS = dict(
     full=dict(seeds=6, layers=8, units=64, window=32, batch=32, steps=300, learning_rate=3e-3, kilobytes=1000),

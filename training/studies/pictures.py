@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from keras_rnnlm.training.studies.statistics import ENOUGH, bootstrap, median
+from keras_rnnlm.training.studies.summaries import ENOUGH, bootstrap, median
 
 # Colours of Okabe and Ito (2008) and of Tol (2021), which the colour-blind can tell apart, at the latest by the line.
 # A line for each network, with all the names that studies have for it.

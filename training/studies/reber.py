@@ -13,7 +13,7 @@ from keras_rnnlm import layers
 from keras_rnnlm.training.studies.budget import units_for
 from keras_rnnlm.training.studies.crowd import Crowd, crowds, each
 from keras_rnnlm.training.studies.pictures import curves, legend
-from keras_rnnlm.training.studies.statistics import claim, groups, median
+from keras_rnnlm.training.studies.summaries import claim, groups, median
 
 SETTINGS = dict(
     full=dict(seeds=10, at_once=10, parameters=600, batch=4, window=40, steps=5000, learning_rate=1e-2, tested=250),

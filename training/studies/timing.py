@@ -14,7 +14,7 @@ from keras import ops
 from keras_rnnlm.layers import LSTM
 from keras_rnnlm.training.studies.crowd import Crowd, crowds, each
 from keras_rnnlm.training.studies.pictures import STYLES, legend
-from keras_rnnlm.training.studies.statistics import cell, claim, groups, mean, median, share
+from keras_rnnlm.training.studies.summaries import cell, claim, groups, mean, median, share
 
 SETTINGS = dict(
     full=dict(

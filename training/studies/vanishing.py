@@ -21,7 +21,7 @@ from keras_rnnlm.training.run import set_forget_bias
 from keras_rnnlm.training.studies import adding
 from keras_rnnlm.training.studies.fitting import fit
 from keras_rnnlm.training.studies.pictures import curves, legend
-from keras_rnnlm.training.studies.statistics import claim, groups, median
+from keras_rnnlm.training.studies.summaries import claim, groups, median
 
 SETTINGS = dict(
     full=dict(seeds=6, units=64, sequences=32, back=50, time=50, batch=32, steps=300, learning_rate=1e-2),

@@ -24,7 +24,7 @@ from keras_rnnlm.training.evaluation import Scorer
 from keras_rnnlm.training.streams import Contiguous
 from keras_rnnlm.training.studies.budget import units_for
 from keras_rnnlm.training.studies.pictures import dots, legend
-from keras_rnnlm.training.studies.statistics import claim, groups, mean, median
+from keras_rnnlm.training.studies.summaries import claim, groups, mean, median
 
 OTHERS = {
     "GRU": (layers.GRU, {}),

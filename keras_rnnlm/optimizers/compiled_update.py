@@ -12,7 +12,7 @@ LARGE = 2**20  # numbers in all, from which a region saves more than it costs to
 
 
 @contextlib.contextmanager
-def fused_update(optimizer, made_of):
+def compiled_update(optimizer, made_of):
     """While it lasts, `optimizer` updates large models in one compiled region.
 
     `made_of` tells of gradients, by their id, which tensor and which factor they are the product of: the region

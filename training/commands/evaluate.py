@@ -2,19 +2,15 @@
 
 import json
 import pathlib
-import sys
 import tempfile
 
-from keras_rnnlm.training import CallableModule
-from keras_rnnlm.training.checkpoints import write_whole
 from keras_rnnlm.training.corpora import SPLITS, open_corpus, tell_columns
 from keras_rnnlm.training.display import Display
 from keras_rnnlm.training.encoded import DamagedError, encode_corpus, load_encoded
 from keras_rnnlm.training.evaluation import Scorer, measures
 from keras_rnnlm.training.kept_evaluations import keep_evaluation, text_name
 from keras_rnnlm.training.run import RunFolder, to_json
-
-sys.modules[__name__].__class__ = CallableModule
+from keras_rnnlm.whole_files import write_whole
 
 
 def arguments(parser):

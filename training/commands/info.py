@@ -60,7 +60,7 @@ def summary(path):
         "best_step": best and best["step"],
         "validation_loss": best and round(best["loss"], 4),
         "validation_perplexity": best and best.get("perplexity") and round(best["perplexity"], 3),
-        "has_model": folder.model.is_file(),
+        "has_model": folder.model_file.is_file(),
         "began_with": next((record.get("run") for record in records if record.get("kind") == "origin"), None),
     }
     return {"result": result, "evaluations": kept_evaluations(folder), "recipe": dataclasses.asdict(recipe)}

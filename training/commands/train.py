@@ -4,25 +4,21 @@ import argparse
 import dataclasses
 import pathlib
 import shlex
-import sys
 
 import numpy as np
 
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text.tokenizers import Tokenizer
-from keras_rnnlm.training import CallableModule
+from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.corpora import open_corpus, tell_columns
 from keras_rnnlm.training.display import Display, duration
 from keras_rnnlm.training.encoded import encode_corpus
 from keras_rnnlm.training.encoded_again import as_given, text_of
 from keras_rnnlm.training.failures import LearnedNothing, is_finite
-from keras_rnnlm.training.info import summary
 from keras_rnnlm.training.kept_evaluations import model_digest
 from keras_rnnlm.training.recipe import TOKENIZERS, Recipe, built_in, settings_help
 from keras_rnnlm.training.run import RunFolder, build_model, to_json
 from keras_rnnlm.training.streams import Contiguous, Sentences
-
-sys.modules[__name__].__class__ = CallableModule
 
 VOCABULARY = ("tokenizer", "vocabulary_size", "min_count")
 NETWORK = ("units", "layers", "cell", "cell_options", "embedding_dim", "tied", "connection")
@@ -252,7 +248,7 @@ def _go(loop):
         return False
     folder.plot()
     best = "the best model" if loop.progress.best_step >= 0 else "the model"
-    display.say(f"{over}, in {duration(loop.progress.seconds)}; {best} is {folder.model}")
+    display.say(f"{over}, in {duration(loop.progress.seconds)}; {best} is {folder.model_file}")
     return True
 
 
@@ -302,13 +298,13 @@ def _fine_tuning(recipe, first, changes):
                 f"A run that begins with another's weights has its vocabulary and its network, too: drop `{name}`. "
                 f"Received: {name}={getattr(recipe, name)!r}, and {first} has {getattr(begun, name)!r}"
             )
-    if not first.model.is_file() and not first.checkpoints().files():
+    if not first.model_file.is_file() and not first.checkpoints().files():
         first.read_model()  # which tells what is missing
     return recipe
 
 
 def _begin_with_frequencies(model, text, chunk=1 << 20):
-    """Sets the output's bias to the logarithm of the symbols' frequencies.
+    """Has the output begin with the symbols' frequencies.
 
     Learnt from zero, they take hundreds of steps, and the states help to learn them: they settle where the logits are
     right on average. A text that then begins from fresh states may settle elsewhere, and is predicted badly throughout.
@@ -316,13 +312,13 @@ def _begin_with_frequencies(model, text, chunk=1 << 20):
     counts = np.ones(model.vocabulary_size)  # what the text lacks is not impossible
     for begin in range(0, len(text), chunk):
         counts += np.bincount(text[begin : begin + chunk], minlength=len(counts))
-    model.head.bias.assign(np.log(counts / counts.sum()))
+    model.head.begin_with_frequencies(counts / counts.sum())
 
 
 def _begin_with(model, first):
     weights = first.read_model().get_weights()
     if not is_finite(weights):
-        raise LearnedNothing(f"There is nothing to begin with: weights of {first.model} are NaN or infinite")
+        raise LearnedNothing(f"There is nothing to begin with: weights of {first.model_file} are NaN or infinite")
     try:
         model.set_weights(weights)
     except ValueError as error:

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_rnnlm.layers import VocabularyLogits, cross_entropy
-from keras_rnnlm.layers.cross_entropy import linear_cross_entropy
+from keras_rnnlm.heads import VocabularyLogits, cross_entropy
+from keras_rnnlm.heads.cross_entropy import linear_cross_entropy
 from tests.support import BACKEND, largest_relative_difference, numpy, value_and_gradients
 
 VOCABULARY, FEATURES = 50, 3

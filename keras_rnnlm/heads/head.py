@@ -1,0 +1,84 @@
+"""The interface that a model has to its output layer."""
+
+import types
+
+import keras
+from keras import ops
+
+from keras_rnnlm.heads.cross_entropy import losses_of_logits
+
+
+class Head(keras.layers.Layer):
+    """Features to logits over a vocabulary, and to a loss.
+
+    `head(features)` is (..., features) to (..., vocabulary): numbers of which the softmax is the distribution, such as
+    the logarithms of the probabilities. They are exact, in training as in evaluation and in exported files.
+
+    A subclass makes its weights in `build` and gives the logits in `call`. The losses here are formed of all logits at
+    once: a head for a large vocabulary forms `losses_of` and `total_loss` by `keras_rnnlm.heads.cross_entropy`, a chunk
+    at a time. `total_loss`, which is for training, may be an estimate of the sum of `losses_of`.
+
+    A head that can read an embedding's table says so, `can_be_tied = True`, and finds the embedding in `tied_to`, or
+    None there. The model ties it before it is built.
+
+    Args:
+        vocabulary_size: how many logits.
+        kernel_initializer: of its matrices.
+
+    Example, the logits of two matrices in place of a large one:
+
+    >>> class Factorised(Head):
+    ...     def build(self, input_shape):
+    ...         options = {"initializer": self.kernel_initializer}
+    ...         self.into = self.add_weight(name="into", shape=(input_shape[-1], 2), **options)
+    ...         self.out = self.add_weight(name="out", shape=(2, self.vocabulary_size), **options)
+    ...     def call(self, features):
+    ...         return ops.matmul(ops.matmul(features, self.into), self.out)
+    >>> model = keras_rnnlm.models.LanguageModel(10, units=4, layers=1, head=Factorised)
+    >>> model(np.zeros((2, 3), "int32")).shape
+    (2, 3, 10)
+    """
+
+    can_be_tied = False
+
+    def __init__(self, vocabulary_size, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self._tied = types.SimpleNamespace(to=None)  # where Keras does not look: the embedding is no part of this layer
+
+    @property
+    def tied_to(self):
+        """The embedding whose table it reads, or None."""
+        return self._tied.to
+
+    def tie(self, embedding):
+        """Has it read the table of a `keras.layers.Embedding` in place of a matrix of its own."""
+        if not self.can_be_tied:
+            raise ValueError(f"A {type(self).__name__} reads no embedding's table: leave it untied")
+        if self.built:
+            raise ValueError(f"{self.name!r} has a kernel of its own already: tie it before it is built")
+        self._tied.to = embedding
+
+    def losses_of(self, features, targets):
+        """`-log p(target)`, float32 in the shape of `targets`, for evaluation."""
+        return ops.stop_gradient(self._differentiable(features, targets))
+
+    def total_loss(self, features, targets, weights):
+        """The weighted sum of the losses, which carries the gradients, and the losses, which carry none."""
+        losses = self._differentiable(features, targets)
+        return ops.sum(losses * weights), ops.stop_gradient(losses)
+
+    def _differentiable(self, features, targets):
+        logits = ops.reshape(self(features), (-1, self.vocabulary_size))
+        return ops.reshape(losses_of_logits(logits, ops.reshape(targets, (-1,))), ops.shape(targets))
+
+    def begin_with_frequencies(self, frequencies):
+        """Told how often each token occurs, (vocabulary,), before training: a head with a bias begins with them."""
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
