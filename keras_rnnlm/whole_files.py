@@ -31,14 +31,14 @@ def partial_of(path):
 
 
 def put_in_place(partial, path):
-    """Gives what was written its name, once it is on the disk. A folder of that name steps aside and is then removed.
+    """Gives what was written its name, once it is on the disk. Of a folder, the files have to be there already.
 
-    Of a folder, the files have to be on the disk already.
+    A file takes a file's place, and a folder a folder's, which steps aside and is then removed.
     """
     path = pathlib.Path(path)
     _sync(partial)
     old = partial.with_suffix(".old")
-    if path.is_dir():
+    if path.is_dir() and partial.is_dir():
         path.rename(old)
     try:
         os.replace(partial, path)

@@ -31,13 +31,13 @@ def test_what_was_there_stays_until_all_is_written(tmp_path, before, after):
     with pytest.raises(KeyboardInterrupt):
         write(path, after, failing=True)
     assert read(path) == before and os.listdir(tmp_path) == [path.name]
-    if isinstance(before, str) and isinstance(after, dict):  # a folder does not take a file's place
-        with pytest.raises(NotADirectoryError):
-            write(path, after)
-        assert read(path) == before
-    else:
+    if type(before) is type(after):
         write(path, after)
         assert read(path) == after
+    else:  # nobody's folder is lost to a file
+        with pytest.raises((IsADirectoryError, NotADirectoryError)):
+            write(path, after)
+        assert read(path) == before
     assert os.listdir(tmp_path) == [path.name]
 
 

@@ -61,7 +61,7 @@ class Sample:
                 "`temperature` is a number above 0 (from 1e-30 to 1e30); the most probable token every time is "
                 f"Greedy(). Received: temperature={self.temperature!r}"
             )
-        if self.top_k is not None and (not is_count(self.top_k)):
+        if self.top_k is not None and not is_count(self.top_k):
             raise ValueError(f"`top_k` counts the tokens to keep, at least 1. Received: top_k={self.top_k!r}")
         for name in ("top_p", "min_p"):
             share = getattr(self, name)
