@@ -231,6 +231,8 @@ def named(*names):
 
 
 BATCH, TIME, FEATURES, UNITS = 6, 5, 3, 4
+# States that cannot be any number: a clock counts whole steps.
+AS_IT_CAN_BE = {"t": lambda state: np.round(np.abs(2 * state))}
 # Rows: nothing masked, right padding twice, left padding, steps within, everything.
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0], [0, 0, 1, 1, 1], [0, 1, 0, 1, 0], [0] * 5], "bool")
 
@@ -249,4 +251,5 @@ def data(layer, seed=1, batch=BATCH, time=TIME):
     """Random inputs and initial states."""
     rng = np.random.default_rng(seed)
     states = [rng.normal(size=(batch, width)) * 0.5 for width in layer.state_widths]
+    states = [AS_IT_CAN_BE.get(name, lambda s: s)(state) for name, state in zip(layer.state_names, states)]
     return rng.normal(size=(batch, time, FEATURES)), states

@@ -278,7 +278,7 @@ def mutation(number, x, w, h0, *, mask=None, zero_output_for_mask=False, reverse
 
 
 def clockwork(x, w, h0, step0, *, periods, mask=None, zero_output_for_mask=False, reverse=False):
-    """Koutnik et al. (2014), a group at a time. `step0` is (batch, units), all of a row alike, rounded."""
+    """Koutnik et al. (2014), a group at a time. `step0` is (batch, units), whole numbers, all of a row alike."""
     x, w, mask = prepare(x, w, mask, reverse)
     h, steps = np.array(h0, "float64"), np.array(step0, "float64")
     size = h.shape[1] // len(periods)
@@ -287,7 +287,7 @@ def clockwork(x, w, h0, step0, *, periods, mask=None, zero_output_for_mask=False
 
     trace = Trace(["output"], h)
     for t in range(x.shape[1]):
-        now = np.round(steps)
+        now = np.round(steps)  # finite differences move the clock a little
         h_new = np.array(h)
         for k, group in enumerate(groups):
             z = x[:, t] @ w["kernel"][:, group] + w["bias"][group]
@@ -295,7 +295,7 @@ def clockwork(x, w, h0, step0, *, periods, mask=None, zero_output_for_mask=False
                 if periods[j] >= periods[k]:
                     z = z + h[:, other] @ w["recurrent_kernel"][other, group]
             h_new[:, group] = np.where(now[:, group] % periods[k] == 0, np.tanh(z), h[:, group])
-        following = np.where(now + 1 >= turn, 0.0, now + 1)
+        following = np.where(now + 1 >= turn, 0.0, steps + 1)
 
         m = mask[:, t, None]
         h = np.where(m, h_new, h)

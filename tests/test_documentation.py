@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import keras_rnnlm
+from keras_rnnlm.cell_list import CELLS
 from tests.support import BACKEND
 
 README = pathlib.Path(__file__).parent.parent / "README.md"
@@ -48,3 +49,8 @@ def test_the_examples_in_docstrings_are_true(name, tmp_path, monkeypatch):
 def test_the_readme_runs(block, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
+
+
+def test_the_readme_lists_every_cell():
+    wanted = "".join(f"| `{name}` | `{cell.layer}` | {cell.about} |\n" for name, cell in CELLS.items())
+    assert f"| cell | layer | what it is |\n|---|---|---|\n{wanted}\n" in README.read_text(encoding="utf-8")

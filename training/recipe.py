@@ -10,22 +10,10 @@ import pathlib
 import re
 import tomllib
 
+from keras_rnnlm.cell_list import CELLS, OWN, is_path
 from keras_rnnlm.schema import Rule, choice, number, read_regular, whole
 
 NONE = "none"  # TOML has no word for it
-# The names of keras_rnnlm.models.language_model.CELLS, which only Keras could tell.
-CELLS = (
-    "lstm",
-    "gru",
-    "simple_rnn",
-    "minimal_gated_unit",
-    "mut1",
-    "mut2",
-    "mut3",
-    "clockwork_rnn",
-    "depth_gated_lstm",
-    "grid_lstm",
-)
 LARGEST = 1 << 20  # bytes of a recipe
 COMMENTS_AT = 32  # the column of the settings' meanings
 
@@ -77,6 +65,9 @@ WIDTHS = Rule(
     _is_widths,
     lambda value: [int(width) for width in value] if isinstance(value, (list, tuple)) else int(value),
 )
+CELL = Rule(
+    f'{choice(*CELLS).allowed}, or a class of your own, "{OWN}"', lambda value: value in tuple(CELLS) or is_path(value)
+)
 TOKENIZERS = ("word", "char", "byte", "bpe")
 TOKENIZER = Rule(
     f"{choice(*TOKENIZERS).allowed}, or a path to a .json file",
@@ -122,7 +113,7 @@ class Recipe:
 
     units: int | list[int] = setting(400, "width of the layers, or a list with each one's", WIDTHS, begins="Network")
     layers: int = setting(2, "number of recurrent layers", whole(1, 1000))
-    cell: str = setting("lstm", "kind of layer: lstm, gru, simple_rnn, mut1, ...", choice(*CELLS))
+    cell: str = setting("lstm", f"kind of layer: lstm, gru, ..., or a class of your own, {OWN}", CELL)
     cell_options: dict = setting(
         {}, "further arguments of the layers, such as {peephole = true, coupled = true}", TABLE
     )

@@ -1,25 +1,15 @@
 """The recurrences: one a file, its equations and nothing else."""
 
-from keras_rnnlm.cells.clockwork import ClockworkRNNCell
-from keras_rnnlm.cells.depth_gated_lstm import DepthGatedLSTMCell
-from keras_rnnlm.cells.grid_lstm import GridLSTMCell
-from keras_rnnlm.cells.gru import GRUCell
-from keras_rnnlm.cells.lstm import LSTMCell
-from keras_rnnlm.cells.minimal_gated_unit import MinimalGatedUnitCell
-from keras_rnnlm.cells.mutations import MUT1Cell, MUT2Cell, MUT3Cell
-from keras_rnnlm.cells.recurrent_cell import RecurrentCell
-from keras_rnnlm.cells.simple_rnn import SimpleRNNCell
+import importlib
 
-__all__ = [
-    "ClockworkRNNCell",
-    "DepthGatedLSTMCell",
-    "GRUCell",
-    "GridLSTMCell",
-    "LSTMCell",
-    "MUT1Cell",
-    "MUT2Cell",
-    "MUT3Cell",
-    "MinimalGatedUnitCell",
-    "RecurrentCell",
-    "SimpleRNNCell",
-]
+from keras_rnnlm.cell_list import CELLS
+from keras_rnnlm.cells.recurrent_cell import RecurrentCell
+
+for _named in CELLS.values():
+    globals()[_named.cell] = getattr(importlib.import_module(f"{__name__}.{_named.module}"), _named.cell)
+
+__all__ = ["RecurrentCell", *(named.cell for named in CELLS.values())]
+
+
+def __getattr__(name):  # by it, type checkers know that there are more names than those above
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}. It has {', '.join(__all__)}.")

@@ -52,7 +52,6 @@ class ClockworkRNNCell(RecurrentCell):
 
     def step(self, dot, x, states, p):
         h, t = states
-        t = ops.round(t)
         turns = t / ops.cast(self.period_of_unit, t.dtype)
         runs = ops.abs(turns - ops.round(turns)) < 0.25 / max(self.periods)
         h = ops.where(runs, self.activation(dot(h, "recurrent_kernel", x)), h)

@@ -23,6 +23,21 @@ class Dot:
         self.notes.update(values)
 
 
+class DroppedDot:
+    """A `dot` whose recurrent products see a masked operand, with a mask of its own for each gate."""
+
+    def __init__(self, dot, products, masks):
+        self.dot, self.products, self.masks, self.note = dot, products, masks, dot.note
+
+    def __call__(self, operand, name, plus=None):
+        if name not in self.products:
+            return self.dot(operand, name, plus)
+        gates = self.products[name]
+        y = [self.dot(operand * self.masks[f"mask_{gate}"], f"{name}_{gate}") for gate in gates]
+        y = ops.concatenate(y, axis=-1)
+        return y if plus is None else y + plus
+
+
 def cast(value, dtype):
     return value if value.dtype == dtype else ops.cast(value, dtype)
 

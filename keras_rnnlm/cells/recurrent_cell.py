@@ -2,16 +2,13 @@
 
 import inspect
 import numbers
-import sys
-import types
 
 import keras
-import numpy as np
 from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell  # what keras.layers.RNN looks for to draw masks
 
-from keras_rnnlm.cells import mogrifier
-from keras_rnnlm.cells.dot import Dot, state_dtype
+from keras_rnnlm.cells import equations, mogrifier
+from keras_rnnlm.cells.dot import Dot, DroppedDot, state_dtype
 from keras_rnnlm.cells.signature import deserialize, keyword_only, serialize, with_options
 
 
@@ -112,26 +109,19 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         raise NotImplementedError(f"{type(self).__name__} has no `step`: write its equations there.")
 
     def equations(self):
-        """What the step depends on beside tensors, None where that is not known: by it, equal cells share a loop."""
-        if not type(self).__module__.startswith("keras_rnnlm."):
-            return None  # the step of a subclass may read anything
-        kinds = ("initializer", "regularizer", "constraint", "seed")
-        named = [(name, getattr(self, name)) for name in self.arguments if not name.endswith(kinds)]
-        named = [(name, value if callable(value) else repr(value)) for name, value in named]
-        return type(self), self.dtype_policy.name, *named
+        """What the step depends on beside tensors, None where that is not known: by it, equal cells share a loop.
+
+        That is the class and all attributes. A step that reads more, such as a global that changes, returns None here.
+        """
+        return equations.of(self, RecurrentCell)
 
     def lasting_equations(self):
         """`equations`, where all that they hold is there as long as the process is, such as a module's functions."""
-        found = self.equations()
-        if found is None or not all(_is_of_a_module(value) for _, value in found[2:] if callable(value)):
-            return None
-        return found
+        return self.equations() if equations.are_lasting(self) else None
 
     def without_weights(self):
         """A copy that has the step and its options, and nothing of Keras's: it keeps no weight in memory."""
-        copy = object.__new__(type(self))
-        copy.__dict__.update({k: _untracked(v) for k, v in self.__dict__.items() if k[0] != "_" and _is_plain(v)})
-        return copy
+        return equations.without_weights(self)
 
     @property
     def number_of_states(self):
@@ -196,13 +186,14 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
 
     @property
     def recurrent_gates(self):
-        """The gates that have a block of columns in `recurrent_kernel`."""
+        """The gates that have a block of columns in `recurrent_kernel`: without any, there is no such weight."""
         return self.gates
 
     def build(self, input_shape):
         self.declared = []
         self.declare("kernel", (input_shape[-1], len(self.kernel_gates) * self.units), "kernel")
-        self.declare("recurrent_kernel", (self.output_size, len(self.recurrent_gates) * self.units), "recurrent")
+        if self.recurrent_gates:
+            self.declare("recurrent_kernel", (self.output_size, len(self.recurrent_gates) * self.units), "recurrent")
         if self.use_bias:
             self.declare("bias", self.bias_shape(), "bias", self.initialize_bias)
         else:
@@ -254,12 +245,12 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
 
     def products(self):
         """Which gates' columns of the recurrent kernel each product of the step reads."""
-        return {"recurrent_kernel": self.recurrent_gates}
+        return {"recurrent_kernel": self.recurrent_gates} if self.recurrent_gates else {}
 
     def kernels(self, w):
         """The matrices that `dot` reads, from the weights `w`."""
-        kernel, stored = w["recurrent_kernel"], self.recurrent_gates
-        return {name: self.columns(kernel, gates, stored) for name, gates in self.products().items()}
+        stored, products = self.recurrent_gates, self.products().items()
+        return {name: self.columns(w["recurrent_kernel"], gates, stored) for name, gates in products}
 
     def parameters(self, w):
         """The vectors that the step itself reads, from the weights `w`."""
@@ -380,40 +371,6 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     def get_config(self):
         config = {name: serialize(name, getattr(self, name)) for name in self.arguments}
         return {**super().get_config(), **config}
-
-
-def _is_of_a_module(function):
-    if not isinstance(function, types.FunctionType):
-        return False
-    return getattr(sys.modules.get(function.__module__), function.__qualname__, None) is function
-
-
-def _is_plain(value):
-    """Whether an attribute is a part of the equations: neither weights nor layers, nor a list of such."""
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    plain = value is None or isinstance(value, (bool, int, float, str, np.ndarray, np.generic))
-    return plain or _is_of_a_module(value)  # Keras wraps methods in functions that hold the layer
-
-
-def _untracked(value):
-    """A list without what Keras keeps beside it."""
-    return list(value) if isinstance(value, list) else value
-
-
-class DroppedDot:
-    """A `dot` whose recurrent products see a masked operand, with a mask of its own for each gate."""
-
-    def __init__(self, dot, products, masks):
-        self.dot, self.products, self.masks, self.note = dot, products, masks, dot.note
-
-    def __call__(self, operand, name, plus=None):
-        if name not in self.products:
-            return self.dot(operand, name, plus)
-        gates = self.products[name]
-        y = [self.dot(operand * self.masks[f"mask_{gate}"], f"{name}_{gate}") for gate in gates]
-        y = ops.concatenate(y, axis=-1)
-        return y if plus is None else y + plus
 
 
 def check_layout(layer, weights):

@@ -3,33 +3,16 @@
 import importlib
 
 from keras_rnnlm.layers.attention import CausalAttention, EncoderAttention
-from keras_rnnlm.layers.family import MUT1, MUT2, MUT3, ClockworkRNN, DepthGatedLSTM, GridLSTM, MinimalGatedUnit
-from keras_rnnlm.layers.gru import GRU
-from keras_rnnlm.layers.lstm import LSTM
+from keras_rnnlm.layers.family import LAYERS
 from keras_rnnlm.layers.recurrent import Recurrent
-from keras_rnnlm.layers.simple_rnn import SimpleRNN
 from keras_rnnlm.layers.stack import RecurrentStack
 
-__all__ = [
-    "GRU",
-    "LSTM",
-    "MUT1",
-    "MUT2",
-    "MUT3",
-    "CausalAttention",
-    "ClockworkRNN",
-    "DepthGatedLSTM",
-    "EncoderAttention",
-    "GridLSTM",
-    "MinimalGatedUnit",
-    "Recurrent",
-    "RecurrentStack",
-    "SimpleRNN",
-    "VocabularyLogits",
-]
+globals().update(LAYERS)
+
+__all__ = ["CausalAttention", "EncoderAttention", "Recurrent", "RecurrentStack", "VocabularyLogits", *LAYERS]
 
 
-def __getattr__(name):
+def __getattr__(name):  # by it, type checkers know that there are more names than those above
     if name == "VocabularyLogits":  # a head now, and heads stand on layers
         return importlib.import_module("keras_rnnlm.heads").VocabularyLogits
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}. It has {', '.join(__all__)}.")

@@ -1,99 +1,37 @@
-"""The rest of the family over time: each layer takes its cell's arguments."""
+"""The cells of the list over time: each layer takes its cell's arguments."""
+
+import functools
 
 import keras
 
 from keras_rnnlm import cells
+from keras_rnnlm.cell_list import CELLS
+from keras_rnnlm.layers.gru import GRU
+from keras_rnnlm.layers.lstm import LSTM
 from keras_rnnlm.layers.recurrent import Recurrent
+from keras_rnnlm.layers.simple_rnn import SimpleRNN
 
 
-@keras.saving.register_keras_serializable(package="keras_rnnlm")
-class MinimalGatedUnit(Recurrent):
-    """A `MinimalGatedUnitCell` over time.
+@functools.cache
+def over_time(cell_class):
+    """The layer that runs cells of a class over time.
 
-    Takes every argument of `keras.layers.SimpleRNN`, in its order, then the cell's own.
-
-    >>> MinimalGatedUnit(4)(np.ones((2, 5, 3))).shape
+    >>> over_time(cells.MUT3Cell)(4)(np.ones((2, 5, 3))).shape
     (2, 4)
     """
-
-    cell_class = cells.MinimalGatedUnitCell
-
-
-@keras.saving.register_keras_serializable(package="keras_rnnlm")
-class MUT1(Recurrent):
-    """A `MUT1Cell` over time.
-
-    Takes every argument of `keras.layers.SimpleRNN`, in its order, then the cell's own.
-
-    >>> MUT1(4, projection=True)(np.ones((2, 5, 3))).shape
-    (2, 4)
-    """
-
-    cell_class = cells.MUT1Cell
+    like = cell_class.like.__name__.removesuffix("Cell")
+    about = (
+        f"A `{cell_class.__name__}` over time.\n\n"
+        f"    Takes every argument of `keras.layers.{like}`, in its order, then the cell's own."
+    )
+    options = {"cell_class": cell_class, "like": getattr(keras.layers, like), "__doc__": about, "__module__": __name__}
+    return type(cell_class.__name__.removesuffix("Cell"), (Recurrent,), options)
 
 
-@keras.saving.register_keras_serializable(package="keras_rnnlm")
-class MUT2(Recurrent):
-    """A `MUT2Cell` over time.
+LAYERS = {layer.__name__: layer for layer in (LSTM, GRU, SimpleRNN)}
+for _named in CELLS.values():
+    if _named.layer not in LAYERS:
+        _layer = over_time(getattr(cells, _named.cell))
+        LAYERS[_named.layer] = keras.saving.register_keras_serializable(package="keras_rnnlm")(_layer)
 
-    Takes every argument of `keras.layers.SimpleRNN`, in its order, then the cell's own.
-
-    >>> MUT2(3)(np.ones((2, 5, 3))).shape
-    (2, 3)
-    """
-
-    cell_class = cells.MUT2Cell
-
-
-@keras.saving.register_keras_serializable(package="keras_rnnlm")
-class MUT3(Recurrent):
-    """A `MUT3Cell` over time.
-
-    Takes every argument of `keras.layers.SimpleRNN`, in its order, then the cell's own.
-
-    >>> MUT3(4)(np.ones((2, 5, 3))).shape
-    (2, 4)
-    """
-
-    cell_class = cells.MUT3Cell
-
-
-@keras.saving.register_keras_serializable(package="keras_rnnlm")
-class ClockworkRNN(Recurrent):
-    """A `ClockworkRNNCell` over time.
-
-    Takes every argument of `keras.layers.SimpleRNN`, in its order, then the cell's own.
-
-    >>> ClockworkRNN(4)(np.ones((2, 5, 3))).shape
-    (2, 4)
-    """
-
-    cell_class = cells.ClockworkRNNCell
-
-
-@keras.saving.register_keras_serializable(package="keras_rnnlm")
-class DepthGatedLSTM(Recurrent):
-    """A `DepthGatedLSTMCell` over time.
-
-    Takes every argument of `keras.layers.LSTM`, in its order, then the cell's own.
-
-    >>> DepthGatedLSTM(4, depth=3)(np.ones((2, 5, 3))).shape
-    (2, 4)
-    """
-
-    cell_class = cells.DepthGatedLSTMCell
-    like = keras.layers.LSTM
-
-
-@keras.saving.register_keras_serializable(package="keras_rnnlm")
-class GridLSTM(Recurrent):
-    """A `GridLSTMCell` over time.
-
-    Takes every argument of `keras.layers.LSTM`, in its order, then the cell's own.
-
-    >>> GridLSTM(4, depth=3, tied=True)(np.ones((2, 5, 3))).shape
-    (2, 4)
-    """
-
-    cell_class = cells.GridLSTMCell
-    like = keras.layers.LSTM
+globals().update(LAYERS)

@@ -184,8 +184,8 @@ class Recurrent(Stackable, keras.layers.RNN):
                 x = cell.read(x, w, tensors.get("dropout"))
             step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"), zoned)
             how = zoned, "recurrent_dropout" in tensors, recurrence.backend.is_compiled()
-            equations = cell.equations()
-            lasting = cell.lasting_equations() if recurrence.backend.keeps_programs() else None
+            keeps = recurrence.backend.keeps_programs()
+            equations, lasting = (cell.equations(), cell.lasting_equations()) if keeps else (None, None)
 
             def loops(settings):
                 """Those of equal layers: of the stack, or of the whole process, where they then hold no layer."""

@@ -47,8 +47,8 @@ class LanguageModel(NextTokenModel):
         vocabulary_size: number of different tokens.
         units: width of the recurrent layers, or a list of the width of each.
         layers: how many recurrent layers; or a list of layers of keras_rnnlm.layers, which then bring everything.
-        cell: "lstm", "gru", "simple_rnn", "minimal_gated_unit", "mut1", "mut2", "mut3", "clockwork_rnn",
-            "depth_gated_lstm", "grid_lstm", or a class of keras_rnnlm.layers.
+        cell: a name, such as "lstm", of those in `keras_rnnlm.cell_list.CELLS`; or a class of keras_rnnlm.layers or
+            keras_rnnlm.cells, or one of your own like them, which "my_package.cells:Mine" names, too.
         cell_options: dict of further arguments of the layers, such as `{"peephole": True, "coupled": True}`.
         embedding_dim: width of the embedding. Default: the first layer's units; with `tied`, the stack's.
         tied: whether the output layer reads the embedding's table.

@@ -2,36 +2,37 @@
 
 import keras
 
-from keras_rnnlm import layers as our_layers
+from keras_rnnlm import cell_list
+from keras_rnnlm.cells import RecurrentCell
 from keras_rnnlm.layers import Recurrent
+from keras_rnnlm.layers.family import LAYERS, over_time
 from keras_rnnlm.schema import is_count
 
 # What `cell` may be by name.
-CELLS = {
-    "lstm": our_layers.LSTM,
-    "gru": our_layers.GRU,
-    "simple_rnn": our_layers.SimpleRNN,
-    "minimal_gated_unit": our_layers.MinimalGatedUnit,
-    "mut1": our_layers.MUT1,
-    "mut2": our_layers.MUT2,
-    "mut3": our_layers.MUT3,
-    "clockwork_rnn": our_layers.ClockworkRNN,
-    "depth_gated_lstm": our_layers.DepthGatedLSTM,
-    "grid_lstm": our_layers.GridLSTM,
-}
+CELLS = {name: LAYERS[named.layer] for name, named in cell_list.CELLS.items()}
+
+
+def layer_class(cell):
+    """The class of layers that `cell` stands for: a name of the list, a class, or where to find one."""
+    made = cell
+    if isinstance(cell, str):
+        made = cell_list.load(cell) if cell_list.is_path(cell) else CELLS.get(cell)
+        made = made or keras.saving.get_registered_object(cell)
+    if isinstance(made, type) and issubclass(made, RecurrentCell) and made is not RecurrentCell:
+        return over_time(made)
+    if isinstance(made, type) and issubclass(made, Recurrent) and made.cell_class:
+        return made
+    raise ValueError(
+        f'`cell` is one of {sorted(CELLS)} or a class like keras_rnnlm.layers.LSTM or of a cell, as "{cell_list.OWN}", '
+        f"too. Received: cell={cell!r}"
+    )
 
 
 def recurrent_layers(a, options):
     """The layers that the arguments of a LanguageModel describe; `options` are those of each."""
     if not is_count(a.layers):
         raise ValueError(f"`layers` is a number of layers, or a list of them. Received: layers={a.layers!r}")
-    make = a.cell
-    if isinstance(make, str):
-        make = CELLS.get(make) or keras.saving.get_registered_object(make)
-    if not (isinstance(make, type) and issubclass(make, Recurrent) and make.cell_class):
-        raise ValueError(
-            f"`cell` is one of {sorted(CELLS)} or a class like keras_rnnlm.layers.LSTM. Received: cell={a.cell!r}"
-        )
+    make = layer_class(a.cell)
     widths = list(a.units) if isinstance(a.units, (list, tuple)) else [a.units] * a.layers
     if len(widths) != a.layers:
         raise ValueError(

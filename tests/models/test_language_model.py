@@ -17,6 +17,7 @@ from keras_rnnlm.models import LanguageModel
 from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.optimizers import ClippedOptimizer
 from tests import reference
+from tests.cells.of_someone_else import LeakyCell
 from tests.support import BACKEND, largest_relative_difference, numpy, on_tensorflow, value_and_gradients
 
 VOCABULARY, UNITS, BATCH, TIME = 7, 5, 3, 4
@@ -509,9 +510,11 @@ class MinimalGatedUnit(layers.SimpleRNN):
         dict(layers=[layers.GRU(UNITS), layers.LSTM(4, coupled=True, dtype="mixed_bfloat16")], connection="dense"),
         dict(units=[4, 4], layers=2, cell=layers.GRU, cell_options={"reset_after": False}, tied=True),
         dict(layers=1, cell=MinimalGatedUnit, connection="residual"),
+        dict(layers=2, units=4, cell="tests.cells.of_someone_else:LeakyCell", cell_options={"leak": 0.25}),
+        dict(layers=1, cell=LeakyCell),
         dict(layers=1, cell="simple_rnn", embedding_dim=UNITS, connection="highway", initial_range=0.1),
     ],
-    ids=["list", "class", "own class", "name"],
+    ids=["list", "class", "own class", "where to find it", "own cell", "name"],
 )
 def test_every_way_to_say_which_layers_is_saved_and_loaded(options, tmp_path):
     model = tiny(**options)
@@ -540,6 +543,10 @@ def test_every_way_to_say_which_layers_is_saved_and_loaded(options, tmp_path):
         (dict(layers=[]), r"`layers` is a list of recurrent layers.*\[\]"),
         (dict(layers=["lstm"]), "`layers` is a list of recurrent layers.*lstm"),
         (dict(cell="ltsm"), r"`cell` is one of \[.*'gru', 'lstm', .*'simple_rnn'\] or a class.*cell='ltsm'"),
+        (dict(cell="nowhere.cells:Mine"), "no module 'nowhere': install it.*PYTHONPATH.*cell='nowhere.cells:Mine'"),
+        (dict(cell="tests.nowhere:Mine"), "no module 'tests.nowhere'.*cell='tests.nowhere:Mine'"),
+        (dict(cell="tests.cells.of_someone_else:Mine"), "which has no Mine. Received: cell='tests.*:Mine'"),
+        (dict(cell="keras_rnnlm.layers:CausalAttention"), "`cell` is one of .*like .* of a cell.*CausalAttention'"),
         (dict(cell=keras.layers.LSTM), "`cell` is one of .*Received: cell=.*LSTM"),
         (dict(cell=layers.Recurrent), "`cell` is one of .*Received: cell=.*Recurrent"),
         (dict(cell_options={"peephol": True}), "`cell_options` is .*arguments of LSTM: .*peephole.*{'peephol': True}"),

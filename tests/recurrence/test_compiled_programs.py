@@ -9,6 +9,7 @@ import pytest
 from keras_rnnlm import layers, recurrence
 from keras_rnnlm.recurrence import memory_maps
 from tests.cases import EACH, build, data
+from tests.cells.of_someone_else import LeakyCell
 from tests.support import numpy, on_tensorflow
 
 pytestmark = on_tensorflow
@@ -101,33 +102,86 @@ def test_an_unrolled_layer_is_not_compiled_step_by_step():
     assert "XlaMustCompile" not in str(graph.as_graph_def())
 
 
-def test_equal_layers_of_different_models_share_what_was_compiled():
-    def trained():
-        import tensorflow as tf
-
-        layer = layers.LSTM(5, peephole=True, activation=keras.activations.softsign)
-        x = tf.constant(np.ones((2, 4, 3), "float32"))
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            loss = tf.reduce_sum(layer(x))
-        tape.gradient(loss, x)
-
-    made = []
-    loops = recurrence.Loops.__init__
+@pytest.fixture
+def loops_made(monkeypatch):
+    """The loops that were made, one after another: each is compiled by itself."""
+    made, loops = [], recurrence.Loops.__init__
 
     def noted(self, *args):
         made.append(args)
         loops(self, *args)
 
+    monkeypatch.setattr(recurrence.Loops, "__init__", noted)
+    monkeypatch.setattr(recurrence, "_shared", {})
+    return made
+
+
+def trained(layer):
+    import tensorflow as tf
+
+    x = tf.constant(np.ones((2, 4, 3), "float32"))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(layer(x))
+    return numpy(tape.gradient(loss, x))
+
+
+def test_equal_layers_of_different_models_share_what_was_compiled(loops_made):
+    def layer():
+        return layers.LSTM(5, peephole=True, activation=keras.activations.softsign)
+
+    trained(layer())
+    assert len(loops_made) == 1
+    keras.backend.clear_session()
+    for _ in range(3):
+        trained(layer())
+    assert len(loops_made) == 1
+
+
+def leaky(**options):
+    return layers.Recurrent(LeakyCell(5, kernel_initializer="ones", recurrent_initializer="ones", **options))
+
+
+def test_cells_of_someone_else_share_what_was_compiled(loops_made):
+    found = trained(leaky())
+    keras.backend.clear_session()
+    np.testing.assert_array_equal(trained(leaky()), found)
+    assert len(loops_made) == 1
+    # Another argument, attribute or class, or a changed function of the class, is another step.
+    assert np.abs(trained(leaky(leak=0.25)) - found).max() > 1e-3
+    assert len(loops_made) == 2
+    changed = leaky()
+    changed.cell._scale, changed.cell.table = 2.0, np.ones(2)
+    trained(changed)
+    changed = leaky()
+    changed.cell._scale, changed.cell.table = 2.0, np.zeros(2)
+    trained(changed)
+    assert len(loops_made) == 4
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recurrence.Loops, "__init__", noted)
-        trained()
-        count = len(made)
-        keras.backend.clear_session()
-        for _ in range(3):
-            trained()
-    assert count == 1
-    assert len(made) == 1
+        patch.setattr(LeakyCell, "step", lambda self, dot, x, states, p: (x,))
+        assert np.abs(trained(leaky()) - found).max() > 1e-3
+    assert len(loops_made) == 5
+    trained(layers.Recurrent(type("Local", (LeakyCell,), {})(5)))
+    assert len(loops_made) == 6
+    np.testing.assert_array_equal(trained(leaky()), found)
+    assert len(loops_made) == 6
+
+
+def test_what_does_not_last_is_shared_by_no_process():
+    class Local(LeakyCell):
+        pass
+
+    changed = LeakyCell(5)
+    changed.helper = object()
+    for cell in (Local(5), LeakyCell(5, activation=lambda x: x), changed):
+        assert cell.equations() is not None and cell.lasting_equations() is None
+    assert LeakyCell(5).equations() == LeakyCell(5, name="other", seed=3).equations() != LeakyCell(6).equations()
+
+
+@pytest.mark.parametrize("case", EACH, ids=str)
+def test_equal_cells_have_equal_equations(case):
+    cells = [build(case)[0].cell for _ in range(2)]
+    assert cells[0].lasting_equations() == cells[1].lasting_equations() is not None
 
 
 @pytest.mark.parametrize("case", EACH, ids=str)

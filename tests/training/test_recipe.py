@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from keras_rnnlm.text import pipelines
-from keras_rnnlm.training.recipe import CELLS, SETTINGS, TOKENIZERS, Recipe, _files, built_in, settings_help
+from keras_rnnlm.training.recipe import SETTINGS, TOKENIZERS, Recipe, _files, built_in, settings_help
 
 # The table in Zaremba et al. (2014): units, steps, initial range, keep probability, clipping, epochs at the full rate
 # and in all, decay.
@@ -369,10 +369,14 @@ def test_the_tokenizers_are_those_that_exist():
     assert TOKENIZERS == pipelines.KINDS
 
 
-def test_the_cells_are_those_that_exist():
+def test_a_recipe_takes_every_cell_that_exists_and_a_class_of_someone_else():
     from keras_rnnlm.models import language_model
 
-    assert CELLS == tuple(language_model.CELLS)
+    for cell in [*language_model.CELLS, "my_package.cells:Mine"]:
+        assert Recipe(cell=cell).cell == cell
+    for cell in ("", "Mine", ":Mine", "my package:Mine", "mine:", "os.system('x'):Mine", "..mine:Mine"):
+        with pytest.raises(ValueError, match='`cell` is "lstm", .*, or a class of your own, "package.module:Class"'):
+            Recipe(cell=cell)
 
 
 def test_recipes_and_curves_load_no_framework():

@@ -7,6 +7,7 @@ import shlex
 
 import numpy as np
 
+from keras_rnnlm import cell_list
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training.commands.info import summary
@@ -50,7 +51,10 @@ def arguments(parser):
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end: what `info` tells")
     parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
     recipes = "\n".join(f"  {name:<16}{text}" for name, text in built_in().items())
-    parser.epilog = f"recipes:\n{recipes}\n\nsettings, their defaults and meanings:\n{settings_help()}"
+    parser.epilog = (
+        f"recipes:\n{recipes}\n\ncells:\n{cell_list.listed()}\n\n"
+        f"settings, their defaults and meanings:\n{settings_help()}"
+    )
 
 
 def run(options):

@@ -1,0 +1,62 @@
+"""The cells that have a name: the one list of them. It needs no Keras, so that recipes and help read it, too."""
+
+import importlib
+import re
+import typing
+
+
+class Named(typing.NamedTuple):
+    """A cell of the list: the class `<layer>Cell` of `keras_rnnlm.cells.<module>`, and the layer that runs it."""
+
+    module: str
+    layer: str
+    about: str
+
+    @property
+    def cell(self):
+        return f"{self.layer}Cell"
+
+
+CELLS = {
+    "lstm": Named("lstm", "LSTM", "long short-term memory, with every option of its literature"),
+    "gru": Named("gru", "GRU", "the gated recurrent unit (Cho et al. 2014)"),
+    "simple_rnn": Named("simple_rnn", "SimpleRNN", "the plain recurrent network (Elman 1990)"),
+    "minimal_gated_unit": Named("minimal_gated_unit", "MinimalGatedUnit", "a GRU with one gate (Zhou et al. 2016)"),
+    "mut1": Named("mutations", "MUT1", "the first network of a search (Jozefowicz et al. 2015)"),
+    "mut2": Named("mutations", "MUT2", "the second of them"),
+    "mut3": Named("mutations", "MUT3", "the third of them"),
+    "clockwork_rnn": Named("clockwork", "ClockworkRNN", "groups that tick at different speeds (Koutnik et al. 2014)"),
+    "depth_gated_lstm": Named("depth_gated_lstm", "DepthGatedLSTM", "LSTMs linked by gates (Yao et al. 2015)"),
+    "grid_lstm": Named("grid_lstm", "GridLSTM", "memory along time and depth (Kalchbrenner et al. 2015)"),
+}
+OWN = "package.module:Class"  # how a class of someone else is named
+
+_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
+def is_path(text):
+    """Whether a text names a class by its module, such as "my_package.cells:Mine"."""
+    return isinstance(text, str) and _PATH.fullmatch(text) is not None
+
+
+def load(path):
+    """The class that "my_package.cells:Mine" names."""
+    module, _, name = path.partition(":")
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the module is there, and imports one that is not
+        raise ValueError(
+            f"`cell` names the class {name} of the module {module}, and Python finds no module {error.name!r}: install "
+            f"it, or set PYTHONPATH to the folder that it is in. Received: cell={path!r}"
+        ) from None
+    if not isinstance(getattr(found, name, None), type):
+        raise ValueError(f"`cell` names a class of the module {module}, which has no {name}. Received: cell={path!r}")
+    return getattr(found, name)
+
+
+def listed():
+    """The names and what they stand for, in lines for help."""
+    width = max(map(len, CELLS)) + 2
+    return "\n".join(f"  {name:<{width}}{named.about}" for name, named in CELLS.items())

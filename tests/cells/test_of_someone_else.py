@@ -1,0 +1,39 @@
+"""A cell of someone else is as good as ours."""
+
+import numpy as np
+
+from keras_rnnlm import layers, models, recurrence
+from keras_rnnlm.training import recipe, run
+from tests.cells.of_someone_else import QuasiRecurrentCell
+from tests.support import largest_relative_difference, loss_of, numpy, value_and_gradients
+
+
+def test_a_cell_without_a_recurrent_kernel_needs_no_build_of_its_own():
+    layer = layers.Recurrent(QuasiRecurrentCell(4), return_sequences=True, return_state=True)
+    layer.build((None, None, 3))
+    assert [weight.name for weight in layer.weights] == ["kernel", "bias"]
+    rng = np.random.default_rng(0)
+    shapes = [(2, 5, 3), (2, 4), (3, 8), (8,)]
+    arrays = x, h, kernel, bias = [rng.normal(size=shape).astype("float32") for shape in shapes]
+    layer.set_weights([kernel, bias])
+    z = x @ kernel + bias
+    for t in range(5):
+        f = 1 / (1 + np.exp(-z[:, t, :4]))
+        h = f * h + (1 - f) * np.tanh(z[:, t, 4:])
+    np.testing.assert_allclose(numpy(layer(x, initial_state=[arrays[1]])[1]), h, atol=1e-5)
+    value, gradients = value_and_gradients(loss_of(layer), arrays)
+    token = recurrence.plain_autodiff.set(True)
+    try:
+        wanted_value, wanted = value_and_gradients(loss_of(layer), arrays)
+    finally:
+        recurrence.plain_autodiff.reset(token)
+    np.testing.assert_allclose(value, wanted_value, rtol=1e-4)
+    assert largest_relative_difference(gradients, wanted) < 1e-4
+
+
+def test_a_recipe_builds_a_model_of_a_cell_of_someone_else():
+    settings = dict(cell="tests.cells.of_someone_else:LeakyCell", units=4, layers=2, cell_options={"leak": 0.25})
+    model = run.build_model(recipe.Recipe(**settings), 11)
+    assert [type(layer.cell).__name__ for layer in model.stack.layers] == ["LeakyCell"] * 2
+    assert model.stack.layers[0].leak == 0.25
+    assert isinstance(models.LanguageModel.from_config(model.get_config()), models.LanguageModel)
