@@ -28,6 +28,7 @@ CELLS = {
     "clockwork_rnn": Named("clockwork", "ClockworkRNN", "groups that tick at different speeds (Koutnik et al. 2014)"),
     "depth_gated_lstm": Named("depth_gated_lstm", "DepthGatedLSTM", "LSTMs linked by gates (Yao et al. 2015)"),
     "grid_lstm": Named("grid_lstm", "GridLSTM", "memory along time and depth (Kalchbrenner et al. 2015)"),
+    "slstm": Named("slstm", "SLSTM", "an LSTM with exponential gates (Beck et al. 2024)"),
 }
 OWN = "package.module:Class"  # how a class of someone else is named
 

@@ -395,6 +395,27 @@ def projected_lstm(x, w, states, *, cell_clip, mask=None, zero_output_for_mask=F
     return trace.result(mask, zero_output_for_mask) | {"states": [h, c]}
 
 
+def slstm(x, w, states, *, forget_gate, mask=None, zero_output_for_mask=False, reverse=False):
+    """Beck et al. (2024), of a state with a normalizer. The traced gates are the stabilized ones."""
+    x, w, mask = prepare(x, w, mask, reverse)
+    h, c, n, m = (np.array(state, "float64") for state in states)
+    trace = Trace(["output", "h", "i", "f", "g", "o", "c"], h)
+    for t in range(x.shape[1]):
+        i, f, g, o = np.split(x[:, t] @ w["kernel"] + h @ w["recurrent_kernel"] + w["bias"], 4, axis=1)
+        log_f = f if forget_gate == "exponential" else np.log(sigmoid(f))
+        m_new = np.maximum(log_f + m, i)
+        # The equations without the stabilizer, whose c and n are larger by exp(m).
+        c_whole = np.exp(log_f) * c * np.exp(m) + np.exp(i) * np.tanh(g)
+        n_whole = np.exp(log_f) * n * np.exp(m) + np.exp(i)
+        h_new = sigmoid(o) * c_whole / n_whole
+        new = h_new, c_whole * np.exp(-m_new), n_whole * np.exp(-m_new), m_new
+        gates = dict(i=np.exp(i - m_new), f=np.exp(log_f + m - m_new), g=np.tanh(g), o=sigmoid(o))
+        seen = mask[:, t, None]
+        h, c, n, m = (np.where(seen, after, before) for after, before in zip(new, (h, c, n, m)))
+        trace.add(seen, output=h_new, h=h_new, c=new[1], **gates)
+    return trace.result(mask, zero_output_for_mask) | {"states": [h, c, n, m]}
+
+
 def mogrified(step_of, x, w, states, *, rounds, rank, mask=None, zero_output_for_mask=False, reverse=False):
     """Melis et al. (2020) in front of any recurrence: `step_of(x, w, *states)` runs it over a sequence of one step."""
     x, w, mask = prepare(x, w, mask, reverse)

@@ -192,3 +192,28 @@ def test_a_projection_is_what_the_next_step_and_the_next_layer_read():
 def test_options_that_do_not_fit_are_told(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("forget_gate", ["sigmoid", "exponential"])
+def test_no_exponent_of_an_slstm_overflows(forget_gate):
+    layer = randomized(layers.SLSTM(4, forget_gate=forget_gate, return_sequences=True, return_state=True), 3)
+    x = np.random.default_rng(1).normal(size=(2, 9, 3)).astype("float32") * 1000
+    for scaled in (x, -np.abs(x), 0 * x):
+        output, _, _, n, _ = layer(scaled)
+        assert np.all(np.abs(numpy(output)) <= 1) and np.all(numpy(n) >= 1)
+
+
+def test_an_exponential_gate_rewrites_what_was_stored():
+    """The first step writes 1; a later one whose input gate is a thousand times as open is all that is left."""
+    layer = layers.SLSTM(1, return_sequences=True)
+    layer.build((None, None, 2))
+    kernel, recurrent = np.zeros((2, 4)), np.zeros((1, 4))
+    kernel[0, 0], kernel[1, 2] = np.log(1e3), 10.0  # x is how far the gate opens, and what is written
+    layer.set_weights([kernel, recurrent, np.array([0.0, 100.0, 0.0, 100.0])])  # forgets nothing, shows all
+    found = numpy(layer(np.array([[[0.0, 1.0], [0.0, 1.0], [1.0, -1.0]]])))[0, :, 0]
+    np.testing.assert_allclose(found, [1.0, 1.0, (2 - 1000) / 1002], atol=1e-4)
+
+
+def test_a_wrong_forget_gate_is_told():
+    with pytest.raises(ValueError, match="`forget_gate` is .*Received: forget_gate='tanh'"):
+        layers.SLSTM(4, forget_gate="tanh")

@@ -17,6 +17,7 @@ def model():
         layers.ClockworkRNN(4, periods=(1, 2)),
         layers.MUT2(4),
         layers.DepthGatedLSTM(4, depth=2, learned_initial_state=True),
+        layers.SLSTM(4),
     ]
     return models.randomized(models.models.LanguageModel(9, layers=made, embedding_dim=4), scale=0.5)
 
