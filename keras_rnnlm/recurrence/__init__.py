@@ -11,7 +11,8 @@ NAME = keras.backend.backend()
 check_backend(NAME)
 backend = importlib.import_module(f"keras_rnnlm.recurrence.{NAME}_backend")
 
-from keras_rnnlm.recurrence.through_time import Loops, run  # noqa: E402
+from keras_rnnlm.recurrence.loops import Loops  # noqa: E402
+from keras_rnnlm.recurrence.through_time import run  # noqa: E402
 
 # While it is True, layers leave their loop to the backend's own autodiff: the reference for the engine's gradient.
 plain_autodiff = contextvars.ContextVar("plain_autodiff", default=False)

@@ -7,13 +7,12 @@ multiplied twice, and the backend's own autodiff differentiates what remains. Th
 would add a small product into it at every step.
 """
 
-import dataclasses
 import math
 
 from keras import ops, tree
 
-from keras_rnnlm.cells.dot import Dot, cast
 from keras_rnnlm.recurrence import backend
+from keras_rnnlm.recurrence.loops import BESIDE, Loops, forward_scan, rounded, segments, up_to
 
 
 def run(
@@ -24,6 +23,8 @@ def run(
     params,
     constants=None,
     *,
+    reads=None,
+    noise=None,
     projection=None,
     mask=None,
     length=None,
@@ -37,18 +38,23 @@ def run(
     """Runs `step` over time.
 
     Args:
-        step: `step(dot, x, states, p)`, which returns the new states. `p` holds `params` and `constants`.
+        step: `step(dot, x, states, p)`, which returns the new states. `p` holds `params`, `constants`, `reads` and, of
+            this step, `noise`.
         x: inputs, (time, batch, features).
         states: tensors of shape (batch, units), in the dtype that is carried.
         kernels: dict of the matrices that only `dot` reads.
         params: dict of the step's other weights, each of shape (features,).
         constants: dict of tensors that take no gradient, such as dropout masks.
+        reads: dict of tensors of any rank, (batch, ...), which every step reads, such as an encoder's states. Their
+            gradient is summed step by step.
+        noise: dict of sequences of any rank, (time, batch, ...), which ride beside x and take no gradient.
         projection: dict of `kernel` and, where there is one, `bias`. Then `x` holds the raw inputs, and the step, which
             may only add its x to a product, sees `inputs @ kernel + bias`, computed one step at a time.
         mask: booleans, (time, batch, 1). Where False, the states are held. Or a list of a mask for each state, (time,
             batch, units): a state may hold some of its units.
         length: scalar, how many time steps to run. What lies beyond is padding, and comes out as zeros.
-        emit: which of the states to return as sequences.
+        emit: what to return as sequences: numbers of states, and names of what the step notes, `dot.note(name=value)`,
+            which is no state and has a gradient all the same. A mask does not hide the latter.
         unroll: write the loop out.
         plain: leave the whole scan to the backend's autodiff, the reference that the engine is tested against.
         trace: return what the step notes, too: its gates and cells. Implies `plain`.
@@ -57,16 +63,17 @@ def run(
             once; or None.
 
     Returns:
-        The sequences of the emitted states, (time, batch, units), the final states, and the dict of notes, sequences
+        The emitted sequences, (time, batch, units), the final states, and the dict of notes, sequences
         too; empty without `trace`.
     """
     args = {"x": x, "states": list(states), "kernels": kernels, "params": params}
     args |= {} if projection is None else {"projection": projection}
-    fixed = {"constants": constants, "mask": mask, "length": length}
+    args |= {} if reads is None else {"reads": reads}
+    fixed = {"constants": constants, "noise": noise, "mask": mask, "length": length}
     fixed = {name: value for name, value in fixed.items() if value is not None}
     if plain or trace:
-        final, out = _forward(step, args, fixed, emit, unroll, trace=trace)
-        return _rounded(out["emitted"], x.dtype), final, _rounded(out.get("notes", {}), x.dtype)
+        final, out = forward_scan(step, args, fixed, emit, unroll, trace=trace)
+        return rounded(out["emitted"], x.dtype), final, rounded(out.get("notes", {}), x.dtype)
 
     structure = (args, fixed)
     settings = (emit, unroll, projection is not None)
@@ -78,15 +85,15 @@ def run(
         if not remat:
             args, fixed = _padded(args, fixed)
             final, out = loops.forward(args, fixed, keep)
-            emitted = _rounded(out["emitted"], x.dtype)
+            emitted = rounded(out["emitted"], x.dtype)
             if length is None:
-                emitted = [_up_to(fixed.get("length"), sequence) for sequence in emitted]
+                emitted = [up_to(fixed.get("length"), sequence) for sequence in emitted]
             return [*emitted, *final], (args, fixed, out)
         final, between, emitted = args["states"], [], []
-        for part in _segments(args, fixed, size):
+        for part in segments(args, fixed, size):
             between.append(final)
             final, out = loops.forward(part[0] | {"states": final}, part[1], keep=False)
-            emitted.append(_rounded(out["emitted"], x.dtype))
+            emitted.append(rounded(out["emitted"], x.dtype))
         return [*(ops.concatenate(parts, axis=0) for parts in zip(*emitted)), *final], (args, fixed, between)
 
     def backward(saved, cotangents):
@@ -99,15 +106,16 @@ def run(
             more = ops.shape(args["x"])[0] - fixed["length"]
             arriving = [None if c is None else _longer(c, more) for c in cotangents[: len(emit)]]
             gradients = loops.backward(args, fixed, out, [*arriving, *cotangents[len(emit) :]])
-            gradients["x"] = _up_to(fixed["length"], gradients["x"])
+            gradients["x"] = up_to(fixed["length"], gradients["x"])
         return tree.flatten(gradients) + [None] * len(tree.flatten(structure[1]))
 
     def by_plain_autodiff(flat):
         args, fixed = tree.pack_sequence_as(structure, list(flat))
-        final, out = _forward(step, args, fixed, emit, unroll)
-        return [*_rounded(out["emitted"], x.dtype), *final]
+        final, out = forward_scan(step, args, fixed, emit, unroll)
+        return [*rounded(out["emitted"], x.dtype), *final]
 
-    weights = len(tree.flatten(args)) - len(args["states"]) - 1  # by name, the states and x come last
+    # By name, what is read, the states and x come last.
+    weights = len(tree.flatten(args)) - len(args.get("reads", ())) - len(args["states"]) - 1
     by_engine = backend.custom_gradient(forward, backward, by_plain_autodiff, weights)
     results = list(by_engine(*tree.flatten(structure)))
     return results[: len(emit)], results[len(emit) :], {}
@@ -119,271 +127,9 @@ def _padded(args, fixed):
     more = None if "length" in fixed else backend.padding(x)
     if more is None:
         return args, fixed
-    masks = {"mask": tree.map_structure(lambda m: _longer(m, more), fixed["mask"])} if "mask" in fixed else {}
-    return args | {"x": _longer(x, more)}, fixed | masks | {"length": ops.shape(x)[0]}
+    longer = {name: tree.map_structure(lambda m: _longer(m, more), fixed[name]) for name in BESIDE if name in fixed}
+    return args | {"x": _longer(x, more)}, fixed | longer | {"length": ops.shape(x)[0]}
 
 
 def _longer(sequence, more):
     return ops.pad(sequence, [(0, more)] + [(0, 0)] * (len(sequence.shape) - 1))
-
-
-def _up_to(length, sequence):
-    return sequence if length is None else sequence[:length]
-
-
-class Given:
-    """Hands back the products that `Dot` kept, and notes what they were made of."""
-
-    def __init__(self, kept):
-        self.kept, self.calls = kept, []
-
-    def __call__(self, operand, name, plus=None):
-        y = self.kept[len(self.calls)]
-        self.calls.append((operand, name, plus))
-        return y
-
-    def note(self, **values):
-        pass
-
-
-@dataclasses.dataclass
-class Call:
-    """One `dot` of a step, as the gradient needs to know it."""
-
-    name: str
-    state: int | None = None  # its operand is this state, or else
-    operand: int | None = None  # this output of the step
-    plus: int | str | None = None  # what it adds: this output of the step, or "x" itself
-
-
-def _forward(step, args, fixed, emit, unroll, keep=False, trace=False):
-    dtype = args["states"][0].dtype
-    constants = {name: cast(value, dtype) for name, value in fixed.get("constants", {}).items()}
-    p = {name: cast(value, dtype) for name, value in args["params"].items()} | constants
-    kernels, stored = _for_the_loop(args["kernels"]), backend.dtype_in_the_loop(args["x"].dtype)
-
-    def body(states, inputs):
-        dot, x = Dot(kernels, dtype), cast(inputs["x"], dtype)
-        if "projection" in args:
-            x = Dot(args["projection"], dtype)(inputs["x"], "kernel")
-            x = x + cast(args["projection"]["bias"], dtype) if "bias" in args["projection"] else x
-        new = [cast(state, dtype) for state in step(dot, x, states, p)]
-        if "mask" in inputs:
-            new = [ops.where(m, n, s) for m, n, s in zip(_masks(inputs["mask"], states), new, states)]
-        out = {"emitted": [cast(new[i], stored) for i in emit]}
-        if keep:
-            kept = [cast(y, stored) for y in dot.kept]
-            # The states before a step that are emitted stand, one step earlier, among the emitted ones.
-            others = [i for i in range(len(states)) if i not in emit or states[i].dtype != stored]
-            out |= {"before": {str(i): states[i] for i in others}, "kept": kept}
-        if trace:
-            out["notes"] = {name: cast(value, stored) for name, value in dot.notes.items()}
-        return new, out
-
-    inputs = {"x": args["x"]} | {name: fixed[name] for name in ("mask",) if name in fixed}
-    return backend.scan(body, args["states"], inputs, length=fixed.get("length"), unroll=unroll)
-
-
-class Loops:
-    """The loop forward and the loop back, each compiled once, and the products around them."""
-
-    def __init__(self, step, emit, unroll, projected):
-        self.emit, self.projected = emit, projected
-        self.calls = []  # the products of a step: the same at every step, so known once one was traced
-
-        # Their names are those of the programs that XLA compiles.
-        def loop_forward_keeping(args, fixed):
-            return _forward(step, args, fixed, emit, unroll, keep=True)
-
-        def loop_forward(args, fixed):
-            return _forward(step, args, fixed, emit, unroll)
-
-        def loop_back(read):
-            return _backward_scan(step, read, self.calls, emit, unroll, projected)
-
-        loops = loop_forward_keeping, loop_forward, loop_back
-        # Written out, each step is compiled by itself, which takes minutes and gains nothing.
-        self._kept, self._run, self._back = loops if unroll else map(backend.region, loops)
-
-    def forward(self, args, fixed, keep):
-        final, out = (self._kept if keep else self._run)(args, fixed)
-        return final, out | {"kept": _rounded(out["kept"], args["x"].dtype)} if keep else out
-
-    def backward(self, args, fixed, out, cotangents):
-        """The gradients of `args`. `out` holds the states around each step and the products kept in it."""
-        kernels, params, dtype = args["kernels"], args["params"], args["states"][0].dtype
-        # An x that was projected in the loop was only added to a product, and any tensor of its shape can stand for it.
-        x = out["kept"][0] if self.projected else args["x"]
-        # Not in the region: to compile a transposition takes a tenth of a second.
-        transposed = {name: ops.transpose(kernel) for name, kernel in _for_the_loop(kernels).items()}
-        before = dict(out["before"])
-        for i, emitted in zip(self.emit, out["emitted"]):
-            if str(i) not in before:
-                before[str(i)] = ops.concatenate([args["states"][i][None], emitted[:-1]], axis=0)
-        out = {"before": [before[str(i)] for i in range(len(before))], "kept": out["kept"]}
-        read = dict(x=x, states=args["states"], params=params, transposed=transposed, out=out, fixed=fixed)
-        count = len(self.emit)
-        read["arriving"] = {str(i): c for i, c in enumerate(cotangents[:count]) if c is not None}
-        read["final"] = {str(i): c for i, c in enumerate(cotangents[count:]) if c is not None}
-        (into, sums), steps = self._back(read)
-        steps = _rounded(steps, args["x"].dtype)
-
-        # What is left are products over all steps, too large to be part of a loop.
-        made, dkernels, dx, length = iter(steps["made"]), {}, steps.get("dx"), fixed.get("length")
-        for call, dy in zip(self.calls, steps["dy"]):
-            operand = next(made) if call.state is None else out["before"][call.state]
-            product = _product_over_time(_up_to(length, operand), _up_to(length, dy))
-            dkernels[call.name] = _add(dkernels.get(call.name), product)
-            if call.plus == "x":
-                dx = _add(dx, dy)
-        gradients = {
-            "states": into,
-            "kernels": {name: dkernels.get(name, ops.zeros_like(kernel)) for name, kernel in kernels.items()},
-            "params": {name: cast(sums[name], value.dtype) for name, value in params.items()},
-        }
-        if not self.projected:
-            return {"x": ops.zeros_like(args["x"]) if dx is None else dx, **gradients}
-        kernel = args["projection"]["kernel"]
-        projection = {"kernel": _product_over_time(_up_to(length, args["x"]), _up_to(length, dx))}
-        if "bias" in args["projection"]:
-            projection["bias"] = cast(ops.sum(cast(dx, dtype), axis=(0, 1)), kernel.dtype)
-        by_x = backend.product(ops.reshape(dx, (-1, kernel.shape[1])), kernel, transpose_b=True)
-        return {"x": ops.reshape(by_x, ops.shape(args["x"])), "projection": projection, **gradients}
-
-    def backward_by_segments(self, args, fixed, between, cotangents, size):
-        """The same from the states between segments alone, the last segment first."""
-        count, sums, dx = len(self.emit), None, []
-        segments = list(_segments(args, fixed, size))
-        final = list(cotangents[count:])
-        for k, (part, part_fixed) in reversed(list(enumerate(segments))):
-            arriving = [None if c is None else c[k * size : (k + 1) * size] for c in cotangents[:count]]
-            part = part | {"states": between[k]}
-            later = backend.after(tree.flatten((part, part_fixed)), arriving + final)
-            _, out = self.forward(*tree.pack_sequence_as((part, part_fixed), later), keep=True)
-            found = self.backward(part, part_fixed, out, arriving + final)
-            final = found.pop("states")
-            dx.append(found.pop("x"))
-            sums = found if sums is None else tree.map_structure(lambda a, b: a + b, sums, found)
-        return {"x": ops.concatenate(dx[::-1], axis=0), "states": final, **sums}
-
-
-def _segments(args, fixed, size):
-    """The arguments and what is fixed, some steps at a time."""
-    for first in range(0, args["x"].shape[0], size):
-        part = slice(first, first + size)
-        timed = {"mask": tree.map_structure(lambda m: m[part], fixed["mask"])} if "mask" in fixed else {}
-        yield args | {"x": args["x"][part]}, fixed | timed
-
-
-def _backward_scan(step, read, calls, emit, unroll, projected):
-    """The loop back through time: the gradients by the states and by the step's own weights, and what each step made.
-
-    It notes in `calls` which products a step has.
-    """
-    states, transposed, params, out, fixed = (read[name] for name in ("states", "transposed", "params", "out", "fixed"))
-    dtype, batch = states[0].dtype, ops.shape(states[0])[0]
-    stored = backend.dtype_in_the_loop(read["x"].dtype)
-    # The step's own weights are differentiated example by example: the loop then adds tensors of one shape, and the
-    # sum over the batch is taken once, after it.
-    own = {name: ops.broadcast_to(cast(value, dtype), (batch, *value.shape)) for name, value in params.items()}
-    final = [cast(read["final"][str(i)], dtype) if str(i) in read["final"] else None for i in range(len(states))]
-    final = [ops.zeros_like(s) if c is None else c for s, c in zip(states, final)]
-    constants = {name: cast(value, dtype) for name, value in fixed.get("constants", {}).items()}
-
-    def outputs_of(x, states, kept, own):
-        """The step as a function without products: its new states, and what its dots are made of."""
-        dot = Given(kept)
-        outputs, found = list(step(dot, x, states, own | constants)), []
-        for operand, name, plus in dot.calls:
-            call = Call(name, state=next((i for i, state in enumerate(states) if state is operand), None))
-            if call.state is None:
-                call.operand = len(outputs)
-                outputs.append(operand)
-            if plus is x:
-                call.plus = "x"
-            elif plus is not None:
-                call.plus = len(outputs)
-                outputs.append(plus)
-            found.append(call)
-        calls[:] = found  # at once: another thread may be reading the same
-        return outputs
-
-    def body(carry, inputs):
-        d, sums = carry
-        for i, cotangent in inputs["arriving"].items():
-            i = emit[int(i)]
-            d = [a + cast(cotangent, dtype) if j == i else a for j, a in enumerate(d)]
-        held = None
-        if "mask" in inputs:
-            masks = _masks(inputs["mask"], d)
-            held = [ops.where(m, ops.zeros_like(a), a) for m, a in zip(masks, d)]
-            d = [ops.where(m, a, ops.zeros_like(a)) for m, a in zip(masks, d)]
-
-        x, kept = cast(inputs["x"], dtype), [cast(y, dtype) for y in inputs["kept"]]
-        outputs, pull = backend.vjp(outputs_of, (x, inputs["before"], kept, own))
-        d = d + [None] * (len(outputs) - len(d))
-        into = [None] * len(states)
-        dx, dstates, dkept, down = pull(d)
-        stale = False
-        dy = [None] * len(calls)
-        for k, call in reversed(list(enumerate(calls))):
-            if stale:
-                dx, dstates, dkept, down = pull(d)
-                stale = False
-            kernel = transposed[call.name]
-            dy[k] = cast(ops.zeros_like(kept[k]) if dkept[k] is None else dkept[k], kernel.dtype)
-            da = cast(ops.matmul(dy[k], kernel), dtype)
-            if call.state is not None:
-                into[call.state] = _add(into[call.state], da)
-            else:
-                d[call.operand] = _add(d[call.operand], da)
-                stale = True
-            if isinstance(call.plus, int):
-                d[call.plus] = _add(d[call.plus], cast(dy[k], dtype))
-                stale = True
-        if stale:
-            dx, dstates, dkept, down = pull(d)
-
-        into = [_add(a, b) for a, b in zip(into, dstates)]
-        into = [ops.zeros_like(s) if a is None else a for s, a in zip(states, into)]
-        if held is not None:
-            into = [a + h for a, h in zip(into, held)]
-        sums = {name: s if down[name] is None else s + down[name] for name, s in sums.items()}
-        made = [outputs[call.operand] for call in calls if call.operand is not None]
-        out = {"dy": dy, "made": [cast(a, stored) for a in made]}
-        if dx is not None and projected:
-            raise ValueError("A step whose x is projected in the loop may only add it to a product: `dot(h, name, x)`.")
-        if dx is not None:
-            out["dx"] = cast(dx, stored)
-        return (into, sums), out
-
-    inputs = {"x": read["x"], **out, "arriving": read["arriving"]}
-    inputs |= {name: fixed[name] for name in ("mask",) if name in fixed}
-    start = (final, {name: ops.zeros_like(value) for name, value in own.items()})
-    (into, sums), steps = backend.scan(body, start, inputs, length=fixed.get("length"), reverse=True, unroll=unroll)
-    return (into, {name: ops.sum(total, axis=0) for name, total in sums.items()}), steps
-
-
-def _for_the_loop(kernels):
-    """The kernels in the dtype in which the backend multiplies by them step by step."""
-    return {name: cast(kernel, backend.dtype_in_the_loop(kernel.dtype)) for name, kernel in kernels.items()}
-
-
-def _rounded(made, dtype):
-    """What a loop made, in the dtype of the computation: all steps at once, where a loop is not in half precision."""
-    return tree.map_structure(lambda value: cast(value, dtype), made)
-
-
-def _masks(mask, states):
-    """A mask for each state."""
-    return list(mask) if isinstance(mask, (list, tuple)) else [mask] * len(states)
-
-
-def _product_over_time(operand, dy):
-    """The gradient of a kernel from its operands and the adjoints of its products at all steps: one product."""
-    operand = ops.reshape(cast(operand, dy.dtype), (-1, operand.shape[-1]))
-    return backend.product(operand, ops.reshape(dy, (-1, dy.shape[-1])), transpose_a=True)
-
-
-def _add(a, b):
-    return b if a is None else a if b is None else a + b

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_rnnlm import layers, recurrence
+from keras_rnnlm.cells.dot import Dot
 from keras_rnnlm.recurrence import memory_maps
 from tests.cases import EACH, build, data
 from tests.cells.of_someone_else import LeakyCell
@@ -197,7 +198,7 @@ def test_a_cell_without_its_weights_still_has_its_step(case):
     results = []
     for one in (cell, alone):
         step, kernels, parameters, _ = one.recurrence(weights)
-        results.append(step(recurrence.through_time.Dot(kernels, "float32"), x, tuple(tensors[1:]), parameters))
+        results.append(step(Dot(kernels, "float32"), x, tuple(tensors[1:]), parameters))
     for got, want in zip(*results, strict=True):
         np.testing.assert_array_equal(numpy(got), numpy(want))
 

@@ -86,6 +86,68 @@ def test_emitting_nothing_still_gives_the_final_states():
     np.testing.assert_allclose(numpy(sequence[-1]), numpy(final[0]), atol=1e-6)
 
 
+def attends(dot, x, states, p):
+    """Reads what is of two ranks and noise, and notes what is no state: of rank 1, and of another width."""
+    h, c = states
+    weights = ops.softmax(ops.einsum("bw,blw->bl", dot(h, "U", x), p["memory"]), axis=-1)
+    read = ops.einsum("bl,blw->bw", weights, p["memory"]) * p["gain"]
+    h = ops.tanh(read + dot(c + p["noise"], "V", p["b"]))
+    dot.note(weights=weights, energy=ops.sum(h * h, axis=-1), never=h)
+    return h, c * p["d"] + ops.mean(p["noise"])
+
+
+EMITTED = [(0, "weights", "energy"), ("energy",), ("weights", 1)]
+
+
+def loss_of_attention(emit, seed=1, **how):
+    rng = np.random.default_rng(seed)
+    shape = {"weights": (TIME, BATCH, 7), "energy": (TIME, BATCH)}
+    up = [rng.normal(size=shape.get(name, (TIME, BATCH, UNITS))) for name in emit]
+    up += [rng.normal(size=(BATCH, UNITS)) for _ in range(2)]
+    noise = ops.convert_to_tensor(rng.normal(size=(TIME, BATCH, UNITS)).astype(DTYPE))
+
+    def of(tensors):
+        x, h, c, u, v, b, d, memory, gain = tensors
+        reads = {"memory": memory, "gain": gain}
+        sequences, final, _ = recurrence.run(
+            attends,
+            x,
+            [h, c],
+            {"U": u, "V": v},
+            {"b": b, "d": d},
+            emit=emit,
+            reads=reads,
+            noise={"noise": noise},
+            **how,
+        )
+        weights = [ops.convert_to_tensor(w.astype(DTYPE)) for w in up]
+        return sum(ops.sum(value * w) for value, w in zip([*sequences, *final], weights, strict=True))
+
+    return of
+
+
+def arrays_of_attention():
+    rng = np.random.default_rng(3)
+    read = [rng.normal(size=shape).astype(DTYPE) for shape in ((BATCH, 7, UNITS), (BATCH, UNITS))]
+    return [*arrays_of(), *read]
+
+
+@pytest.mark.parametrize("emit", EMITTED, ids=str)
+@pytest.mark.parametrize("how", [{}, {"remat": True}, {"unroll": True}], ids=str)
+def test_what_is_read_and_emitted_has_the_gradient_of_plain_autodiff(emit, how):
+    mask = ops.convert_to_tensor(np.random.default_rng(2).random((TIME, BATCH, 1)) < 0.6)
+    value, got = value_and_gradients(loss_of_attention(emit, mask=mask, **how), arrays_of_attention())
+    wanted_value, wanted = value_and_gradients(loss_of_attention(emit, mask=mask, plain=True), arrays_of_attention())
+    assert value == pytest.approx(wanted_value, rel=1e-5)
+    assert largest_relative_difference(got, wanted) < 1e-5
+    assert min(np.abs(gradient).max() for gradient in got) > 0
+
+
+def test_what_no_step_notes_cannot_be_emitted():
+    with pytest.raises(ValueError, match="The step notes no 'wights'.*energy.*weights"):
+        value_and_gradients(loss_of_attention(("wights",)), arrays_of_attention())
+
+
 @pytest.mark.parametrize("case", [case for case in FEW if case.layer(UNITS, **case.options).cell.only_adds_x], ids=str)
 def test_projecting_in_the_loop_changes_nothing(case, monkeypatch):
     results = []
