@@ -109,7 +109,7 @@ def _with_constants(model, program):
     return constant_program
 
 
-def loop(layer, sequences, states, mask):
+def loop(layer, sequences, states, mask, reads):
     """A layer's recurrence as a loop that writes into one tensor: LiteRT has no lists of tensors of unknown sizes."""
     import tensorflow as tf
 
@@ -122,10 +122,16 @@ def loop(layer, sequences, states, mask):
         x, mask = tf.reverse(x, [0]), None if mask is None else tf.reverse(mask, [0])
     time, batch = x.shape[:2]
     steps = tf.shape(x)[0]
+    p = {name: tf.cast(value, dtype) for name, value in (parameters | reads).items()}
+    noise = {
+        name: tf.cast(value, dtype)
+        for name, value in cell.draw_noise(tuple(keras.ops.shape(sequences)[:2]), False).items()
+    }
     outputs = tf.zeros(tf.stack([steps, tf.shape(x)[1], cell.output_size]), dtype)
 
     def body(t, outputs, states):
-        new = step(Dot(kernels, dtype), tf.gather(x, t), tuple(states), parameters)
+        beside = {name: tf.gather(value, t, axis=1) for name, value in noise.items()}
+        new = step(Dot(kernels, dtype), tf.gather(x, t), tuple(states), p | beside)
         if mask is not None:
             new = [tf.where(tf.gather(mask, t), n, s) for n, s in zip(new, states)]
         outputs = _write_at(outputs, t, new[0][None])

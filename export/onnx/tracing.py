@@ -37,7 +37,7 @@ def native(padding=None):
     return exporting(lambda *arguments: _write(*arguments, padding, told))
 
 
-def _write(layer, sequences, states, mask, padding, told):
+def _write(layer, sequences, states, mask, reads, padding, told):
     check_stateless(layer)  # Keras's own export comes here alone
     reasons = obstacles(layer.cell)
     if mask is not None and padding is None:

@@ -8,6 +8,7 @@ from keras import ops
 from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell  # what keras.layers.RNN looks for to draw masks
 
 from keras_rnnlm.cells import equations, mogrifier
+from keras_rnnlm.cells.checks import check_layout, check_reads
 from keras_rnnlm.cells.dot import Dot, DroppedDot, state_dtype
 from keras_rnnlm.cells.signature import deserialize, keyword_only, serialize, with_options
 
@@ -18,8 +19,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     A subclass gives
 
     - `gates`: a letter for each block of `units` columns of `kernel`, `recurrent_kernel` and `bias`;
-    - `step(dot, x, states, p)`: its equations;
-    - where it has them, `options` of its own (name: default), `state_names` beside the output's, and further weights.
+    - `step(dot, x, states, p)`: its equations.
 
     Everything else is done here, so that this is a whole cell, with dropout, regularizers, saving, and a fast gradient
     through time in `keras_rnnlm.layers.Recurrent`:
@@ -39,6 +39,33 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
             return {"f": "f", "n": "n"}
     ```
 
+    What else a cell may define:
+
+    | name | default | what it is |
+    |---|---|---|
+    | `like` | `keras.layers.SimpleRNNCell` | the Keras cell whose arguments, in their order, it takes |
+    | `options` | `{}` | arguments of its own, by keyword, and their defaults |
+    | `check_options()` | nothing | raises where options contradict each other, works out what follows from them |
+    | `state_names` | `("h",)` | the states, of which the first is the output |
+    | `state_widths` | `units` each | the width of each state |
+    | `kernel_gates`, `recurrent_gates` | `gates` | the blocks of the kernels; `recurrent_gates = ""`: one kernel |
+    | `build(input_shape)` | the kernels and the bias | declares further weights by `declare`, after `super().build` |
+    | `initialize_bias`, `bias_shape()` | one vector | how the bias begins |
+    | `products()` | the whole kernel | which gates' columns of `recurrent_kernel` each `dot` reads |
+    | `kernels(w)` | these | every matrix that `dot` reads, by name |
+    | `parameters(w)` | `{}` | the vectors that the step itself reads in `p` |
+    | `input_bias(w)`, `project(...)` | `x@W + b` | what the step gets as x |
+    | `read_weights(training)` | as they are | the weights as training sees them, drawn once a sequence |
+    | `reads` | `()` | names of tensors (batch, ...) that every step reads in `p`; called with `reads={name: tensor}` |
+    | `draw_noise(leading, training)` | `{}` | what each step reads in `p` beside x, without a gradient |
+    | `traced()` | `["h"]` | the names of what the step notes by `dot.note`: layers return it, with its gradient |
+    | `trace_widths` | `{}` | the widths of those that are not as wide as the units |
+    | `only_adds_x` | False | the step only adds x, whole, to one product, `dot(h, name, x)`: it is faster |
+    | `takes_mogrifier` | True | whether input and h may gate each other before the step |
+    | `zoneout_rates()` | for h | the fraction of each state that keeps its values |
+    | `fused_kernel`, `beyond_cudnn()` | None | the backend's own kernel, and why it cannot run this cell |
+    | `equations()` | class and attributes | what the step depends on, see there |
+
     Every cell takes the arguments of a Keras cell, in its order, and by keyword these and its own:
 
     Args:
@@ -48,13 +75,14 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         mogrifier_rank: of the matrices of these rounds; None for full ones.
     """
 
-    like = keras.layers.SimpleRNNCell  # the arguments, and their order, are those of this Keras cell
-    # our own arguments, by keyword only
+    like = keras.layers.SimpleRNNCell
     options = {"zoneout": 0.0, "learned_initial_state": False, "mogrifier": 0, "mogrifier_rank": None}
     gates = ""
     takes_mogrifier = True
-    state_names = ("h",)  # the first is the output
-    only_adds_x = False  # a step that only adds x, whole, to one product, `dot(h, name, x)`, may say so: it is faster
+    state_names = ("h",)
+    only_adds_x = False
+    reads = ()
+    trace_widths = {}
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -154,7 +182,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         ]
         return [draw >= rate for draw, rate in zip(draws, self.zoneout_rates())]
 
-    fused_kernel = None  # the name of the backend's own kernel
+    fused_kernel = None
 
     def beyond_cudnn(self):
         """Why cuDNN has no kernel for this cell: a list of reasons."""
@@ -239,8 +267,11 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
             setattr(self, f"{name}_{what}", self.add_weight(name=f"{name}_{what}", shape=(width,), initializer=initial))
             self.declared.append(f"{name}_{what}")
 
-    def read_weights(self):
-        """The weights as tensors, by name, in the dtype of the computation."""
+    def read_weights(self, training=False):
+        """The weights as tensors, by name, in the dtype of the computation: once a sequence, or once a single step.
+
+        What training does to them, such as dropping or rounding some, is done here, and has its gradient.
+        """
         return {name: ops.cast(getattr(self, name), self.compute_dtype) for name in self.declared}
 
     def products(self):
@@ -328,7 +359,14 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         step = mogrifier.in_front(self, step) if self.mogrifier else step
         return step if training else self.expect_zoneout(step)
 
-    def call(self, inputs, states, training=False):
+    def draw_noise(self, leading, training):
+        """A dict of what each step reads beside x without a gradient, such as noise: of shapes (*leading, ...).
+
+        `leading` is (batch, time), or (batch,) where a step is taken alone.
+        """
+        return {}
+
+    def call(self, inputs, states, training=False, reads=None):
         """One step: `(inputs, states) -> (output, new states)`, as keras.layers.RNN asks of a cell."""
         alone = not isinstance(states, (list, tuple))
         states = [states] if alone else list(states)
@@ -341,9 +379,10 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         dtype = state_dtype(self.compute_dtype)
         mask = self.get_dropout_mask(inputs) if training and self.dropout else None
         recurrent_mask = self.get_recurrent_dropout_mask(states[0]) if training and self.recurrent_dropout else None
-        w = self.read_weights()
+        w = self.read_weights(training)
         step, kernels, parameters, constants = self.recurrence(w, recurrent_mask, training)
-        p = {name: ops.cast(value, dtype) for name, value in (parameters | constants).items()}
+        beside = check_reads(self, reads) | self.draw_noise((ops.shape(inputs)[0],), training)
+        p = {name: ops.cast(value, dtype) for name, value in (parameters | constants | beside).items()}
         x = ops.cast(self.read(inputs, w, mask), dtype)
         new = step(Dot(kernels, dtype), x, tuple(ops.cast(state, dtype) for state in states), p)
         if training and any(self.zoneout_rates()):
@@ -371,15 +410,3 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     def get_config(self):
         config = {name: serialize(name, getattr(self, name)) for name in self.arguments}
         return {**super().get_config(), **config}
-
-
-def check_layout(layer, weights):
-    """Says which weight does not fit, and what would, before Keras says that something does not."""
-    expected = [(variable.name, tuple(variable.shape)) for variable in layer.weights]
-    received = [tuple(getattr(weight, "shape", ())) for weight in weights]
-    if received != [shape for _, shape in expected]:
-        wanted = ", ".join(f"{name} {shape}" for name, shape in expected) or "nothing before it is built"
-        raise ValueError(
-            f"`weights` does not have the layout of {layer.name!r}, which takes {wanted}. "
-            f"Received shapes: {received}. For weights of PyTorch or TensorFlow Addons see keras_rnnlm.layers.convert."
-        )

@@ -13,10 +13,11 @@ def exporting(write):
     """Has every recurrent layer that is called meanwhile ask `write` for its recurrence.
 
     Args:
-        write: `write(layer, sequences, states, mask)` returns `(outputs, states)`, or None where it leaves the layer to
-            its own loop, which then is a plain one, without gradients and kernels of a backend. `sequences` are (batch,
-            time, features) in the order in which they came, `mask` is booleans (batch, time, 1) or None. The outputs
-            are those of every step, in the order of computation, held where a step is masked.
+        write: `write(layer, sequences, states, mask, reads)` returns `(outputs, states)`, or None where it leaves the
+            layer to its own loop, which then is a plain one, without gradients and kernels of a backend. `sequences`
+            are (batch, time, features) in the order in which they came, `mask` is booleans (batch, time, 1) or None,
+            `reads` a dict of what every step reads. The outputs are those of every step, in the order of computation,
+            held where a step is masked.
     """
     before, plain = _writer.set(write), recurrence.plain_autodiff.set(True)
     try:
@@ -37,5 +38,5 @@ def writer():
     return _its_own_loop if write is None and recurrence.backend.is_saved() else write
 
 
-def _its_own_loop(layer, sequences, states, mask):
+def _its_own_loop(layer, sequences, states, mask, reads):
     return None

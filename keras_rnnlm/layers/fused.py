@@ -17,6 +17,8 @@ def obstacles(layer, mask=None):
     cell = layer.cell
     reasons = [] if backend.has_gpu() else [NO_GPU]
     reasons += cell.beyond_cudnn()
+    if cell.fused_kernel and "fused_kernel" not in vars(type(cell)):
+        reasons.append(f"{type(cell).__name__} may have equations of its own")
     if wanted(layer) is False:
         reasons.append("use_cudnn=False")
     if layer.unroll:

@@ -8,8 +8,8 @@ from keras.src.utils.tracking import no_automatic_dependency_tracking
 
 from keras_rnnlm import recurrence
 from keras_rnnlm.cells import RecurrentCell
+from keras_rnnlm.cells.checks import check_layout, check_reads
 from keras_rnnlm.cells.dot import state_dtype
-from keras_rnnlm.cells.recurrent_cell import check_layout
 from keras_rnnlm.cells.signature import keyword_only, serialize, with_options
 from keras_rnnlm.layers import exporting, fused
 from keras_rnnlm.layers.stackable import Stackable, check_mask, check_states, mask_of
@@ -27,7 +27,8 @@ class Recurrent(Stackable, keras.layers.RNN):
         stateful: start each batch from the states in which the one before it ended.
         unroll: write the loop out.
         zero_output_for_mask: the output of a masked step is zero; by default it repeats the one before it.
-        return_trace: return a dict of everything the step computes, its gates and cells, each (batch, time, units).
+        return_trace: return a dict of everything the step computes, its gates and cells, each (batch, time, units). Or
+            the names of some: those alone, by the fast loop, and zeros where a step is masked. They have a gradient.
         remat: keep less for the gradient, and compute it again: of T steps what about the square root of T need, beside
             inputs and outputs. A step of training takes the forward part twice. The number of steps must be known.
 
@@ -36,6 +37,7 @@ class Recurrent(Stackable, keras.layers.RNN):
         initial_state: list of tensors, (batch, units); zeros by default.
         mask: booleans, (batch, time). A masked step holds the states.
         training: whether to drop out.
+        reads: dict of the tensors of any rank, (batch, ...), that every step reads, those in `reads` of the cell.
 
     Returns the output, (batch, units), or (batch, time, units) with `return_sequences`; then the states and the trace,
     where they are asked for. Under a half-precision policy states are in float32, so that what is carried from batch
@@ -91,7 +93,7 @@ class Recurrent(Stackable, keras.layers.RNN):
             shared = {name: arguments[name] for name in ("dtype", "trainable") if name in arguments}
             name = f"{self.cell_class.__name__.removesuffix('Cell').lower()}_cell"
             super().__init__(self.cell_class(**of_cell, **shared, name=name), **arguments)
-        self.return_trace, self.remat = return_trace, bool(remat)
+        self.return_trace, self.remat = self._checked_trace(return_trace), bool(remat)
         if "use_cudnn" in more:  # an attribute where it is an argument: `keras.layers.Bidirectional` copies it
             self.use_cudnn = more["use_cudnn"]
         self.supports_masking = True
@@ -108,16 +110,17 @@ class Recurrent(Stackable, keras.layers.RNN):
         if recurrence.NAME == "tensorflow" and not fused.obstacles(self):
             self.supports_jit = False  # TensorFlow's cuDNN operators do not compile under XLA
 
-    def call(self, sequences, initial_state=None, mask=None, training=False):
+    def call(self, sequences, initial_state=None, mask=None, training=False, reads=None):
         mask = mask_of(sequences, mask)
-        self._check(sequences, initial_state, mask)
+        self._check(sequences, initial_state, mask, reads)
+        reads = {name: ops.cast(value, self.compute_dtype) for name, value in (reads or {}).items()}
         sequences = ops.cast(sequences, self.compute_dtype)
         states = self._starting_states(sequences, initial_state)
         if mask is not None:
             mask = ops.reshape(ops.cast(mask, "bool"), ops.shape(sequences)[:2] + (1,))
         result, write = None, exporting.writer()
         if write is not None and not self.return_trace:
-            written = write(self, sequences, states, mask)
+            written = write(self, sequences, states, mask, reads)
             if written is not None:
                 outputs, after = written
                 result = outputs if self.return_sequences else after[0], after, {}
@@ -131,11 +134,13 @@ class Recurrent(Stackable, keras.layers.RNN):
         if result is None:
             if fused.wanted(self) is True and write is None:
                 raise ValueError(f'use_cudnn=True, but the backend refused to run {self.name!r} by cuDNN. Pass "auto".')
-            result = self._run(sequences, states, mask, training)
+            result = self._run(sequences, states, mask, training, reads)
         output, states, trace = result
 
         if mask is not None:
             output = self._mask_output(output, mask)
+            if self.return_trace is not True:
+                trace = {name: _where(mask, value) for name, value in trace.items()}
         output = ops.cast(output, self.compute_dtype)
         if self.stateful:
             for variable, state in zip(self.states, states):
@@ -143,10 +148,13 @@ class Recurrent(Stackable, keras.layers.RNN):
         results = [output] + list(states) * bool(self.return_state) + [trace] * bool(self.return_trace)
         return results[0] if len(results) == 1 else tuple(results)
 
-    def _run(self, sequences, states, mask, training):
+    def _run(self, sequences, states, mask, training, reads):
         """The layer's own loop: `(output, states, trace)`."""
         cell = self.cell
-        tensors = {"sequences": sequences, "states": states, "weights": cell.read_weights()}
+        tensors = {"sequences": sequences, "states": states, "weights": cell.read_weights(training)}
+        tensors |= {"reads": reads} if reads else {}
+        noise = cell.draw_noise(tuple(ops.shape(sequences)[:2]), training)
+        tensors |= {"noise": noise} if noise else {}
         if training and cell.dropout:
             tensors["dropout"] = cell._create_dropout_mask(sequences[:, 0, :], cell.dropout)
         if training and cell.recurrent_dropout:
@@ -161,7 +169,7 @@ class Recurrent(Stackable, keras.layers.RNN):
         settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.is_plain(), zoned)
         program = self._programs.get(settings, lambda: self._program(*settings))
         # TensorFlow's own loop gradient, and what is compiled as a whole, need no function of their own.
-        plain = self.unroll or self.return_trace or recurrence.is_plain()
+        plain = self.unroll or self.return_trace is True or recurrence.is_plain()
         if not plain and not recurrence.backend.is_compiled():
             compiled = recurrence.backend.compiled
             program = self._programs.get((*settings, "compiled"), lambda: compiled(program, lengths=not self.remat))
@@ -169,7 +177,7 @@ class Recurrent(Stackable, keras.layers.RNN):
 
     def _program(self, return_sequences, unroll, return_trace, plain, zoned):
         """The loop as a function of tensors alone."""
-        cell = self.cell
+        cell, named = self.cell, return_trace if isinstance(return_trace, tuple) else ()
 
         def program(tensors):
             w, mask = tensors["weights"], tensors.get("mask")
@@ -213,13 +221,16 @@ class Recurrent(Stackable, keras.layers.RNN):
                 constants,
                 projection=projection,
                 mask=None if mask is None else keras.tree.map_structure(time_major, mask),
-                emit=(0,) if return_sequences else (),
+                reads=tensors.get("reads"),
+                noise=keras.tree.map_structure(time_major, tensors["noise"]) if "noise" in tensors else None,
+                emit=(0,) * return_sequences + named,
                 unroll=unroll,
                 plain=plain,
-                trace=return_trace,
+                trace=return_trace is True,
                 remat=self.remat,
                 loops=loops,
             )
+            notes |= dict(zip(named, sequences[len(sequences) - len(named) :]))
             notes = {name: time_major(value) for name, value in notes.items()}
             return time_major(sequences[0]) if return_sequences else states[0], states, notes
 
@@ -249,9 +260,13 @@ class Recurrent(Stackable, keras.layers.RNN):
     def state_widths(self):
         return self.cell.state_widths
 
-    def step(self, x, states):
+    @property
+    def reads(self):
+        return self.cell.reads
+
+    def step(self, x, states, reads=None):
         """One step, without a loop: x is (batch, features). Returns the output and the new states."""
-        return self.cell.call(x, list(states))
+        return self.cell.call(x, list(states), reads=reads)
 
     # States
 
@@ -281,8 +296,20 @@ class Recurrent(Stackable, keras.layers.RNN):
         super().build(sequences_shape)
         self.input_spec = keras.layers.InputSpec(ndim=3, axes={-1: sequences_shape[-1]})
 
-    def _check(self, sequences, initial_state, mask):
+    def _checked_trace(self, names):
+        known = self.cell.traced()
+        if isinstance(names, (bool, type(None))):
+            return bool(names)
+        if not isinstance(names, (list, tuple)) or not set(names) <= set(known):
+            raise ValueError(
+                f"`return_trace` is True, False or a list of what the step notes: {', '.join(known)}. "
+                f"Received: return_trace={names!r}"
+            )
+        return tuple(names)
+
+    def _check(self, sequences, initial_state, mask, reads=None):
         batch, time = sequences.shape[:2]
+        check_reads(self.cell, reads, batch)
         if fused.wanted(self) is True and fused.obstacles(self, mask):
             reasons = "; ".join(fused.obstacles(self, mask))
             raise ValueError(f'use_cudnn=True, but cuDNN cannot run {self.name!r}: {reasons}. Pass "auto".')
@@ -308,17 +335,20 @@ class Recurrent(Stackable, keras.layers.RNN):
         if mask is not None:
             check_mask(mask, batch, time)
 
-    def compute_output_shape(self, sequences_shape, initial_state_shape=None):
+    def _traced(self):
+        return self.cell.traced() if self.return_trace is True else self.return_trace or ()
+
+    def compute_output_shape(self, sequences_shape, initial_state_shape=None, reads_shape=None):
         batch, time = sequences_shape[:2]
         shapes = [(batch, time, self.output_width) if self.return_sequences else (batch, self.output_width)]
         shapes += [(batch, width) for width in self.state_widths if self.return_state]
         if self.return_trace:
-            widths = dict(zip(self.cell.state_names, self.state_widths))
-            shapes.append({name: (batch, time, widths.get(name, self.cell.units)) for name in self.cell.traced()})
+            widths = dict(zip(self.cell.state_names, self.state_widths)) | self.cell.trace_widths
+            shapes.append({name: (batch, time, widths.get(name, self.cell.units)) for name in self._traced()})
         return shapes[0] if len(shapes) == 1 else tuple(shapes)
 
-    def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False):
-        self._check(sequences, initial_state, mask[0] if isinstance(mask, (list, tuple)) else mask)
+    def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False, reads=None):
+        self._check(sequences, initial_state, mask[0] if isinstance(mask, (list, tuple)) else mask, reads)
         shapes = self.compute_output_shape(sequences.shape)
         if not (self.return_state or self.return_trace):
             return keras.KerasTensor(shapes, dtype=self.compute_dtype)
@@ -333,7 +363,7 @@ class Recurrent(Stackable, keras.layers.RNN):
     def compute_mask(self, _, mask):
         mask = mask[0] if isinstance(mask, (list, tuple)) else mask
         output_mask = mask if self.return_sequences else None
-        extra = len(self.state_widths) * bool(self.return_state) + len(self.cell.traced()) * bool(self.return_trace)
+        extra = len(self.state_widths) * bool(self.return_state) + len(self._traced())
         return [output_mask] + [None] * extra if extra else output_mask
 
     # Weights and configuration
@@ -348,7 +378,8 @@ class Recurrent(Stackable, keras.layers.RNN):
             del config["cell"]
             config |= {name: serialize(name, getattr(self.cell, name)) for name in self.cell.arguments}
             config["activity_regularizer"] = serialize("regularizer", self.activity_regularizer)
-        return {**config, "return_trace": self.return_trace, "remat": self.remat}
+        trace = list(self.return_trace) if isinstance(self.return_trace, tuple) else self.return_trace
+        return {**config, "return_trace": trace, "remat": self.remat}
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
@@ -375,4 +406,10 @@ class Programs:
 
 def time_major(tensor):
     """(batch, time, ...) from (time, batch, ...), and back."""
-    return ops.transpose(tensor, (1, 0, 2))
+    return ops.transpose(tensor, (1, 0, *range(2, len(tensor.shape))))
+
+
+def _where(mask, value):
+    """A sequence of any rank, and zeros where a mask (batch, time, 1) is False."""
+    mask = ops.reshape(mask, (*ops.shape(mask)[:2], *[1] * (len(value.shape) - 2)))
+    return ops.where(mask, value, ops.zeros_like(value))

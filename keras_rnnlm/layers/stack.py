@@ -26,9 +26,10 @@ class RecurrentStack(keras.layers.Layer):
         bidirectional: beside each layer goes a copy of it from the end of the sequence to its beginning, with weights
             of its own, and h_l is what the two give, side by side. For encoders: such a stack has no `step`.
 
-    It is called with `(sequences, states=None, mask=None)` and returns the last x and the flat list of new states,
-    layer by layer, each (batch, width) and float32: `state_names` and `state_widths` say which they are. A masked step
-    holds them. `step(x, states)` is one step of the same.
+    It is called with `(sequences, states=None, mask=None, reads=None)` and returns the last x and the flat list of new
+    states, layer by layer, each (batch, width) and float32: `state_names` and `state_widths` say which they are. A
+    masked step holds them. `step(x, states, reads=None)` is one step of the same. `reads` is a dict of what the steps
+    of its layers read, (batch, ...): each layer takes its own.
 
     Example:
 
@@ -91,28 +92,45 @@ class RecurrentStack(keras.layers.Layer):
         self.output_width = width
         self.built = True
 
-    def call(self, sequences, states=None, mask=None, training=False):
+    def call(self, sequences, states=None, mask=None, training=False, reads=None):
         mask = mask_of(sequences, mask)
         if states is None:
             states = self.initial_states(ops.shape(sequences)[0])
 
+        read = self._read_by_layers(reads)
+
         def run(k, x, states):
-            number = len(self.layers[k].state_widths)
-            h, *new = self.layers[k](x, initial_state=states[:number], mask=mask, training=training)
+            number, how = len(self.layers[k].state_widths), {"mask": mask, "training": training, **read[k]}
+            h, *new = self.layers[k](x, initial_state=states[:number], **how)
             if not self.bidirectional:
                 return h, new
-            back, *ended = self.backwards[k](x, initial_state=states[number:], mask=mask, training=training)
+            back, *ended = self.backwards[k](x, initial_state=states[number:], **how)
             return ops.concatenate([h, ops.flip(back, axis=1)], axis=-1), new + ended
 
         return self._through(run, sequences, states, training)
 
-    def step(self, x, states):
+    def step(self, x, states, reads=None):
         """One step, without a loop: x is (batch, features)."""
         if self.bidirectional:
             raise ValueError(
                 f"{self.name!r} is bidirectional: it has to see a sequence whole, and cannot go step by step"
             )
-        return self._through(lambda k, x, states: self.layers[k].step(x, states), x, states, training=False)
+        read = self._read_by_layers(reads)
+        return self._through(lambda k, x, states: self.layers[k].step(x, states, **read[k]), x, states, training=False)
+
+    @property
+    def reads(self):
+        return tuple(dict.fromkeys(name for layer in self.layers for name in layer.reads))
+
+    def _read_by_layers(self, reads):
+        """For each layer the argument `reads` that it takes: no layer of ours reads what it does not name."""
+        given = {} if reads is None else reads
+        if not isinstance(given, dict) or set(given) != set(self.reads):
+            raise ValueError(
+                f"`reads` is a dict of what the layers of {self.name!r} read: {', '.join(self.reads) or 'nothing'}. "
+                f"Received: {sorted(given) if isinstance(given, dict) else type(given)}"
+            )
+        return [{"reads": {n: given[n] for n in layer.reads}} if layer.reads else {} for layer in self.layers]
 
     def _through(self, run, x, states, training):
         self._check(states)

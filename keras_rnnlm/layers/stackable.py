@@ -10,11 +10,14 @@ class Stackable:
     - `get_initial_state(batch_size)`;
     - a call with `(sequences, initial_state, mask, training)`, which with `return_sequences` and `return_state` returns
       the output of every step, then the states; masked steps hold them;
-    - `step(x, states)`: one step, without a loop. It returns the output and the new states, those of the call.
+    - `step(x, states)`: one step, without a loop. It returns the output and the new states, those of the call;
+    - `reads`: names of tensors, (batch, ...), that every step reads. Where there are any, the call and `step` take
+      `reads={name: tensor}`.
     """
 
     go_backwards = stateful = return_trace = return_state = False
     return_sequences = True
+    reads = ()
 
 
 def mask_of(sequences, mask):

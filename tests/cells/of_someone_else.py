@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_rnnlm.cells import RecurrentCell
+from keras_rnnlm.cells import LSTMCell, RecurrentCell
 
 
 @keras.saving.register_keras_serializable(package="someone_else")
@@ -30,3 +30,39 @@ class QuasiRecurrentCell(RecurrentCell):
         f, n = self.by_gate(x)
         f = ops.sigmoid(f)
         return (f * h + (1 - f) * self.activation(n),)
+
+
+@keras.saving.register_keras_serializable(package="someone_else")
+class AttendingCell(RecurrentCell):
+    """h' = tanh(x@W + h@U + b + a@M + e), a = softmax(h@M.T): a step attends to `memory` M, and draws e in training."""
+
+    gates = "h"
+    reads = ("memory",)
+    trace_widths = {"weights": 3}
+
+    def step(self, dot, x, states, p):
+        (h,) = states
+        weights = ops.softmax(ops.einsum("bu,blu->bl", h, p["memory"]), axis=-1)
+        read = ops.einsum("bl,blu->bu", weights, p["memory"])
+        h = self.activation(dot(h, "recurrent_kernel", x) + read + p["noise"])
+        dot.note(weights=weights, h=h)
+        return (h,)
+
+    def traced(self):
+        return ["weights", "h"]
+
+    def draw_noise(self, leading, training):
+        shape = (*leading, self.units)
+        drawn = keras.random.normal(shape, seed=self.seed_generator) if training else ops.zeros(shape)
+        return {"noise": drawn}
+
+
+@keras.saving.register_keras_serializable(package="someone_else")
+class WeightDropCell(LSTMCell):
+    """An LSTM of whose recurrent weights half are dropped in training, the same ones at every step of a sequence."""
+
+    def read_weights(self, training=False):
+        w = super().read_weights(training)
+        if training:
+            w["recurrent_kernel"] = keras.random.dropout(w["recurrent_kernel"], 0.5, seed=self.seed_generator)
+        return w

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from keras_rnnlm import layers, models, recurrence
+from keras_rnnlm import cells, layers, models, recurrence
+from keras_rnnlm.layers import fused
 from keras_rnnlm.training import recipe, run
 from tests.cells.of_someone_else import QuasiRecurrentCell
 from tests.support import largest_relative_difference, loss_of, numpy, value_and_gradients
@@ -37,3 +38,17 @@ def test_a_recipe_builds_a_model_of_a_cell_of_someone_else():
     assert [type(layer.cell).__name__ for layer in model.stack.layers] == ["LeakyCell"] * 2
     assert model.stack.layers[0].leak == 0.25
     assert isinstance(models.LanguageModel.from_config(model.get_config()), models.LanguageModel)
+
+
+class DoubledCell(cells.LSTMCell):
+    def step(self, dot, x, states, p):
+        return super().step(dot, 2 * x, states, p)
+
+
+def test_a_subclass_of_ours_runs_its_own_equations():
+    """PyTorch and cuDNN have a kernel for the LSTM, and not for what is made of it."""
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    doubled = layers.Recurrent(DoubledCell(4), return_sequences=True)
+    plain = layers.Recurrent(doubled.cell, return_sequences=True, return_trace=True)
+    np.testing.assert_allclose(numpy(doubled(x)), numpy(plain(x)[0]), atol=1e-5)
+    assert "DoubledCell may have equations of its own" in fused.obstacles(doubled)

@@ -1,0 +1,31 @@
+"""Checks of what a cell, or its layer, is called with or given."""
+
+
+def check_layout(layer, weights):
+    """Says which weight does not fit, and what would, before Keras says that something does not."""
+    expected = [(variable.name, tuple(variable.shape)) for variable in layer.weights]
+    received = [tuple(getattr(weight, "shape", ())) for weight in weights]
+    if received != [shape for _, shape in expected]:
+        wanted = ", ".join(f"{name} {shape}" for name, shape in expected) or "nothing before it is built"
+        raise ValueError(
+            f"`weights` does not have the layout of {layer.name!r}, which takes {wanted}. "
+            f"Received shapes: {received}. For weights of PyTorch or TensorFlow Addons see keras_rnnlm.layers.convert."
+        )
+
+
+def check_reads(cell, reads, batch=None):
+    """What every step reads, by name, where it is what the cell has to be given."""
+    given = {} if reads is None else reads
+    if not isinstance(given, dict) or set(given) != set(cell.reads):
+        raise ValueError(
+            f"`reads` is a dict of the tensors that every step of {cell.name!r} reads, here of "
+            f"{', '.join(cell.reads) or 'none'}. Received: {sorted(given) if isinstance(given, dict) else type(given)}"
+        )
+    for name, value in given.items():
+        shape = tuple(getattr(value, "shape", ()))
+        if not shape or (None not in (shape[0], batch) and shape[0] != batch):
+            raise ValueError(
+                f"`reads` are tensors of shape (batch, ...), a row for each sequence, here {batch}. "
+                f"Received: {name!r} of shape {shape}"
+            )
+    return dict(given)
