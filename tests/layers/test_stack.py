@@ -290,4 +290,5 @@ def test_equal_layers_share_what_is_compiled_and_no_others_do(monkeypatch):
     assert traces(LSTM(UNITS, zoneout=0.1), LSTM(UNITS, zoneout=0.2)) == 2 * one
     assert traces(LSTM(UNITS, dtype="mixed_bfloat16"), LSTM(UNITS)) == 2 * one
     assert traces(LSTM(UNITS), LSTM(UNITS + 1)) == 2 * one
-    assert traces(*(Recurrent(Doubled(UNITS)) for _ in range(2))) == 2 * one
+    assert traces(*(Recurrent(Doubled(UNITS)) for _ in range(2))) == one
+    assert traces(Recurrent(Doubled(UNITS)), LSTM(UNITS)) == 2 * one
