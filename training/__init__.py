@@ -18,6 +18,7 @@ _MODULES = {
     "Recipe": "recipe",
     "Scorer": "evaluation",
     "Sentences": "streams",
+    "Task": "tasks",
     "Tokenizer": "keras_rnnlm.text",
     "encode_corpus": "encoded",
     "evaluate": "commands.evaluate",

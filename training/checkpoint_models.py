@@ -1,6 +1,11 @@
 """Models of runs that have no model.keras yet: they are in the checkpoints."""
 
+import contextlib
+
+import numpy as np
+
 from keras_rnnlm.training.display import Display
+from keras_rnnlm.training.tasks import task_of
 
 
 def model_variables(model):
@@ -20,21 +25,58 @@ def averages(optimizer):
     return list(zip(optimizer._trainable_variables, optimizer._model_variables_moving_average))
 
 
+@contextlib.contextmanager
+def averaged(optimizer):
+    """With the averages in the place of the variables."""
+    from keras import ops
+
+    pairs = averages(optimizer)
+    # Copies in numpy: PyTorch writes into the tensors.
+    kept = [np.array(ops.convert_to_numpy(variable.value)) for variable, _ in pairs]
+    for variable, average in pairs:
+        variable.assign(average.value)
+    try:
+        yield
+    finally:
+        for (variable, _), value in zip(pairs, kept):
+            variable.assign(value)
+
+
+def check_same_kind(variables, arrays, folder):
+    """Raises unless what a checkpoint of a run holds fits the variables."""
+    mine = {name: (tuple(v.shape), _kind(v.dtype)) for name, v in variables.items()}
+    theirs = {name: (array.shape, _kind(array.dtype)) for name, array in arrays.items()}
+    if mine != theirs:
+        name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
+        raise ValueError(
+            f"The checkpoints in {folder} are of another model or optimizer: go on with the settings that the run "
+            "began with, or begin a new run with another --out. They differ in "
+            f"{name!r}: {theirs.get(name, ['none'])[0]} there, {mine.get(name, ['none'])[0]} here"
+        )
+
+
+def _kind(dtype):
+    """Of numbers: the same variable may have another width on another backend."""
+    name = str(dtype)
+    return next((kind for kind in ("int", "float") if kind in name), name)
+
+
 def read_newest(folder, build):
     """The model of a run's newest whole checkpoint, or None. Says that it is not the best one of a validation.
 
     Args:
         folder: a `RunFolder`.
-        build: `build(recipe, vocabulary_size)` makes the model, compiled.
+        build: `build(recipe, vocabulary)` makes the model, compiled.
     """
     found = folder.checkpoints().read()
     if found is None:
         return None
     step, arrays, _ = found
     recipe = folder.read_recipe()
-    model = build(recipe, folder.read_tokenizer().vocabulary_size)
+    task = task_of(recipe)
+    model = build(recipe, task.vocabulary(folder))
     model.optimizer.build(model.trainable_variables)
-    if recipe.mode == "contiguous":
+    if task.carries(recipe):
         model.reset_states(recipe.batch)  # what the run carries is in its checkpoints
     variables = model_variables(model) | optimizer_variables(model.optimizer)
     if {name: tuple(variable.shape) for name, variable in variables.items()} != {

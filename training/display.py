@@ -38,10 +38,11 @@ class Display:
     def training(self, progress, steps, recipe, shown):
         if self._is_time():
             left, skipped = self._left(progress, steps, recipe, shown), shown["skipped_steps"]
+            perplexity = f"perplexity {shown['perplexity']:,.2f}  " if "perplexity" in shown else ""
             self._draw(
                 f"epoch {progress.epoch + 1}/{recipe.epochs}  {progress.window:,}/{steps:,}  "
                 f"{shown['tokens_per_second']:,.0f} tokens/s  {left} left  loss {shown['loss']:.4f}  "
-                f"perplexity {shown['perplexity']:,.2f}  norm {shown['gradient_norm']:.2f}  "
+                f"{perplexity}norm {shown['gradient_norm']:.2f}  "
                 f"clipped {shown['clip_rate']:.0%}{f'  skipped {skipped}' if skipped else ''}"
             )
 
@@ -58,12 +59,13 @@ class Display:
         if self._is_time():
             self._draw(f"validation  {done:,}/{windows:,}")
 
-    def validated(self, progress, loss, better):
-        perplexity = math.exp(min(loss, 700))
+    def validated(self, progress, scores, better):
+        """`scores` are the numbers of a validation by name, the loss first."""
         epoch = progress.epoch + (progress.window > 0)  # from 1, as above; at an epoch's end, the one that ended
+        found = [f"{name.replace('_', ' ')} {_shown(name, value)}" for name, value in scores.items()]
         self.say(
             f"epoch {epoch}, step {progress.step:,}, {duration(progress.seconds)}: "
-            f"validation loss {loss:.4f}, perplexity {perplexity:,.2f}{', the best so far' if better else ''}"
+            f"validation {', '.join(found)}{', the best so far' if better else ''}"
         )
 
     def encoding(self, split, characters):
@@ -110,6 +112,10 @@ class Display:
         text = text[:width]
         tell("\r" + text.ljust(self.drawn), self.stream, end="")
         self.drawn = len(text)
+
+
+def _shown(name, value):
+    return f"{value:,.2f}" if name == "perplexity" else f"{value:.4f}"
 
 
 def duration(seconds):

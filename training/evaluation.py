@@ -5,10 +5,11 @@ import math
 import numpy as np
 
 from keras_rnnlm.perplexity import perplexity
+from keras_rnnlm.training import tasks
 from keras_rnnlm.training.streams import Contiguous, Sentences
 
 
-class Scorer:
+class Scorer(tasks.Scorer):
     """Scores texts by a language model.
 
     Args:
@@ -27,6 +28,11 @@ class Scorer:
 
         self.model, self.start, self.batch, self.window, self.end = model, start, batch, window, end
         self._losses = compiled(model, lambda tokens, targets, states: model.losses_of(tokens, targets, states))
+
+    def score(self, tokens, progress=None):
+        """The mean loss in nats a token, and its perplexity."""
+        loss = float(np.mean(self.losses(tokens, progress), dtype=np.float64))
+        return {"loss": loss, "perplexity": perplexity(loss)}
 
     def losses(self, tokens, progress=None):
         """`-log p` in nats of every token, float32, in the order of the text. `progress(done, windows)` is told."""

@@ -33,13 +33,15 @@ def check_steps(steps, skipped):
         )
 
 
-def check_loss(loss, vocabulary_size, what):
-    """Raises where a loss, in nats a token, is far above that of guessing."""
-    guessing = math.log(vocabulary_size)
+def check_loss(loss, tally, what):
+    """Raises where a mean loss, in nats, is far above that of guessing. `tally` is the model's."""
+    if tally.choices is None:
+        return
+    guessing = math.log(tally.choices)
     if loss > MUCH_WORSE * guessing:
         raise LearnedNothing(
-            f"The run learned nothing: its {what} is {loss:.4g} nats a token, and guessing among all "
-            f"{vocabulary_size:,} symbols comes to {guessing:.3g}. Begin a new run with a lower learning_rate or "
+            f"The run learned nothing: its {what} is {loss:.4g} nats a {tally.unit}, and guessing among all "
+            f"{tally.choices:,} symbols comes to {guessing:.3g}. Begin a new run with a lower learning_rate or "
             "max_norm"
         )
 

@@ -10,20 +10,17 @@ import contextlib
 import copy
 import dataclasses
 import math
-import signal
-import threading
 import time
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_rnnlm.belonging import other
-from keras_rnnlm.training.checkpoint_models import averages, model_variables, optimizer_variables
+from keras_rnnlm.training.checkpoint_models import averaged, check_same_kind, model_variables, optimizer_variables
 from keras_rnnlm.training.evaluation import perplexity
 from keras_rnnlm.training.failures import Diverged, check_loss, check_steps, is_finite, plain_errors
+from keras_rnnlm.training.interrupts import interrupts
 from keras_rnnlm.training.progress import RECORD, Progress, nothing
-from keras_rnnlm.training.streams import Contiguous
 
 LOOK_EVERY = 10  # steps between looks at the loss, for the display and for NaN
 MANY_SKIPPED = 50  # steps: a loss scale finds its place in fewer
@@ -37,12 +34,13 @@ class Loop:
     """Trains a model by a recipe and keeps what is needed to go on after any interruption.
 
     Args:
-        model: a compiled `LanguageModel`, its optimizer a `ClippedOptimizer`.
+        model: a compiled model with `tally()`, see `keras_rnnlm.models.tally`; where the stream has it carry states,
+            with `reset_states(batch_size)` too. Its optimizer is a `ClippedOptimizer`.
         recipe: a `Recipe`.
-        stream: `Contiguous` or `Sentences`.
+        stream: `Contiguous`, `Sentences`, or what else `Task.stream` describes.
         folder: a `RunFolder`.
-        valid: the tokens to validate on, or None.
-        scorer: a `Scorer` of the model, that validates.
+        valid: what to validate on, or None.
+        scorer: of the model; its `score(valid, progress)` validates, see `keras_rnnlm.training.tasks.Scorer`.
         display: an object to be told of progress, see `keras_rnnlm.training.display`.
         identity: what a checkpoint must agree with to be resumed, a dict of strings.
     """
@@ -54,14 +52,15 @@ class Loop:
         self.optimizer.build(model.trainable_variables)
         # `fit` would put the averages in place of the weights at the end of every stretch.
         self.optimizer.finalize_variable_values = lambda variables: None
-        if isinstance(stream, Contiguous):
+        if getattr(stream, "carries_states", False):
             model.reset_states(recipe.batch)
+        self.tally = model.tally()
         self.checkpoints = folder.checkpoints(recipe.keep_checkpoints, RECORD)
         self.progress = Progress()
         self.saved = None  # the progress in the checkpoint that the run goes on from
         self.saved_in = None  # its path
         self.interrupted = self.diverged = False
-        self.loss = None  # of the last look, in nats a token
+        self.loss = None  # of the last look, a mean
         self.epoch = None  # the one that `steps` and `lengths` are of
         self.rate_set = None
         self.compiled = False
@@ -110,15 +109,7 @@ class Loop:
                 "with, or begin a new run with another --out"
             )
         variables = self._variables()
-        mine = {name: (tuple(v.shape), _kind(v.dtype)) for name, v in variables.items()}
-        theirs = {name: (array.shape, _kind(array.dtype)) for name, array in arrays.items()}
-        if mine != theirs:
-            name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
-            raise ValueError(
-                f"The checkpoints in {self.folder} are of another model or optimizer: go on with the settings that the "
-                "run began with, or begin a new run with another --out. They differ in "
-                f"{name!r}: {theirs.get(name, ['none'])[0]} there, {mine.get(name, ['none'])[0]} here"
-            )
+        check_same_kind(variables, arrays, self.folder)
         for name, variable in variables.items():
             variable.assign(arrays[name])
         known = [field.name for field in dataclasses.fields(Progress)]
@@ -131,7 +122,7 @@ class Loop:
 
     def run(self):
         """Trains to the end of the recipe. Returns why the run is over, or None: it was interrupted."""
-        with self._signals():
+        with interrupts(self._interrupt):
             self.clock = time.monotonic()
             self.save()  # something to go back to, from the first step on
             while True:
@@ -180,9 +171,10 @@ class Loop:
         self._record_training()
         self.save()
         self._check_steps()
-        loss = self.progress.best if validated else self.loss
+        best = validated and self.scorer.decides == "loss"
+        loss = self.progress.best if best else self.loss
         if loss is not None:
-            check_loss(loss, self.model.vocabulary_size, "best validation loss" if validated else "last training loss")
+            check_loss(loss, self.tally, "best validation loss" if best else "last training loss")
         return True
 
     def _check_steps(self):
@@ -281,7 +273,7 @@ class Loop:
         """Adds up what happened since the last look. False where the loss is no number."""
         self._sync()
         p, counts = self.progress, self._counts()
-        sums = self.model.perplexity.total, self.model.perplexity.count, self.optimizer.norm_sum
+        sums = self.tally.total, self.tally.count, self.optimizer.norm_sum
         nats, tokens, norm = (float(ops.convert_to_numpy(variable.value)) for variable in sums)
         for variable in (*sums, self.optimizer.clipped_norm_sum):
             variable.assign(0.0)  # float32: a sum over an epoch would not notice a step any more
@@ -308,7 +300,7 @@ class Loop:
         loss = sums["nats"] / max(sums["tokens"], 1)
         return {
             "loss": loss,
-            "perplexity": perplexity(loss),
+            **({} if self.tally.choices is None else {"perplexity": perplexity(loss)}),
             "learning_rate": self.rate_set,
             "gradient_norm": sums["norm"] / max(sums["steps"], 1),
             "clip_rate": sums["clipped"] / max(sums["steps"], 1),
@@ -329,25 +321,26 @@ class Loop:
         self._tick()
         try:
             with self._averaged():
-                losses = self.scorer.losses(self.valid, self._validating)
-                loss = float(np.mean(losses, dtype=np.float64))
-                if not math.isfinite(loss):
+                scores = self.scorer.score(self.valid, self._validating)
+                value = scores[self.scorer.decides]
+                if not math.isfinite(value):
                     return False
-            better = loss < p.best
+            value = -value if self.scorer.larger_is_better else value
+            better = value < p.best
             if better and not self._save_model():
                 return False
         except Interrupted:
             return True
         if better:
-            p.best, p.best_step, p.waits, p.plateau_waits = loss, p.step, 0, 0
+            p.best, p.best_step, p.waits, p.plateau_waits = value, p.step, 0, 0
         else:
             p.waits, p.plateau_waits = p.waits + 1, p.plateau_waits + 1
         if recipe.schedule == "plateau" and p.plateau_waits >= recipe.patience:
             p.decays, p.plateau_waits = p.decays + 1, 0
         p.validated = p.step
         self._tick()
-        self.record("valid", loss=loss, perplexity=perplexity(loss), best=better)
-        self.display.validated(p, loss, better)
+        self.record("valid", **scores, best=better)
+        self.display.validated(p, scores, better)
         self.save()
         return True
 
@@ -356,22 +349,10 @@ class Loop:
             raise Interrupted
         self.display.validating(done, windows)
 
-    @contextlib.contextmanager
     def _averaged(self):
         """With the averaged weights in the model, where the recipe asks for an average."""
-        if self.recipe.ema is None or not self.progress.step:
-            yield
-            return
-        pairs = averages(self.optimizer)
-        # Copies in numpy: PyTorch writes into the tensors.
-        kept = [np.array(ops.convert_to_numpy(variable.value)) for variable, _ in pairs]
-        for variable, average in pairs:
-            variable.assign(average.value)
-        try:
-            yield
-        finally:
-            for (variable, _), value in zip(pairs, kept):
-                variable.assign(value)
+        has = self.recipe.ema is not None and self.progress.step
+        return averaged(self.optimizer) if has else contextlib.nullcontext()
 
     # What may go wrong
 
@@ -398,34 +379,11 @@ class Loop:
             f"{self.rate():.3g} (retry {p.retries} of {self.recipe.retries})"
         )
 
-    @contextlib.contextmanager
-    def _signals(self):
-        """The first interrupt ends the run after the step it is in; a second one ends it at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def ask(number, frame):
-            if self.interrupted:
-                raise KeyboardInterrupt
-            self.interrupted = True
-
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        # What is ignored remains so: a shell has its background jobs ignore the interrupts meant for others.
-        before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
-        for number in before:
-            signal.signal(number, ask)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _kind(dtype):
-    """Of numbers: the same variable may have another width on another backend."""
-    name = str(dtype)
-    return next((kind for kind in ("int", "float") if kind in name), name)
+    def _interrupt(self):
+        """A first interrupt ends the run after the step it is in; a second one ends it at once."""
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
 
 
 class _Steps(keras.callbacks.Callback):

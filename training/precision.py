@@ -9,11 +9,11 @@ from keras_rnnlm.training.steps_per_second import interleaved
 TRIED = ("float32", "mixed_bfloat16")
 
 
-def faster(recipe, vocabulary_size, stream):
+def faster(recipe, vocabulary, stream):
     """The one of `TRIED` in which the first windows of a stream take least time, and the median seconds of a step."""
     trains = {}
     for precision in TRIED:
-        model = build_model(dataclasses.replace(recipe, precision=precision), vocabulary_size)
+        model = build_model(dataclasses.replace(recipe, precision=precision), vocabulary)
         trains[precision] = _train(model, stream.dataset().repeat())
     seconds = interleaved(trains, steps=3, rounds=3)
     import_keras().utils.clear_session()  # names are counted, and the run's model is to have the first ones

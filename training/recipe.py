@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import importlib
 import importlib.resources
 import json
 import math
@@ -10,6 +11,7 @@ import pathlib
 import re
 import tomllib
 
+from keras_rnnlm import tasks
 from keras_rnnlm.cell_list import CELLS, OWN, is_path
 from keras_rnnlm.schema import Rule, choice, number, read_regular, whole
 
@@ -68,6 +70,7 @@ WIDTHS = Rule(
 CELL = Rule(
     f'{choice(*CELLS).allowed}, or a class of your own, "{OWN}"', lambda value: value in tuple(CELLS) or is_path(value)
 )
+TASK = Rule(f"{choice(*tasks.TASKS).allowed}, or the place of one, package.module:NAME", tasks.is_name)
 TOKENIZERS = ("word", "char", "byte", "bpe")
 TOKENIZER = Rule(
     f"{choice(*TOKENIZERS).allowed}, or a path to a .json file",
@@ -197,14 +200,16 @@ class Recipe:
     seed: int = setting(0, "of weights, dropout and order", whole(0, 2**32 - 1), begins="Repetition")
     deterministic: bool = setting(False, "whether every operation repeats bit for bit, at some cost", FLAG)
 
+    task: str = setting(tasks.DEFAULT, "what is learned: {}", TASK, begins="Task")
+    task_settings: dict = setting({}, "the task's own settings, where it has some", TABLE)
+
     def __post_init__(self):
         for field in dataclasses.fields(self):
             value, rule = getattr(self, field.name), field.metadata["rule"]
             if not rule.fits(value):
                 raise ValueError(f"`{field.name}` is {rule.allowed}. Received: {field.name}={value!r}")
             object.__setattr__(self, field.name, rule.keep(value))
-        _check_network(self)
-        _check_text_and_data(self)
+        _check_task(self)
         _check_options(self)
         _check_optimisation(self)
 
@@ -393,33 +398,20 @@ def _key(key):
     return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _literal(key)
 
 
-def _check_network(recipe):
-    units = recipe.units
-    if isinstance(units, list) and len(units) != recipe.layers:
-        raise ValueError(
-            f"`units` lists the widths of {len(units)} layers: set layers={len(units)} too, or give one width for all. "
-            f"Received: units={units}, layers={recipe.layers}"
-        )
-    last = units[-1] if isinstance(units, list) else units
-    # Other connections make the output wider than the last layer: the model knows how wide.
-    if recipe.tied and recipe.connection is None and recipe.embedding_dim not in (None, last):
-        raise ValueError(
-            f"Tied weights need an embedding as wide as the last layer: drop `embedding_dim`, set it to {last}, or set "
-            f"tied=false. Received: embedding_dim={recipe.embedding_dim}, units={units}"
-        )
-
-
-def _check_text_and_data(recipe):
-    if recipe.tokenizer not in TOKENIZERS and (recipe.vocabulary_size is not None or recipe.min_count != 1):
-        raise ValueError(
-            "A tokenizer.json brings its vocabulary: drop `vocabulary_size` and `min_count`. Received: "
-            f"tokenizer={recipe.tokenizer!r}, vocabulary_size={recipe.vocabulary_size}, min_count={recipe.min_count}"
-        )
-    if recipe.mode == "sentences" and recipe.random_windows:
-        raise ValueError(
-            "Sentences have lengths of their own: set random_windows=false, or mode=contiguous. "
-            f"Received: mode={recipe.mode!r}, random_windows=True"
-        )
+def _check_task(recipe):
+    """The task's own settings, those that are not given as their defaults, and what the task says of all others."""
+    task = importlib.import_module("keras_rnnlm.training.tasks").task_of(recipe)
+    given = {name: field.default for name, field in task.settings.items()} | recipe.task_settings
+    for name, value in given.items():
+        if name not in task.settings:
+            there = f"it has {', '.join(task.settings)}" if task.settings else "it has none of its own"
+            raise ValueError(f"The task {recipe.task} has no setting {name!r}: {there}. Received: {name}={value!r}")
+        rule = task.settings[name].metadata["rule"]
+        if not rule.fits(value):
+            raise ValueError(f"`task_settings.{name}` is {rule.allowed}. Received: {name}={value!r}")
+        given[name] = rule.keep(value)
+    object.__setattr__(recipe, "task_settings", given)
+    task.check(recipe)
 
 
 def _check_options(recipe):

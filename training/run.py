@@ -15,6 +15,8 @@ from keras_rnnlm.training.checkpoint_models import read_newest
 from keras_rnnlm.training.checkpoints import Checkpoints
 from keras_rnnlm.training.curves import plot, read_history
 from keras_rnnlm.training.recipe import Recipe
+from keras_rnnlm.training.recipe_optimizer import optimizer_of
+from keras_rnnlm.training.tasks import task_of
 from keras_rnnlm.whole_files import reason, write_whole, written_whole
 
 
@@ -104,11 +106,17 @@ class RunFolder:
             os.close(handle)
 
     def check_resumable(self):
-        missing = [file.name for file in (self.recipe, self.tokenizer) if not file.is_file()]
-        if missing or not self.checkpoints().files():
+        missing = None
+        if not self.recipe.is_file():
+            missing = self.recipe.name
+        elif not self.checkpoints().files():
+            missing = "checkpoint"
+        else:
+            files = task_of(self.read_recipe()).files
+            missing = next((name for name in files if not (self.path / name).is_file()), None)
+        if missing:
             raise ValueError(
-                f"There is nothing to resume in {self}: it holds no {missing[0] if missing else 'checkpoint'}. "
-                "Begin the run without --resume"
+                f"There is nothing to resume in {self}: it holds no {missing}. Begin the run without --resume"
             )
 
     def clear_partial(self):
@@ -134,7 +142,7 @@ class RunFolder:
 
         `text`, where it matters, is the fingerprint of what it is to have been trained on.
         """
-        self._of_a_run(self.recipe)
+        recipe = self.read_recipe()
         if not self.model_file.is_file():
             newest = read_newest(self, build_model)
             if newest is not None:
@@ -143,26 +151,23 @@ class RunFolder:
                 f"{self} holds no model.keras: it is written at the first validation, or at the end of the run. "
                 f"Go on with: keras-rnnlm train --out {self} --resume"
             )
-        import_keras()
-        from keras_rnnlm.models.reading import read_language_model
+        task, vocabulary = task_of(recipe), None
+        if all((self.path / name).is_file() for name in task.files):
+            vocabulary = task.vocabulary(self)
+        self._check_belongs(recipe, vocabulary, text)
+        kind = task.model_class()
+        from keras_rnnlm.models.reading import read_model
 
-        tokenizer = self.read_tokenizer() if self.tokenizer.is_file() else None
-        self._check_belongs(tokenizer, text)
-        model = read_language_model(self.model_file)
-        if tokenizer is not None and model.vocabulary_size != tokenizer.vocabulary_size:
-            raise ValueError(
-                f"{self.model_file} is of another run than {self.tokenizer}, which has "
-                f"{tokenizer.vocabulary_size:,} ids where the model has {model.vocabulary_size:,}: put back the files "
-                "that the run wrote"
-            )
+        model = read_model(self.model_file, kind)
+        if vocabulary is not None:
+            task.check_model(model, vocabulary, self)
         return model
 
-    def _check_belongs(self, tokenizer, text):
+    def _check_belongs(self, recipe, vocabulary, text):
         """Raises where the model, the recipe, the vocabulary and the text are not of one run, as far as they say it."""
         recorded = attached(self.model_file)
-        recipe = self.read_recipe()
         settings = {name: getattr(recipe, name) for name in recorded.get("recipe", {}) if hasattr(recipe, name)}
-        here = {"recipe": settings, "vocabulary": tokenizer and tokenizer.fingerprint, "text": text}
+        here = {"recipe": settings, "vocabulary": getattr(vocabulary, "fingerprint", None), "text": text}
         differs = other(recorded, {name: value for name, value in here.items() if value is not None})
         if differs:
             raise ValueError(f"{self.model_file} was trained with {differs}. Put back the files that the run wrote")
@@ -222,10 +227,13 @@ def to_json(value):
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A run as Python sees it: its best model so far, tokenizer, recipe and history."""
+    """A run as Python sees it: its best model so far, recipe and history.
+
+    `tokenizer` is what its task calls the vocabulary: a `Tokenizer`, where it learns from text.
+    """
 
     model: object
-    tokenizer: Tokenizer
+    tokenizer: object
     recipe: Recipe
     history: list
     folder: RunFolder
@@ -234,97 +242,16 @@ class Run:
 def load_run(path):
     """The model, tokenizer, recipe and history of a run directory."""
     folder = RunFolder(path)
-    recipe, tokenizer, history = folder.read_recipe(), folder.read_tokenizer(), folder.read_history()
-    return Run(folder.read_model(), tokenizer, recipe, history, folder)
+    recipe = folder.read_recipe()
+    vocabulary, history = task_of(recipe).vocabulary(folder), folder.read_history()
+    return Run(folder.read_model(), vocabulary, recipe, history, folder)
 
 
-def build_model(recipe, vocabulary_size):
-    """A new model by a recipe, compiled."""
+def build_model(recipe, vocabulary):
+    """A new model by a recipe and what its task calls the vocabulary, compiled."""
     keras = import_keras()
-    from keras_rnnlm.models import LanguageModel
-
-    options = dict(
-        vocabulary_size=vocabulary_size,
-        units=recipe.units,
-        layers=recipe.layers,
-        cell=recipe.cell,
-        cell_options=recipe.cell_options,
-        embedding_dim=recipe.embedding_dim,
-        tied=recipe.tied,
-        connection=recipe.connection,
-        dropout=recipe.dropout,
-        initial_range=recipe.initial_range,
-        seed=recipe.seed,
-        dtype=recipe.precision,
-        name="language_model",  # and not language_model_1 for a process's second: a checkpoint knows variables by name
-    )
-    check_room(options)
+    task = task_of(recipe)
     keras.utils.set_random_seed(recipe.seed)
-    model = LanguageModel(**options)
-    if recipe.forget_bias is not None:
-        for layer in model.stack.layers:
-            set_forget_bias(layer, recipe.forget_bias)
-    compile_model(model, recipe)
+    model = task.build(recipe, vocabulary)
+    task.compile(model, optimizer_of(recipe), recipe)
     return model
-
-
-def check_room(options):
-    """Raises where the weights alone, four bytes each, are more than the machine's memory."""
-    from keras_rnnlm.models.reading import count_weights
-
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):  # Windows
-        return
-    count = count_weights(options, memory // 4)
-    if count > memory // 4:
-        raise ValueError(
-            f"A network with {count:.3g} weights or more does not fit into this machine's memory of "
-            f"{memory / 1e9:.0f} GB: lower `units`, `layers`, `embedding_dim` or `vocabulary_size`. "
-            f"Received: units={options['units']}, layers={options['layers']}, "
-            f"embedding_dim={options['embedding_dim']}, a vocabulary of {options['vocabulary_size']}"
-        )
-
-
-def set_forget_bias(layer, forget_bias):
-    """Sets the biases of the forget gates of a recurrent layer that is built."""
-    keras = import_keras()
-    import numpy as np
-
-    cell = layer.cell
-    biases = [getattr(cell, name) for name in cell.declared if name == "bias" or "bias_" in name]
-    if "f" not in cell.gates or not biases:
-        raise ValueError(
-            f"`forget_bias` needs a forget gate with a bias, and {layer.name!r} has none: drop the setting. "
-            f"Received: forget_bias={forget_bias}"
-        )
-    start = cell.gates.index("f") * cell.units
-    for variable in biases:
-        bias = np.array(keras.ops.convert_to_numpy(variable))
-        bias[..., start : start + cell.units] = forget_bias
-        variable.assign(bias)
-
-
-def compile_model(model, recipe):
-    """Compiles a model with the optimizer of a recipe."""
-    keras = import_keras()
-    from keras_rnnlm.optimizers import ClippedOptimizer
-
-    options = dict(recipe.optimizer_options)
-    if recipe.weight_decay or recipe.optimizer == "adamw":  # which would decay by Keras's default
-        options["weight_decay"] = recipe.weight_decay
-    if recipe.ema is not None:
-        options |= {"use_ema": True, "ema_momentum": recipe.ema, "ema_overwrite_frequency": None}
-    try:
-        inner = keras.optimizers.get(
-            {"class_name": recipe.optimizer, "config": {"learning_rate": recipe.learning_rate, **options}}
-        )
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"`optimizer_options` are arguments of Keras's {recipe.optimizer}. Received: {options} ({error})"
-        ) from error
-    if recipe.precision == "mixed_float16":
-        inner = keras.optimizers.LossScaleOptimizer(inner)  # within, so that the steps it throws away are counted
-    model.compile(
-        ClippedOptimizer(inner, recipe.max_norm, by=recipe.clip_by), reduction=recipe.reduction, auto_scale_loss=False
-    )

@@ -126,6 +126,8 @@ class Contiguous(_Stream):
         [[3, 0, 0], [0, 0, 0]] [[4, 0, 0], [0, 0, 0]] 1.0
     """
 
+    carries_states = True
+
     def __init__(self, tokens, batch, window, *, start, random=False, seed=0):
         super().__init__(tokens, batch, seed)
         _check_integer("window", window, 1)

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnlm.models import ids
 from keras_rnnlm.models.carried import numbers_for_replicas
+from keras_rnnlm.models.tally import Tally
 from keras_rnnlm.models.targets import targets_and_weights
 from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport, replicas
 
@@ -33,6 +34,10 @@ class NextTokenModel(keras.Model):
         self._reduction, self._for_loss = "mean", False
         self._traced = types.SimpleNamespace()  # the batch size that each of Keras's functions was traced for
         self.perplexity = Perplexity(name="perplexity")
+
+    def tally(self):
+        """What a training loop reads and sets to zero: the sum of the losses, and the number of tokens."""
+        return Tally(self.perplexity.total, self.perplexity.count, choices=self.vocabulary_size)
 
     def compile(self, optimizer="adam", loss=None, *, reduction="mean", **kwargs):
         """As `keras.Model.compile`, without a loss: it is the cross-entropy.

@@ -1,4 +1,4 @@
-"""A language model from a .keras file that anyone may have written."""
+"""A model from a .keras file that anyone may have written."""
 
 import math
 import os
@@ -16,6 +16,11 @@ NAME = "keras_rnnlm>LanguageModel"
 
 def read_language_model(path):
     """The LanguageModel in a .keras file; a ValueError of one line where there is none."""
+    return read_model(path, LanguageModel)
+
+
+def read_model(path, kind):
+    """The model of a class in a .keras file; a ValueError of one line where there is none."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             raise ValueError("it is no regular file")
@@ -23,8 +28,8 @@ def read_language_model(path):
         model = keras.models.load_model(path, compile=False)
     except Exception as error:  # of many kinds, from zip files, HDF5 and Keras
         raise ValueError(f"{path} cannot be read as a model: {' '.join(str(error).split())[:200]}") from error
-    if not isinstance(model, LanguageModel):
-        raise ValueError(f"{path} holds a {type(model).__name__}: what a run trains and exports is a LanguageModel")
+    if not isinstance(model, kind):
+        raise ValueError(f"{path} holds a {type(model).__name__}: what a run trains and exports is a {kind.__name__}")
     return model
 
 

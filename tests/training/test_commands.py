@@ -399,12 +399,13 @@ def test_a_mistake_ends_in_a_line_and_leaves_no_run(refused, tmp_path, content, 
 def test_a_text_that_changes_while_it_is_read_is_told(refused, tmp_path, monkeypatch):
     path = tmp_path / "text.txt"
     path.write_text(LINE * 20)
+    encode = training.encode_corpus
 
     def changed(*arguments):
         path.write_text(LINE * 21)
-        return training.encode_corpus(*arguments)
+        return encode(*arguments)
 
-    monkeypatch.setattr("keras_rnnlm.training.commands.train.encode_corpus", changed)
+    monkeypatch.setattr("keras_rnnlm.training.encoded.encode_corpus", changed)
     line = refused("train", path, "--out", tmp_path / "run", *settings(*WORDS))
     assert "text.txt changed while it was read" in line
     assert not (tmp_path / "run").exists()

@@ -1,6 +1,7 @@
 """What a run shows: a line that is drawn over and over on a terminal, a line a minute elsewhere."""
 
 import io
+import math
 import types
 
 import pytest
@@ -52,7 +53,7 @@ def test_a_terminal_shows_one_line_that_gives_way_to_what_is_said(clock, monkeyp
     clock.now = 0.5
     display.validating(2, 3)
     assert screen(terminal) == ["validation  2/3"]
-    display.validated(progress, 1.0, True)
+    display.validated(progress, {"loss": 1.0, "perplexity": math.e}, True)
     assert screen(terminal) == [
         "epoch 2, step 70, 0:00:00: validation loss 1.0000, perplexity 2.72, the best so far",
         "",
@@ -63,7 +64,7 @@ def test_epochs_are_counted_from_1_in_every_line(clock):
     log = io.StringIO()
     display = Display(log)
     for epoch, window in ((0, 20), (1, 0), (1, 20), (2, 0)):  # in the middle and at the end of each of two
-        display.validated(Progress(epoch=epoch, window=window, step=1), 1.0, False)
+        display.validated(Progress(epoch=epoch, window=window, step=1), {"loss": 1.0}, False)
     assert [line.split(",")[0] for line in log.getvalue().splitlines()] == ["epoch 1", "epoch 1", "epoch 2", "epoch 2"]
 
 

@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from keras_rnnlm import layers
-from keras_rnnlm.training.run import set_forget_bias
+from keras_rnnlm.training.tasks.language_model import set_forget_bias
 
 
 @pytest.mark.parametrize("layer", [

@@ -22,6 +22,7 @@ from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.display import Display
 from keras_rnnlm.training.progress import RECORD
 from keras_rnnlm.training.run import RunFolder
+from keras_rnnlm.training.tasks import task_of
 
 # Its fixtures take seconds: they are made once where tests run side by side.
 pytestmark = pytest.mark.xdist_group(__name__)
@@ -120,8 +121,8 @@ def renamed(path):
 
 def test_a_checkpoint_of_other_types_is_passed_over_or_fits(run):
     folder = RunFolder(run)
-    recipe, tokenizer, encoded = folder.read_recipe(), folder.read_tokenizer(), training.load_encoded(folder.data)
-    loop = train_module._loop(folder, recipe, tokenizer, encoded, Display(quiet=True))
+    recipe, display = folder.read_recipe(), Display(quiet=True)
+    loop = train_module._loop(folder, recipe, task_of(recipe).restore(recipe, folder, display), display)
     _, arrays, progress = folder.checkpoints(3, RECORD).read()
     newest, passed = folder.checkpoints().files()[-1][1], 0
     for made in changed(progress, seed=0, most=60):

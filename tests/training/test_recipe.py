@@ -10,6 +10,7 @@ import pytest
 
 from keras_rnnlm.text import pipelines
 from keras_rnnlm.training.recipe import SETTINGS, TOKENIZERS, Recipe, _files, built_in, settings_help
+from tests import majority
 
 # The table in Zaremba et al. (2014): units, steps, initial range, keep probability, clipping, epochs at the full rate
 # and in all, decay.
@@ -70,6 +71,8 @@ OTHERS = dict(
     retry_factor=0.1,
     seed=2**32 - 1,
     deterministic=True,
+    task=majority.NAME,
+    task_settings={"length": 9},
 )
 
 

@@ -1,5 +1,7 @@
 """The arithmetic of `zaremba-small`, beside an implementation of the paper in numpy with a backward pass of its own."""
 
+import types
+
 import numpy as np
 import pytest
 from keras import ops
@@ -123,7 +125,7 @@ def test_zaremba_small_is_the_papers_arithmetic(tmp_path):
     text = np.where(draw.random(len(text)) < 0.6, 0, text).astype(np.int32)
     valid = text[: BATCH * 30]
 
-    model = build_model(recipe, VOCABULARY)
+    model = build_model(recipe, types.SimpleNamespace(vocabulary_size=VOCABULARY))
     names = [model.embedding.embeddings]
     for layer in model.stack.layers:
         names += [layer.cell.kernel, layer.cell.recurrent_kernel, layer.cell.bias]

@@ -16,6 +16,8 @@ def run(options):
     settings, prompts = command.settings(options), options.prompt or [""]
     trained = load_run(options.run_directory)
     model, tokenizer = trained.model, trained.tokenizer
+    if not hasattr(model, "generate"):
+        raise ValueError(f"{options.run_directory} is a run of the task {trained.recipe.task}, which does not write")
     if options.stop and tokenizer.eos is None:
         raise ValueError(f"A {tokenizer.kind} tokenizer has no <eos> to stop at: drop --stop")
     settings["stop"] = tokenizer.eos if options.stop else None

@@ -26,8 +26,11 @@ def run(options):
         by_run = [found["evaluations"].get(text, {}) for found in runs.values()]
         for name in dict.fromkeys(name for measured in by_run for name in measured):
             of = "" if name == "model" else f" of a {name}"
-            for key in ("perplexity", "bits_per_character"):
-                values = [measured.get(name, {}).get(key) for measured in by_run]
+            found = [measured.get(name, {}) for measured in by_run]
+            known = list(dict.fromkeys(key for measured in found for key in measured))
+            # Of the many of a language model, two.
+            for key in [key for key in ("perplexity", "bits_per_character") if key in known] or known:
+                values = [measured.get(key) for measured in found]
                 rows.append((f"{text}: {key}{of}", [value and round(value, 3) for value in values]))
     recipes = [found["recipe"] for found in runs.values()]
     default = dataclasses.asdict(Recipe())
@@ -47,7 +50,7 @@ def summary(path):
     recipe = folder.read_recipe()
     records = latest(folder.read_history())
     validations = [record for record in records if record.get("kind") == "valid" and record.get("loss") is not None]
-    best = min(validations, key=lambda record: record["loss"], default=None)
+    best = next((record for record in reversed(validations) if record.get("best")), None)
     speeds = [record.get("tokens_per_second") for record in records if record.get("kind") == "train"]
     speeds = [speed for speed in speeds if speed is not None]
     last = records[-1] if records else {}

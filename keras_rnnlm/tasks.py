@@ -1,0 +1,65 @@
+"""The tasks by name: where each one's three parts stand. Importing this imports none of them.
+
+A recipe and an export name their task. What differs between tasks stands in three classes, one a room: the network, how
+it learns, and how an exported file answers without Keras. A line in `TASKS` joins them. A task of your own is named by
+the place of its `Parts`: `task = "my_package.tagging:TASK"`.
+"""
+
+import dataclasses
+import importlib
+import re
+
+DEFAULT = "language_model"  # of what names none, as what version 0.1.0 wrote
+OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Where a task's parts stand, each "package.module:Class".
+
+    Args:
+        model: a `keras.Model` that has `tally`, `carried` and `signatures`, see `keras_rnnlm.models.signatures`.
+        learning: a `keras_rnnlm.training.tasks.Task`.
+        answer: a `keras_rnnlm.export.runtime.ExportedModel`.
+    """
+
+    model: str
+    learning: str
+    answer: str
+
+
+TASKS = {
+    "language_model": Parts(
+        "keras_rnnlm.models:LanguageModel",
+        "keras_rnnlm.training.tasks.language_model:LanguageModeling",
+        "keras_rnnlm.export.runtime.models:ExportedLanguageModel",
+    ),
+}
+
+
+def is_name(task):
+    """Whether it may name a task: one of `TASKS`, or the place of one of your own."""
+    return isinstance(task, str) and (task in TASKS or OWN.fullmatch(task) is not None)
+
+
+def parts_of(task):
+    """The `Parts` of a task by its name."""
+    if not is_name(task):
+        raise ValueError(f"A task is {', '.join(TASKS)}, or the place of one, package.module:NAME. Received: {task!r}")
+    if task in TASKS:
+        return TASKS[task]
+    found = imported(task)
+    if not isinstance(found, Parts):
+        raise ValueError(f"A task's place holds its `keras_rnnlm.tasks.Parts`. Received: {task!r}, {found!r:.80}")
+    return found
+
+
+def imported(place):
+    """What stands at "package.module:name"."""
+    module, _, name = place.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ImportError as error:
+        raise ValueError(f"There is no {place}: {module} cannot be imported ({error})") from error
+    except AttributeError as error:
+        raise ValueError(f"There is no {place}: {error}") from error

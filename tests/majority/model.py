@@ -1,0 +1,37 @@
+import keras
+
+from keras_rnnlm import layers
+from keras_rnnlm.models.tally import Tally
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Majority(keras.Model):
+    """Sequences of symbols, (batch, time), to the logits of which is the most frequent, (batch, symbols)."""
+
+    def __init__(self, symbols, units, **kwargs):
+        super().__init__(**kwargs)
+        self.symbols, self.units = symbols, units
+        self.embedding = keras.layers.Embedding(symbols, units)
+        self.recurrent, self.logits = layers.GRU(units), keras.layers.Dense(symbols)
+        self.nats = keras.metrics.Mean(name="nats")
+        self.build((None, None))
+
+    def build(self, input_shape):
+        self.embedding.build(input_shape)
+        self.recurrent.build((None, None, self.units))
+        self.logits.build((None, self.units))
+        self.built = True
+
+    def call(self, tokens):
+        return self.logits(self.recurrent(self.embedding(tokens)))
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        losses = keras.losses.sparse_categorical_crossentropy(y, y_pred, from_logits=True)
+        self.nats.update_state(keras.ops.stop_gradient(losses))
+        return keras.ops.mean(losses)
+
+    def tally(self):
+        return Tally(self.nats.total, self.nats.count, choices=self.symbols, unit="sequence")
+
+    def get_config(self):
+        return {**super().get_config(), "symbols": self.symbols, "units": self.units}

@@ -1,0 +1,226 @@
+"""Language modelling: texts in, a model of each next token.
+
+Every recipe asks its task whether settings fit each other: numpy, and all that needs it, is imported where it is used.
+"""
+
+import os
+
+from keras_rnnlm.quiet import import_keras
+from keras_rnnlm.training.recipe import TOKENIZERS
+from keras_rnnlm.training.tasks.task import Data, Task
+
+
+class LanguageModeling(Task):
+    """The vocabulary is a `Tokenizer`, and a split a text in its ids."""
+
+    def check(self, recipe):
+        _check_network(recipe)
+        _check_text_and_data(recipe)
+
+    def prepare(self, given, recipe, folder, display, first=None):
+        from keras_rnnlm.text.tokenizers import Tokenizer
+        from keras_rnnlm.training.corpora import open_corpus, tell_columns
+        from keras_rnnlm.training.encoded import encode_corpus
+        from keras_rnnlm.training.encoded_again import as_given
+
+        texts = open_corpus(
+            given.corpus,
+            valid=given.valid,
+            test=given.test,
+            split=recipe.split,
+            encoding=recipe.encoding,
+            spool=folder.spool,
+            text_column=recipe.text_column,
+        )
+        tell_columns(texts, recipe.text_column, display)
+        if first is not None:
+            tokenizer = first.read_tokenizer()
+        elif recipe.tokenizer in TOKENIZERS:
+            display.say(f"learning a vocabulary ({recipe.tokenizer})")
+            tokenizer = Tokenizer.train(
+                recipe.tokenizer, texts.splits["train"].chunks(), recipe.vocabulary_size, recipe.min_count
+            )
+        else:
+            tokenizer = Tokenizer.load(recipe.tokenizer)
+        sources = as_given(given.corpus, given.valid, given.test)
+        encoded = encode_corpus(texts, tokenizer, folder.data, display.encoding, sources)
+        folder.spool.unlink(missing_ok=True)
+        tokenizer.save(folder.tokenizer)
+        return _data(folder, encoded, tokenizer)
+
+    def restore(self, recipe, folder, display):
+        from keras_rnnlm.training.encoded_again import text_of
+
+        tokenizer = self.vocabulary(folder)
+        return _data(folder, text_of(folder, recipe, tokenizer, display), tokenizer)
+
+    def describe(self, data):
+        text, valid = (len(data.splits[name]) if name in data.splits else 0 for name in ("train", "valid"))
+        return f"{text:,} tokens to learn from, {data.vocabulary.vocabulary_size:,} different; {valid:,} to validate on"
+
+    def stream(self, data, split, recipe):
+        from keras_rnnlm.training.streams import Contiguous, Sentences
+
+        tokens, tokenizer = data.splits[split], data.vocabulary
+        if recipe.mode == "contiguous":
+            return Contiguous(
+                tokens,
+                recipe.batch,
+                recipe.window,
+                start=tokenizer.start,
+                random=recipe.random_windows,
+                seed=recipe.seed,
+            )
+        if tokenizer.eos is None:
+            raise ValueError(
+                f"mode=sentences needs a symbol that ends a sentence, and a {tokenizer.kind} tokenizer has none: take "
+                "tokenizer=word, or mode=contiguous"
+            )
+        return Sentences(tokens, recipe.batch, end=tokenizer.eos, longest=recipe.window, seed=recipe.seed)
+
+    def carries(self, recipe):
+        return recipe.mode == "contiguous"
+
+    def build(self, recipe, vocabulary):
+        options = dict(
+            vocabulary_size=vocabulary.vocabulary_size,
+            units=recipe.units,
+            layers=recipe.layers,
+            cell=recipe.cell,
+            cell_options=recipe.cell_options,
+            embedding_dim=recipe.embedding_dim,
+            tied=recipe.tied,
+            connection=recipe.connection,
+            dropout=recipe.dropout,
+            initial_range=recipe.initial_range,
+            seed=recipe.seed,
+            dtype=recipe.precision,
+            name="language_model",  # and not language_model_1 for a process's second: a checkpoint knows its variables
+        )
+        check_room(options)
+        model = self.model_class()(**options)
+        if recipe.forget_bias is not None:
+            for layer in model.stack.layers:
+                set_forget_bias(layer, recipe.forget_bias)
+        return model
+
+    def compile(self, model, optimizer, recipe):
+        model.compile(optimizer, reduction=recipe.reduction, auto_scale_loss=False)
+
+    def begin(self, model, data, recipe):
+        if recipe.unigram_bias:
+            _begin_with_frequencies(model, data.splits["train"])
+
+    def check_model(self, model, vocabulary, folder):
+        if model.vocabulary_size != vocabulary.vocabulary_size:
+            raise ValueError(
+                f"{folder.model_file} is of another run than {folder.tokenizer}, which has "
+                f"{vocabulary.vocabulary_size:,} ids where the model has {model.vocabulary_size:,}: put back the files "
+                "that the run wrote"
+            )
+
+    def scorer(self, model, data, recipe):
+        from keras_rnnlm.training.evaluation import Scorer
+
+        tokenizer = data.vocabulary
+        end = tokenizer.eos if recipe.mode == "sentences" else None
+        return Scorer(model, start=tokenizer.start, batch=recipe.eval_batch, window=recipe.window, end=end)
+
+    def evaluate(self, folder, recipe, text, display, **options):
+        from keras_rnnlm.training.text_evaluation import evaluate_text
+
+        return evaluate_text(folder, recipe, text, display, **options)
+
+
+def _data(folder, encoded, tokenizer):
+    if encoded.tokenizer != tokenizer.fingerprint:
+        raise ValueError(
+            f"{folder.tokenizer} is not the vocabulary that {folder.data} is written in: put back the one that the run "
+            "began with, or begin a new run with another --out"
+        )
+    if encoded.vocabulary_size != tokenizer.vocabulary_size:
+        raise ValueError(
+            f"{folder.data} was written with {encoded.vocabulary_size:,} ids, and {folder.tokenizer} has "
+            f"{tokenizer.vocabulary_size:,}: begin a new run with another --out"
+        )
+    return Data(encoded.splits, tokenizer, {"vocabulary": tokenizer.fingerprint, "text": encoded.corpus})
+
+
+def _check_network(recipe):
+    units = recipe.units
+    if isinstance(units, list) and len(units) != recipe.layers:
+        raise ValueError(
+            f"`units` lists the widths of {len(units)} layers: set layers={len(units)} too, or give one width for all. "
+            f"Received: units={units}, layers={recipe.layers}"
+        )
+    last = units[-1] if isinstance(units, list) else units
+    # Other connections make the output wider than the last layer: the model knows how wide.
+    if recipe.tied and recipe.connection is None and recipe.embedding_dim not in (None, last):
+        raise ValueError(
+            f"Tied weights need an embedding as wide as the last layer: drop `embedding_dim`, set it to {last}, or set "
+            f"tied=false. Received: embedding_dim={recipe.embedding_dim}, units={units}"
+        )
+
+
+def _check_text_and_data(recipe):
+    if recipe.tokenizer not in TOKENIZERS and (recipe.vocabulary_size is not None or recipe.min_count != 1):
+        raise ValueError(
+            "A tokenizer.json brings its vocabulary: drop `vocabulary_size` and `min_count`. Received: "
+            f"tokenizer={recipe.tokenizer!r}, vocabulary_size={recipe.vocabulary_size}, min_count={recipe.min_count}"
+        )
+    if recipe.mode == "sentences" and recipe.random_windows:
+        raise ValueError(
+            "Sentences have lengths of their own: set random_windows=false, or mode=contiguous. "
+            f"Received: mode={recipe.mode!r}, random_windows=True"
+        )
+
+
+def check_room(options):
+    """Raises where the weights alone, four bytes each, are more than the machine's memory."""
+    import_keras()
+    from keras_rnnlm.models.reading import count_weights
+
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows
+        return
+    count = count_weights(options, memory // 4)
+    if count > memory // 4:
+        raise ValueError(
+            f"A network with {count:.3g} weights or more does not fit into this machine's memory of "
+            f"{memory / 1e9:.0f} GB: lower `units`, `layers`, `embedding_dim` or `vocabulary_size`. "
+            f"Received: units={options['units']}, layers={options['layers']}, "
+            f"embedding_dim={options['embedding_dim']}, a vocabulary of {options['vocabulary_size']}"
+        )
+
+
+def set_forget_bias(layer, forget_bias):
+    """Sets the biases of the forget gates of a recurrent layer that is built."""
+    import numpy as np
+
+    keras, cell = import_keras(), layer.cell
+    biases = [getattr(cell, name) for name in cell.declared if name == "bias" or "bias_" in name]
+    if "f" not in cell.gates or not biases:
+        raise ValueError(
+            f"`forget_bias` needs a forget gate with a bias, and {layer.name!r} has none: drop the setting. "
+            f"Received: forget_bias={forget_bias}"
+        )
+    start = cell.gates.index("f") * cell.units
+    for variable in biases:
+        bias = np.array(keras.ops.convert_to_numpy(variable))
+        bias[..., start : start + cell.units] = forget_bias
+        variable.assign(bias)
+
+
+def _begin_with_frequencies(model, text, chunk=1 << 20):
+    """Has the output begin with the symbols' frequencies.
+
+    Learnt from zero, they take hundreds of steps, and the states help to learn them: they settle where the logits are
+    right on average. A text that then begins from fresh states may settle elsewhere, and is predicted badly throughout.
+    """
+    import numpy as np
+
+    counts = np.ones(model.vocabulary_size)  # what the text lacks is not impossible
+    for begin in range(0, len(text), chunk):
+        counts += np.bincount(text[begin : begin + chunk], minlength=len(counts))
+    model.head.begin_with_frequencies(counts / counts.sum())

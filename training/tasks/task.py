@@ -1,0 +1,145 @@
+"""What the loop, the run directory and the commands ask of a task."""
+
+import collections.abc
+import dataclasses
+
+from keras_rnnlm import tasks
+
+VOCABULARY = ("tokenizer", "vocabulary_size", "min_count")
+NETWORK = ("task", "task_settings", "units", "layers", "cell", "cell_options", "embedding_dim", "tied", "connection")
+FIXED = (*VOCABULARY, "encoding", "split", *NETWORK, "initial_range", "forget_bias", "unigram_bias", "precision")
+FIXED += ("text_column", "mode", "batch", "window", "random_windows", "optimizer", "ema", "seed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+    """The texts as the user named them: paths, globs, "stdlib", "tfds:NAME"."""
+
+    corpus: object
+    valid: object = None
+    test: object = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """What a task learns from.
+
+    Attributes:
+        splits: by name, "train" always and "valid" where there is one: what `Task.stream` and `Scorer.score` read.
+        vocabulary: what `Task.build` needs to know of the symbols: a `Tokenizer`, say.
+        fingerprints: the texts "vocabulary" and "text", of what a run must resume with.
+    """
+
+    splits: collections.abc.Mapping
+    vocabulary: object
+    fingerprints: dict
+
+
+class Scorer:
+    """Scores splits by a model.
+
+    Attributes:
+        decides: which of the numbers says which model is best.
+        larger_is_better: whether it is better when it is larger.
+    """
+
+    decides = "loss"
+    larger_is_better = False
+
+    def score(self, split, progress=None):
+        """A dict of numbers, `loss` among them. `progress(done, steps)` is called meanwhile."""
+        raise NotImplementedError
+
+
+class Task:
+    """How a model learns. A task overrides what it does its own way; methods that raise have no default.
+
+    Attributes:
+        settings: its own settings, which a recipe has in `task_settings`: from each one's name to a `setting`.
+        files: of the run directory, what is needed to resume. What else it keeps it puts into `folder.data`.
+        vocabulary_settings, network_settings: a run that begins with another's weights has these from it.
+        fixed: what `--resume` must not change: it would be another run, or the setting would have no effect any more.
+    """
+
+    settings = {}
+    files = ("tokenizer.json",)
+    vocabulary_settings = VOCABULARY
+    network_settings = NETWORK
+    fixed = FIXED
+
+    def __init__(self, parts):
+        self.parts = parts
+
+    # What it reads
+
+    def check(self, recipe):
+        """Raises a ValueError where settings of a recipe do not fit each other."""
+
+    def prepare(self, given, recipe, folder, display, first=None):
+        """Reads what is `Given`, learns a vocabulary, leaves all that is read again in a `RunFolder`: a `Data`.
+
+        `first` is the `RunFolder` of a run that this one begins with: its vocabulary is taken.
+        """
+        raise NotImplementedError
+
+    def restore(self, recipe, folder, display):
+        """The `Data` that `prepare` left."""
+        raise NotImplementedError
+
+    def vocabulary(self, folder):
+        """The vocabulary that `prepare` left, without the texts."""
+        return folder.read_tokenizer()
+
+    def describe(self, data):
+        """The data in a few words, for the display."""
+        return ", ".join(f"{len(split):,} in {name}" for name, split in data.splits.items())
+
+    def stream(self, data, split, recipe):
+        """A split in batches, a function of the seed and the epoch alone.
+
+        It has `steps(epoch)`, `dataset(epoch, first)`, the `tf.data.Dataset` from batch `first` on, and, where the
+        model carries its states from batch to batch, `carries_states`.
+        """
+        raise NotImplementedError
+
+    def carries(self, recipe):
+        """Whether its streams have the model carry its states."""
+        return False
+
+    # The model
+
+    def model_class(self):
+        from keras_rnnlm.quiet import import_keras
+
+        import_keras()
+        return tasks.imported(self.parts.model)
+
+    def build(self, recipe, vocabulary):
+        """A new model, not compiled."""
+        raise NotImplementedError
+
+    def compile(self, model, optimizer, recipe):
+        model.compile(optimizer, auto_scale_loss=False)
+
+    def begin(self, model, data, recipe):
+        """What a new model is told of the data before it learns."""
+
+    def check_model(self, model, vocabulary, folder):
+        """Raises a ValueError where a model and a vocabulary are not of one run."""
+
+    # Its score
+
+    def scorer(self, model, data, recipe):
+        """A `Scorer`, which validates."""
+        raise NotImplementedError
+
+    def evaluate(self, folder, recipe, text, display, **options):
+        """What the command `evaluate` finds: a dict of numbers under "model". `options` are those of the command."""
+        for name in ("ngram", "log_probabilities"):
+            if options.get(name) is not None:
+                raise ValueError(f"`{name}` is for language models, and {folder} is a run of the task {recipe.task}")
+        data = self.restore(recipe, folder, display)
+        if text not in data.splits:
+            raise ValueError(f"The run {folder} has no {text} split, but {', '.join(data.splits)}: name one")
+        model = folder.read_model(data.fingerprints.get("text"))
+        return {"model": self.scorer(model, data, recipe).score(data.splits[text], display.validating)}
