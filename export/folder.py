@@ -4,19 +4,20 @@ import dataclasses
 import json
 import pathlib
 import shutil
+import tomllib
 import warnings
 
 import numpy as np
 
+from keras_rnnlm import tasks
 from keras_rnnlm.belonging import attached, other
-from keras_rnnlm.export.manifest import FILES, FORMAT, MANIFEST, check_whole, hashes, read_manifest
+from keras_rnnlm.export.manifest import FILES, MANIFEST, check_whole, format_of, hashes, read_manifest
 from keras_rnnlm.quiet import import_keras
+from keras_rnnlm.schema import read_regular
 
 FORMATS = tuple(FILES)
 TEXT_KINDS = ("word", "char", "byte")  # of tokenizers, whose work a SavedModel does itself
 TOKENIZER = "tokenizer.json"
-CHECKED = 64  # random tokens whose log-probabilities by Keras the manifest holds
-COMPARED = 2048  # tokens of real text on which perplexities are compared
 
 
 def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
@@ -30,6 +31,8 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
         say: is told what is being done, and what is good to know.
     """
     from keras_rnnlm.export import artifacts
+    from keras_rnnlm.export.interface import interface_of
+    from keras_rnnlm.export.runtime.answers import answer_of
 
     run, out = pathlib.Path(run), pathlib.Path(out)
     artifacts.check_quantize(quantize)
@@ -40,28 +43,31 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists already, and nothing is written over: choose another --out")
-    for name in ("model.keras", TOKENIZER):
-        if not (run / name).is_file():
-            raise ValueError(
-                f"{run} holds no {name}: is it the directory of a run that has come to its first validation?"
-            )
+    _check_there(run, "model.keras")
+    model = _load(run)
+    interface = interface_of(model)
+    answer = answer_of(interface.description(), trusted=True)
+    if answer.takes_text:
+        _check_there(run, TOKENIZER)
     out.parent.mkdir(parents=True, exist_ok=True)
-    model, tokens = _load(run / "model.keras"), _real_tokens(run / "data", say)
-    tokenizer = artifacts.as_tokenizer(run / TOKENIZER, model.vocabulary_size)
+    tokens = answer.held_out(run / "data", say)
+    tokenizer = artifacts.as_tokenizer(run / TOKENIZER if answer.takes_text else None, interface.vocabulary_size)
     if quantize is not None and set(formats) == {"saved_model"}:
         warnings.warn(f"A SavedModel stays in float32: quantize={quantize!r} is of ONNX and LiteRT", stacklevel=2)
-    differs = other(attached(run / "model.keras"), {"vocabulary": tokenizer.fingerprint})
+    here = {} if tokenizer is None else {"vocabulary": tokenizer.fingerprint}
+    differs = other(attached(run / "model.keras"), here)
     if differs:
         raise ValueError(f"{run / 'model.keras'} was trained with {differs}. Put back the files that the run wrote")
     with artifacts.whole(out) as partial:
         partial.mkdir()
-        shutil.copyfile(run / TOKENIZER, partial / TOKENIZER)
+        if tokenizer is not None:
+            shutil.copyfile(run / TOKENIZER, partial / TOKENIZER)
         made = []
         for kind in dict.fromkeys(formats):
             say(f"writing {FILES[kind]}, and comparing it with the Keras model")
             made.append(_export(kind, model, partial / FILES[kind], tokenizer, tokens, quantize))
             _say_what_is_in_it(made[-1], quantize, tokenizer, say)
-        manifest = describe(model, tokenizer, made, partial)
+        manifest = describe(interface, tokenizer, made, partial)
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
         (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
     return manifest
@@ -82,25 +88,25 @@ def _say_what_is_in_it(made, quantize, tokenizer, say):
     if made.format == "saved_model":
         if quantize is not None:
             say(f"{name} stays in float32")
-        if tokenizer.kind not in TEXT_KINDS:
+        if tokenizer is not None and tokenizer.kind not in TEXT_KINDS:
             say(f"{name} takes ids, not text: TensorFlow has no operators for tokenizers of the kind {tokenizer.kind}")
     elif quantize is not None:
         say(f"{name} holds {made.quantized:,} weights in {quantize}")
 
 
-def describe(model, tokenizer, made, folder):
-    """What the manifest says. Of the text of the run it says nothing: what is checked are random tokens."""
+def describe(interface, tokenizer, made, folder):
+    """What the manifest says. Of the data of the run it says nothing: what is checked is random."""
     from keras_rnnlm import __version__
-    from keras_rnnlm.export.interface import interface_of
-    from keras_rnnlm.export.parity import log_probabilities
+    from keras_rnnlm.export import parity
 
-    interface = interface_of(model)
-    checked = np.random.default_rng(0).integers(0, interface.vocabulary_size, CHECKED + 1).tolist()
+    about = interface.description()
+    task = about.pop("task", None)
     return {
-        "format": FORMAT,
+        "format": format_of(task),
         "keras_rnnlm": __version__,
-        "model": interface.description(),
-        "tokenizer": {"file": TOKENIZER, "kind": tokenizer.kind, **hashes(folder / TOKENIZER)},
+        "task": task,
+        "model": about,
+        **({} if tokenizer is None else {"tokenizer": _described(tokenizer, folder)}),
         "artifacts": [
             {
                 "format": export.format,
@@ -113,27 +119,32 @@ def describe(model, tokenizer, made, folder):
             }
             for export in made
         ],
-        "check": {"tokens": checked, "log_probabilities": log_probabilities(interface, interface.numpy, checked)},
+        "check": parity.answer(interface, interface.numpy).check_of(np.random.default_rng(0), interface.example),
     }
 
 
-def verify(folder, threads=None):
+def _described(tokenizer, folder):
+    return {"file": TOKENIZER, "kind": tokenizer.kind, **hashes(folder / TOKENIZER)}
+
+
+def verify(folder, threads=None, trusted=False):
     """Whether an export folder is what was written, and computes what the Keras model computed.
 
-    Every file is compared with its hash, and run, if its runtime is installed, on the tokens that the manifest holds.
-    Neither Keras nor the run is needed.
+    Every file is compared with its hash, and run, if its runtime is installed, on the inputs that the manifest holds.
+    Neither Keras nor the run is needed. `threads` and `trusted` are those of `runtime.load`.
 
     Returns:
-        A dict by format: `error`, the largest of a log-probability, relative to the largest; or `problem`, a line.
+        A dict by format: `error`, the largest of what its task compares, relative to the largest number where that is
+        above 1; or `problem`, a line.
     """
     from keras_rnnlm.export import runtime
     from keras_rnnlm.export.bounds import BOUNDS
     from keras_rnnlm.export.runtime.engines import PACKAGES, has_runtime
 
     folder = pathlib.Path(folder)
-    manifest, found = read_manifest(folder), {}
-    wanted = np.array(manifest["check"]["log_probabilities"])
-    check_whole(folder / manifest["tokenizer"]["file"], manifest["tokenizer"])
+    manifest, found = read_manifest(folder, trusted), {}
+    if "tokenizer" in manifest:
+        check_whole(folder / manifest["tokenizer"]["file"], manifest["tokenizer"])
     for entry in manifest["artifacts"]:
         kind = entry["format"]
         report = found[kind] = {"file": entry["file"], "bytes": entry["bytes"], "quantize": entry["quantize"]}
@@ -143,40 +154,31 @@ def verify(folder, threads=None):
                 report["not_run"] = f"whole, but not run: pip install {PACKAGES[kind]}"
                 continue
             # What is loaded is compared with its hash, too.
-            scored = runtime.load(folder, kind, threads=threads).score(manifest["check"]["tokens"])
+            error = runtime.load(folder, kind, threads=threads, trusted=trusted).error_of(manifest["check"])
         except ValueError as error:
             report["problem"] = str(error)
             continue
-        error = np.abs(np.array(scored["log_probabilities"]) - wanted).max() / max(1, np.abs(wanted).max())
-        report["error"] = float(error)
+        report["error"] = error
         # Written in another process, on another machine: twice the bound of the day it was made.
         if not error <= 2 * BOUNDS[entry["quantize"]]:
             report["problem"] = f"{entry['file']} is off by {error:.1e} here"
     return found
 
 
-def _load(path):
+def _check_there(run, name):
+    if not (run / name).is_file():
+        raise ValueError(f"{run} holds no {name}: is it the directory of a run that has come to its first validation?")
+
+
+def _load(run):
+    """The model of a run, of the class that its task has."""
     import_keras()
-    from keras_rnnlm.models.reading import read_language_model
+    from keras_rnnlm.models.reading import read_model
 
-    return read_language_model(path)
-
-
-def _real_tokens(data, say):
-    """The beginning of the text that a run was validated on, or None where the run no longer has it, which is said."""
-    if not (data / "index.json").is_file():
-        say(f"{data} is not there: perplexities are not compared, only outputs on random tokens")
-        return None
-    try:
-        index = json.loads((data / "index.json").read_text(encoding="utf-8"))
-        split = next(index["splits"][name] for name in ("valid", "test", "train") if name in index["splits"])
-        file, _, count, _ = split["shards"][0]
-        tokens = np.fromfile(data / file, index["dtype"], min(count, COMPARED + 1)).astype("int32")
-    except (OSError, ValueError, KeyError, IndexError, StopIteration, TypeError, AttributeError) as error:
-        warnings.warn(
-            f"{data / 'index.json'} is damaged ({type(error).__name__}: {error}): the export is not compared with the "
-            "model on held-out text, only on random tokens",
-            stacklevel=3,
-        )
-        return None
-    return tokens if len(tokens) > 1 else None  # the first of which nothing predicts
+    task = tasks.DEFAULT
+    if (run / "recipe.toml").is_file():
+        try:
+            task = tomllib.loads(read_regular(run / "recipe.toml").decode("utf-8-sig")).get("task", task)
+        except ValueError as error:
+            raise ValueError(f"{run / 'recipe.toml'} cannot be read: {error}") from error
+    return read_model(run / "model.keras", tasks.imported(tasks.parts_of(task).model))

@@ -3,55 +3,45 @@
 import dataclasses
 import functools
 import re
-import typing
 
 import keras
 import numpy as np
 
-from keras_rnnlm.models import LanguageModel
-
-
-@dataclasses.dataclass(frozen=True)
-class Tensor:
-    """A tensor that goes in: None in its shape is a size that each call chooses."""
-
-    name: str
-    shape: tuple
-    dtype: str
-    below: int | None = None  # integers are smaller than this
-
-
-@dataclasses.dataclass(frozen=True)
-class State:
-    """A state of a language model: the names by which it goes in and comes out, and its width."""
-
-    name: str
-    output: str
-    units: int
+from keras_rnnlm.models.signatures import Signature, Tensor
 
 
 @dataclasses.dataclass(frozen=True)
 class Interface:
-    """What is exported.
-
-    Attributes:
-        model: the Keras model, in float32.
-        inputs: the `Tensor`s that go in.
-        call: from a dict of tensors to a dict of tensors, by name.
-        states: of a language model, the `State`s among them; else none.
-        vocabulary_size: of a language model; else None.
-        step: of a language model, `call` for one token of each row; else None.
-
-    A text begins with zeros in every format: states that were learned to begin with are subtracted from those that
-    come out, and added to those that go in.
-    """
+    """What is exported: a Keras model in float32, and its `Signature`."""
 
     model: keras.Model
-    inputs: tuple
-    call: typing.Callable
-    states: tuple = ()
-    vocabulary_size: int | None = None
-    step: typing.Callable | None = None
+    signature: Signature
+
+    @property
+    def inputs(self):
+        """The `Tensor`s that go in, the states last."""
+        return (*self.signature.inputs, *(state.tensor for state in self.signature.states))
+
+    @property
+    def states(self):
+        return self.signature.states
+
+    @property
+    def task(self):
+        return self.signature.task
+
+    @property
+    def vocabulary_size(self):
+        """Of a model of symbols; else None."""
+        return self.signature.facts.get("vocabulary_size")
+
+    def programs(self):
+        """The functions that a format with several holds: name, function of tensors by name, the `Tensor`s it takes."""
+        found, signature = [(self.signature.name, self.signature.call, self.inputs)], self.signature
+        if signature.step is not None:
+            one = [dataclasses.replace(t, shape=(t.shape[0], *t.shape[2:])) for t in signature.inputs]
+            found.append(("step", signature.step, (*one, *(state.tensor for state in signature.states))))
+        return found
 
     def numpy(self, inputs):
         """What Keras computes, as numpy arrays."""
@@ -60,29 +50,34 @@ class Interface:
 
     @property
     def outputs(self):
-        """The names of what comes out, in the model's own order."""
-        return self._traced[1]
+        """The names of what comes out, in the model's own order, the states last."""
+        named = self.signature.outputs
+        return [*named, *(state.output for state in self.states)] if named else self._traced[1]
 
     def description(self):
         """What every file says of itself, and the manifest beside it: `runtime.description` reads it."""
         found = {
+            **({} if self.task is None else {"task": self.task}),
+            **self.signature.facts,
+            "signature": self.signature.name,
             "inputs": [{"name": t.name, "shape": list(t.shape), "dtype": t.dtype} for t in self.inputs],
             "outputs": list(self.outputs),
         }
-        if not self.states:
-            return found
-        states = [[state.name, state.output, state.units] for state in self.states]
-        return {"vocabulary_size": self.vocabulary_size, "states": states, **found}
+        if self.states:
+            # A width alone stands for the shape of a vector.
+            shapes = [s.shape[0] if len(s.shape) == 1 else list(s.shape) for s in self.states]
+            found["states"] = [[s.name, s.output, shape] for s, shape in zip(self.states, shapes)]
+        return found
 
     @functools.cached_property
     def _traced(self):
-        """`call` as a graph, and the names of its outputs, which a graph sorts."""
+        """The signature as a graph, and the names of its outputs, which a graph sorts."""
         import tensorflow as tf
 
         names, specs = [], {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in self.inputs}
 
         def call(given):
-            found = self.call(given)
+            found = self.signature.call(given)
             names[:] = found
             return found
 
@@ -110,7 +105,7 @@ class Interface:
 
 
 def interface_of(model):
-    """The interface of a LanguageModel, or of any other Keras model."""
+    """The interface of a model that has `signatures`, or of any other Keras model."""
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "Exports are made with Keras's TensorFlow backend: save the model, and load it where "
@@ -123,28 +118,15 @@ def interface_of(model):
     for layer in layers_of(model):
         check_stateless(layer)
     model = in_float32(model)
-    return _of_language_model(model) if isinstance(model, LanguageModel) else _of_any(model)
-
-
-def _of_language_model(model):
-    stack = model.stack
-    states = [State(name, f"{name}_out", width) for name, width in zip(stack.state_names, stack.state_widths)]
-
-    begin = [keras.ops.convert_to_numpy(state) for state in model.initial_states(1)]
-    begin = [state if state.any() else None for state in begin]
-
-    def by_name(run, inputs):
-        given = [keras.ops.convert_to_tensor(inputs[state.name]) for state in states]
-        given = [state if first is None else state + first for state, first in zip(given, begin)]
-        logits, after = run(keras.ops.convert_to_tensor(inputs["tokens"]), given)
-        after = [state if first is None else state - first for state, first in zip(after, begin)]
-        return {"logits": logits, **{state.output: value for state, value in zip(states, after)}}
-
-    call = functools.partial(by_name, lambda tokens, given: model(tokens, given, return_states=True))
-    size = model.vocabulary_size
-    tokens = Tensor("tokens", (None, None), "int32", below=size)
-    inputs = (tokens, *(Tensor(state.name, (None, state.units), "float32") for state in states))
-    return Interface(model, inputs, call, tuple(states), size, functools.partial(by_name, model.step))
+    if not hasattr(model, "signatures"):
+        return Interface(model, _of_any(model))
+    found = model.signatures()
+    if len(found) != 1:
+        raise ValueError(
+            f"An export holds one signature, and the `signatures` of {model.name!r} are "
+            f"{', '.join(signature.name for signature in found) or 'none'}"
+        )
+    return Interface(model, found[0])
 
 
 def _of_any(model):
@@ -167,7 +149,7 @@ def _of_any(model):
             names = [f"output_{k}" for k in range(len(outputs))]
         return dict(zip(names, outputs))
 
-    return Interface(model, inputs, call)
+    return Signature("serving_default", inputs, (), call)
 
 
 def _inputs_of(model):

@@ -56,7 +56,7 @@ def convert(interface, quantize=None):
 
     module = tf.Module()
     signatures = {}
-    for name, program, inputs in programs(interface):
+    for name, program, inputs in interface.programs():
         specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in inputs}
         function = tf.function(_with_constants(interface.model, program), autograph=False)
         setattr(module, name, function)
@@ -83,16 +83,6 @@ def convert(interface, quantize=None):
         tied_tables.share(file)
     litert_file.finish(file, interface)
     return litert_file.pack(file)
-
-
-def programs(interface):
-    """The signatures: name, function of tensors by name, inputs."""
-    if not interface.states:
-        return [("serving_default", interface.call, interface.inputs)]
-
-    tokens, *states = interface.inputs
-    one = type(tokens)("tokens", (None,), "int32", tokens.below)
-    return [("score", interface.call, interface.inputs), ("step", interface.step, (one, *states))]
 
 
 def _with_constants(model, program):

@@ -3,29 +3,55 @@
 import hashlib
 import pathlib
 
+from keras_rnnlm import tasks
 from keras_rnnlm.export.bounds import BOUNDS
-from keras_rnnlm.schema import COUNT, FILE, NUMBER, TEXT, Rule, check, choice, parse_json, read_regular, whole
+from keras_rnnlm.schema import COUNT, FILE, TEXT, Optional, Rule, check, choice, or_null, parse_json, read_regular
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+FORMATS = (1, 2)  # 1 is of language models, and of version 0.1.0, which named no task
 FILES = {"saved_model": "saved_model", "onnx": "model.onnx", "litert": "model.tflite"}
 
 
-def read_manifest(folder):
-    """The manifest of an export folder."""
+def format_of(task):
+    """The oldest format that readers of which understand a manifest of this task."""
+    return 1 if task == tasks.DEFAULT else 2
+
+
+def read_manifest(folder, trusted=False):
+    """The manifest of an export folder. `trusted`: see `runtime.load`."""
     path = pathlib.Path(folder) / MANIFEST
     try:
         manifest = parse_json(read_regular(path))
         version = manifest["format"]
-        if version == FORMAT:
-            _check(manifest)
+        if version in FORMATS:
+            check(manifest, {"task": Optional(or_null(TEXT))})
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ValueError(f"{folder} is no export folder: it holds no {MANIFEST}") from error
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is damaged ({type(error).__name__}: {error}). Export again") from error
-    if version != FORMAT:
-        raise ValueError(f"{path} is of format {version!r}, and this version reads format {FORMAT}")
+        raise _damaged(path, error) from error
+    if version not in FORMATS:
+        raise ValueError(f"{path} is of format {version!r}, and this version reads the formats 1 and 2")
+    from keras_rnnlm.export.runtime.answers import answer_of
+
+    answer = answer_of({"task": task_of(manifest)}, trusted)
+    try:
+        _check(manifest, answer)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, error) from error
     return manifest
+
+
+def task_of(manifest):
+    return manifest.get("task", tasks.DEFAULT)
+
+
+def about_of(manifest):
+    """What a file would say of itself, which those of version 0.1.0 do not."""
+    return {"task": task_of(manifest), **manifest["model"]}
+
+
+def _damaged(path, error):
+    return ValueError(f"{path} is damaged ({type(error).__name__}: {error}). Export again")
 
 
 def is_hashes(value):
@@ -35,26 +61,24 @@ def is_hashes(value):
 
 WRITTEN = {"file": FILE, "bytes": COUNT, "sha256": Rule("a hash, or one for each file", is_hashes)}
 SCHEMA = {
-    "model": {"vocabulary_size": whole(2, 2**31 - 1), "states": [(TEXT, TEXT, whole(1, 2**31 - 1))]},
-    "tokenizer": WRITTEN,
+    "model": {},
+    "tokenizer": Optional(WRITTEN),
     "artifacts": [{**WRITTEN, "format": choice(*FILES)}],
-    "check": {"tokens": [COUNT], "log_probabilities": [NUMBER]},
+    "check": {},
 }
 
 
-def _check(manifest):
+def _check(manifest, answer):
     """Raises where something is missing, or of another kind, that its readers count on."""
     check(manifest, SCHEMA)
+    if answer.takes_text and "tokenizer" not in manifest:
+        raise ValueError("`tokenizer` is missing")
+    answer.check_manifest(manifest)
     if not manifest["artifacts"]:
         raise ValueError("it names no export")
     for entry in manifest["artifacts"]:
         if entry["file"] != FILES[entry["format"]] or entry["quantize"] not in tuple(BOUNDS):
             raise ValueError(f"it names {entry['file']!r} in {entry['quantize']!r}")
-    tokens = manifest["check"]["tokens"]
-    if len(tokens) != len(manifest["check"]["log_probabilities"]) + 1:
-        raise ValueError("it predicts fewer tokens than it holds")
-    if max(tokens) >= manifest["model"]["vocabulary_size"]:
-        raise ValueError(f"it holds the id {max(tokens)}, beyond the vocabulary")
 
 
 def files(path):

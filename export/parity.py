@@ -7,12 +7,11 @@ import types
 import numpy as np
 
 from keras_rnnlm.export.bounds import BOUNDS, PERPLEXITY
-from keras_rnnlm.export.runtime.models import ExportedLanguageModel
-from keras_rnnlm.perplexity import perplexity
+from keras_rnnlm.export.runtime.answers import answer_of
+from keras_rnnlm.export.runtime.models import difference
 
 CASES = ((3, 7), (1, 1))  # batch and time
-LONGER = ((2, 40),)  # and of a language model
-WINDOW = 64  # tokens of a real text at a time
+LONGER = ((2, 40),)  # and of what splits in time
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Parity:
 
     Attributes:
         error: the largest error of an output.
-        state_error: the largest error of a state that a language model hands on.
+        state_error: the largest error of a state that is handed on.
         perplexity, wanted_perplexity: of the tokens that were given, by the export and by Keras; or None.
     """
 
@@ -45,14 +44,14 @@ class Parity:
 
 
 def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0):
-    """Runs an export beside the model: whole sequences and, of a language model, halves and single steps.
+    """Runs an export beside the model: whole sequences and, of what splits in time, halves and single steps.
 
     Args:
         interface: of the model.
         engine: the export in its own runtime: `run` and `step`, from a dict of numpy arrays to a dict of numpy arrays.
         quantize, padding: as in the export. In int8 the states begin at zero, as a text's do: how it rounds states that
             no text leads to is no measure of it.
-        tokens: ids of a real text, for a language model.
+        tokens: what a task's answer measures a perplexity of: ids of a real text.
         seed: of the random inputs.
     """
     if tokens is not None and len(tokens) < 2:
@@ -66,56 +65,46 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0)
         for name, value in wanted.items():
             worst[name in states] = _largest(worst[name in states], difference(value, got[name]))
 
-    for batch, time in CASES + LONGER if interface.states else CASES:
+    signature = interface.signature
+    for batch, time in CASES + LONGER if signature.splits_in_time else CASES:
         inputs = interface.example(rng, batch, time, padding, from_zeros=quantize == "int8")
         wanted = interface.numpy(inputs)
         compare(wanted, engine.run(inputs))
-        if interface.states:
-            compare(wanted, _by_steps(interface, engine.step, inputs))
-            if time > 1:
-                compare(wanted, _in_two(interface, engine.run, inputs, time // 2))
+        if signature.step is not None:
+            compare(wanted, _by_steps(signature, engine.step, inputs))
+        if signature.splits_in_time and time > 1:
+            compare(wanted, _in_two(signature, engine.run, inputs, time // 2))
     found = {}
-    if tokens is not None and interface.states:
-        for name, of in (("wanted_perplexity", interface.numpy), ("perplexity", engine.run)):
-            found[name] = perplexity(-np.mean(log_probabilities(interface, of, tokens)))
+    if tokens is not None and hasattr(answer_of(interface.description(), trusted=True), "perplexity"):
+        for name, run in (("wanted_perplexity", interface.numpy), ("perplexity", engine.run)):
+            found[name] = answer(interface, run).perplexity(tokens)
     return Parity(worst[False], worst[True], **found)
 
 
-def _in_two(interface, run, inputs, half):
+def answer(interface, run):
+    """How its task answers, `run`, from a dict of numpy arrays to a dict of numpy arrays, in the place of a runtime."""
+    about = interface.description()
+    return answer_of(about, trusted=True).of(types.SimpleNamespace(run=run), None, about)
+
+
+def _in_two(signature, run, inputs, half):
     """The same, the states handed from a first call to a second."""
-    first = run({**inputs, "tokens": inputs["tokens"][:, :half]})
-    carried = {state.name: first[state.output] for state in interface.states}
-    second = run({**carried, "tokens": inputs["tokens"][:, half:]})
-    return {**second, "logits": np.concatenate([first["logits"], second["logits"]], axis=1)}
+    free = [tensor.name for tensor in signature.inputs]
+    first = run({**inputs, **{name: inputs[name][:, :half] for name in free}})
+    carried = {state.name: first[state.output] for state in signature.states}
+    second = run({**carried, **{name: inputs[name][:, half:] for name in free}})
+    return {**second, **{name: np.concatenate([first[name], second[name]], axis=1) for name in signature.outputs}}
 
 
-def _by_steps(interface, step, inputs):
-    """The same, a token at a time."""
-    carried, logits = {state.name: inputs[state.name] for state in interface.states}, []
-    for tokens in inputs["tokens"].T:
-        outputs = step({"tokens": np.ascontiguousarray(tokens), **carried})
-        carried = {state.name: outputs[state.output] for state in interface.states}
-        logits.append(outputs["logits"])
-    return {**outputs, "logits": np.stack(logits, axis=1)}
-
-
-def log_probabilities(interface, run, tokens):
-    """Of every token of a text but the first, by the model or by an export."""
-    states = map(dataclasses.astuple, interface.states)
-    model = ExportedLanguageModel(types.SimpleNamespace(run=run), None, interface.vocabulary_size, states)
-    return model.score(tokens, WINDOW)["log_probabilities"]
-
-
-def difference(wanted, got):
-    """The largest error, relative to the largest number where that is above 1; infinite for what is no number."""
-    wanted, got = np.asarray(wanted, "float64"), np.asarray(got, "float64")
-    if wanted.shape != got.shape:
-        raise ValueError(f"An output should be of shape {wanted.shape}. The export gives {got.shape}")
-    if not wanted.size:
-        return 0.0
-    if not np.isfinite(got).all():
-        return math.inf
-    return float(np.abs(wanted - got).max() / max(1.0, np.abs(wanted).max()))
+def _by_steps(signature, step, inputs):
+    """The same, a time step at a time."""
+    carried, found = {state.name: inputs[state.name] for state in signature.states}, []
+    free = [tensor.name for tensor in signature.inputs]
+    for t in range(inputs[free[0]].shape[1]):
+        found.append(step({**{name: np.ascontiguousarray(inputs[name][:, t]) for name in free}, **carried}))
+        carried = {state.name: found[-1][state.output] for state in signature.states}
+    whole = {name: np.stack([outputs[name] for outputs in found], axis=1) for name in signature.outputs}
+    return {**found[-1], **whole}
 
 
 def _largest(a, b):

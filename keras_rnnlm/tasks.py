@@ -32,7 +32,7 @@ TASKS = {
     "language_model": Parts(
         "keras_rnnlm.models:LanguageModel",
         "keras_rnnlm.training.tasks.language_model:LanguageModeling",
-        "keras_rnnlm.export.runtime.models:ExportedLanguageModel",
+        "keras_rnnlm.export.runtime.language_model:ExportedLanguageModel",
     ),
 }
 

@@ -19,6 +19,8 @@ SOURCES = {
     "keras_rnnlm/quiet.py": ".",
     "keras_rnnlm/schema.py": ".",
     "keras_rnnlm/standard_streams.py": ".",
+    "keras_rnnlm/perplexity.py": ".",
+    "keras_rnnlm/tasks.py": ".",
     "keras_rnnlm/whole_files.py": ".",
     "keras_rnnlm/generation/*.py": "generation",
     "keras_rnnlm/text/*.py": "text",

@@ -8,11 +8,12 @@ from keras_rnnlm.export.folder import verify
 
 def arguments(parser):
     parser.add_argument("folder", metavar="DIR", type=pathlib.Path, help="a folder that `export` wrote")
+    parser.add_argument("--trusted", action="store_true", help="it is your own: run and import whatever it names")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options):
-    found = verify(options.folder)
+    found = verify(options.folder, trusted=options.trusted)
     if options.json:
         print(json.dumps(found))
     else:

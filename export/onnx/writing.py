@@ -62,7 +62,7 @@ def convert(interface, opset, padding=None):
     from keras_rnnlm.export.onnx import graph, tracing
 
     specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in interface.inputs}
-    program = tf.function(lambda given: interface.call(given), autograph=False)
+    program = tf.function(lambda given: interface.signature.call(given), autograph=False)
     with _errors_raised(), tracing.native(padding):
         proto, _ = tf2onnx.convert.from_function(program, [specs], opset=min(opset, NEWEST))
     graph.finish(proto, interface)

@@ -1,4 +1,4 @@
-"""What an exported file says of itself: its inputs and outputs in their order, and a language model's states.
+"""What an exported file says of itself: its task, its inputs and outputs in their order, its states.
 
 ONNX holds it in its metadata, a LiteRT file in a buffer that its metadata names, a SavedModel in `assets.extra`, which
 TensorFlow Serving leaves alone. A runtime may list names in another order than the file does.
@@ -7,6 +7,8 @@ TensorFlow Serving leaves alone. A runtime may list names in another order than 
 import json
 import pathlib
 import re
+
+from keras_rnnlm.schema import is_a
 
 KEY = "keras_rnnlm"
 FORMAT = 1
@@ -28,12 +30,16 @@ def read(text, path):
         version = found["format"]
         if not all(type(name) is str for name in found.get("outputs", ())):
             raise ValueError(f"outputs={found['outputs']!r}")
-        if version == FORMAT and "states" in found:
-            for name, output, units in found["states"]:
-                if not (type(name) is type(output) is str and type(units) is int and units > 0):
+        if version == FORMAT:
+            for name, output, shape in found.get("states", ()):
+                sizes = shape if isinstance(shape, list) else [shape]
+                if not (type(name) is type(output) is str and all(is_a(size, int) and size > 0 for size in sizes)):
                     raise ValueError(f"a state {name!r}")
-            if type(found["vocabulary_size"]) is not int:
-                raise ValueError(f"vocabulary_size={found['vocabulary_size']!r}")
+            if "states" in found and "signature" not in found and "vocabulary_size" not in found:
+                raise ValueError("what named no signature was a language model")
+            for name, kind in (("task", str), ("signature", str), ("vocabulary_size", int)):
+                if name in found and type(found[name]) is not kind:
+                    raise ValueError(f"{name}={found[name]!r}")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: it describes itself by {str(text)[:100]!r}") from error
     if version != FORMAT:
@@ -58,6 +64,12 @@ def by_names(inputs, outputs):
 
     states = [[name, f"{name}_out", int(inputs[name][-1])] for name in sorted(names, key=place)]
     return {"vocabulary_size": int(outputs["logits"][-1]), "states": states}
+
+
+def whole(description, names):
+    """Of the signatures that a file holds, the one for whole sequences. Files of version 0.1.0 do not name it."""
+    named = description.get("signature")
+    return named if named in names else "score" if "score" in names else "serving_default"
 
 
 def in_order(outputs, description):

@@ -41,11 +41,13 @@ class Onnx:
         return dict(zip(self._names, self._session.run(self._names, given)))
 
     def step(self, inputs):
-        outputs = self.run({**inputs, "tokens": inputs["tokens"][:, None]})
-        return {**outputs, "logits": outputs["logits"][:, 0]}
+        """As `run`, for one time step: all but the states have time as their second axis there."""
+        states = [names for name, output, _ in self.description["states"] for names in (name, output)]
+        outputs = self.run({name: v if name in states else v[:, None] for name, v in inputs.items()})
+        return {name: value if name in states else value[:, 0] for name, value in outputs.items()}
 
     def by_names(self):
-        return {}  # every ONNX file of a language model describes itself
+        return {}  # every ONNX file of ours describes itself
 
 
 class LiteRT:
@@ -65,12 +67,14 @@ class LiteRT:
                 self._interpreter = interpreter(model_path=str(path), num_threads=threads)
                 self._interpreter.allocate_tensors()
                 names = self._interpreter.get_signature_list()
-                whole = "score" if "score" in names else "serving_default"
-                self._whole = self._runner(whole)
-                self._step = self._runner("step") if "step" in names else None
         except Exception as error:
             raise _unreadable(path, "LiteRT", error) from error
         self.description = description.read(written, path)
+        try:
+            self._whole = self._runner(description.whole(self.description, names))
+            self._step = self._runner("step") if "step" in names else None
+        except Exception as error:
+            raise _unreadable(path, "LiteRT", error) from error
 
     def run(self, inputs):
         return self._call(self._whole, inputs)
@@ -126,7 +130,7 @@ class SavedModel:
         self.description = description.read(written.read_bytes() if written.is_file() else None, path)
 
     def run(self, inputs):
-        return self.ask("score" if "score" in self.signatures else "serving_default", inputs)
+        return self.ask(description.whole(self.description, self.signatures), inputs)
 
     def step(self, inputs):
         return self.ask("step", inputs)

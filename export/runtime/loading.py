@@ -2,9 +2,9 @@
 
 import pathlib
 
-from keras_rnnlm.export.manifest import MANIFEST, check_whole, read_manifest
+from keras_rnnlm.export.manifest import MANIFEST, about_of, check_whole, read_manifest
+from keras_rnnlm.export.runtime.answers import answer_of
 from keras_rnnlm.export.runtime.engines import ENGINES, PACKAGES, has_runtime
-from keras_rnnlm.export.runtime.models import ExportedLanguageModel, ExportedModel
 from keras_rnnlm.schema import is_count
 
 SUFFIXES = {".onnx": "onnx", ".tflite": "litert"}
@@ -19,11 +19,12 @@ def load(path, format=None, *, threads=None, trusted=False):
         format: "onnx", "litert" or "saved_model", of a folder that holds several. Default: the first of these whose
             runtime is installed.
         threads: how many threads it may use; a SavedModel uses those of TensorFlow. Default: the runtime's own choice.
-        trusted: run a SavedModel whatever operators it holds. By default one that may read or write files, call Python
-            or open connections is refused.
+        trusted: run a SavedModel whatever operators it holds, and import what a task of your own names. By default a
+            SavedModel is refused that may read or write files, call Python or open connections.
 
     Returns:
-        An `ExportedLanguageModel`; for a model that is none, an `ExportedModel`, which has `run` alone.
+        How its task answers, an `ExportedLanguageModel` say; for a model of no task an `ExportedModel`, which has `run`
+        alone.
 
     What a manifest names, in the folder or beside the file, is compared with its hash before a runtime reads it. A file
     without one is believed: where such a file was damaged, LiteRT may end the process. Its tokenizer is the one within
@@ -38,11 +39,11 @@ def load(path, format=None, *, threads=None, trusted=False):
         raise ValueError(f"There is no {path}")
     manifest, entry = None, None
     if (path / MANIFEST).is_file():
-        manifest = read_manifest(path)
+        manifest = read_manifest(path, trusted)
         entry = _chosen(path, manifest, format)
         path = path / entry["file"]
     elif (path.parent / MANIFEST).is_file():
-        manifest = read_manifest(path.parent)
+        manifest = read_manifest(path.parent, trusted)
         entry = next((found for found in manifest["artifacts"] if found["file"] == path.name), None)
     kind = entry["format"] if entry else _kind(path)
     if format not in (None, kind):
@@ -50,13 +51,14 @@ def load(path, format=None, *, threads=None, trusted=False):
     if entry:
         check_whole(path, entry)
     engine = ENGINES[kind](path, threads, **({"trusted": trusted} if kind == "saved_model" else {}))
-    model = _description(engine, manifest, entry)
-    if not model.get("states"):
-        return ExportedModel(engine, kind)
-    tokenizer, missing = _tokenizer(path, manifest, engine, model), None
+    about = _description(engine, manifest, entry)
+    answer = answer_of(about, trusted)
+    if not answer.takes_text:
+        return answer.of(engine, kind, about)
+    tokenizer, missing = _tokenizer(path, manifest, engine, about), None
     if tokenizer is None:
-        tokenizer, missing = _tokenizer_beside(path, model)
-    return ExportedLanguageModel(engine, kind, model["vocabulary_size"], model["states"], tokenizer, missing)
+        tokenizer, missing = _tokenizer_beside(path, about)
+    return answer.of(engine, kind, about, tokenizer, missing)
 
 
 def _chosen(folder, manifest, format):
@@ -76,9 +78,8 @@ def _description(engine, manifest, entry):
     """What the file says of itself, or else the manifest that names it, or else the names of its inputs."""
     if engine.description:
         return engine.description
-    if entry:
-        return manifest["model"]
-    return engine.by_names() or (manifest or {}).get("model", {})
+    about = about_of(manifest) if manifest else {}
+    return about if entry else engine.by_names() or about
 
 
 def _kind(path):
@@ -98,7 +99,7 @@ def _kind(path):
 
 def _tokenizer(path, manifest, engine, model):
     definition = engine.tokenizer
-    if definition is None and manifest is not None:
+    if definition is None and manifest is not None and "tokenizer" in manifest:
         file = path.parent / manifest["tokenizer"]["file"]
         check_whole(file, manifest["tokenizer"])
         definition = file.read_text(encoding="utf-8")
@@ -125,7 +126,8 @@ def _read(definition, path, model):
         raise ValueError(f"Text needs the package tokenizers: pip install tokenizers ({error})") from error
     except Exception as error:  # Hugging Face raises a bare Exception
         raise ValueError(f"The tokenizer of {path} cannot be read: {' '.join(str(error).split())[:200]}") from error
-    check_belongs(tokenizer, model["vocabulary_size"], f"The tokenizer beside {path}")
+    if "vocabulary_size" in model:
+        check_belongs(tokenizer, model["vocabulary_size"], f"The tokenizer beside {path}")
     return tokenizer
 
 

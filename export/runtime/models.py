@@ -1,17 +1,16 @@
 """What was exported, as something to call."""
 
-import math
-from collections.abc import Iterable, Iterator
-
 import numpy as np
 
-from keras_rnnlm import generation
-from keras_rnnlm.generation import checks
-from keras_rnnlm.generation.beam import log_softmax
-from keras_rnnlm.schema import is_count
+from keras_rnnlm.schema import NUMBER, Each, Rule, check
 
-# Tokens that are read at a time: the time that LiteRT takes for a call grows with the square of their number.
-WINDOW = 256
+
+def _is_numbers(value):
+    """Whether it is a number, or lists of them."""
+    return all(map(_is_numbers, value)) if isinstance(value, list) else isinstance(value, bool) or NUMBER.fits(value)
+
+
+NUMBERS = Each(Rule("numbers, or lists of them", _is_numbers))
 
 
 class ExportedModel:
@@ -19,143 +18,79 @@ class ExportedModel:
 
     Several threads may call it at once. ONNX Runtime and TensorFlow compute side by side. In LiteRT calls take turns: a
     second interpreter would hold the weights a second time. Where that is worth it, load the file once more.
+
+    A subclass is how the files of a task answer, without Keras. It adds methods of its own, and overrides what is its
+    own of the rest: what the command `run` shows, and what is compared with the Keras model.
+
+    Attributes:
+        takes_text: whether it needs a tokenizer, which then lies beside the file or in it.
+        manifest: the schema of what a manifest says of the model and of what is checked.
     """
 
-    def __init__(self, engine, kind):
-        self.engine, self.format = engine, kind
+    takes_text = False
+    manifest = {"check": {"inputs": NUMBERS, "outputs": NUMBERS}}
+
+    def __init__(self, engine, kind, about=None, tokenizer=None, missing=None):
+        """Args: about: what the file says of itself. missing: why there is no tokenizer."""
+        self.engine, self.format, self.about = engine, kind, about or {}
+        self.tokenizer = tokenizer
+        self._missing = missing or "This model came without a tokenizer, so it takes ids, not text"
+
+    @classmethod
+    def of(cls, engine, kind, about, tokenizer=None, missing=None):
+        """From what the file says of itself."""
+        return cls(engine, kind, about, tokenizer, missing)
 
     def run(self, inputs):
         return self.engine.run(inputs)
 
-
-class ExportedLanguageModel(ExportedModel):
-    """A language model in its runtime. Nothing is kept between calls: states are arguments and results.
-
-    Several threads may call it at once, as any `ExportedModel`; what `stream` returns is one thread's at a time.
-
-    Attributes:
-        format: "onnx", "litert" or "saved_model".
-        vocabulary_size: the number of ids.
-        tokenizer: to and from ids; None where the export came without one.
-    """
-
-    def __init__(self, engine, kind, vocabulary_size, states, tokenizer=None, missing=None):
-        """Args: missing: why there is no tokenizer."""
-        super().__init__(engine, kind)
-        self.vocabulary_size, self.tokenizer = vocabulary_size, tokenizer
-        self._missing = missing or "This model came without a tokenizer, so it takes ids, not text"
-        self._states = [tuple(state) for state in states]  # name, name when it comes out, width
-
-    def initial_states(self, batch_size=1):
-        """Zeros: a list, layer by layer, each (batch_size, units)."""
-        return [np.zeros((batch_size, units), "float32") for _, _, units in self._states]
-
-    def step(self, tokens, states):
-        """One token of each row, int (batch,), to the logits of the next, (batch, vocabulary), and the new states."""
-        tokens = checks.check_ids(tokens, ("batch",), self.vocabulary_size)
-        if not len(tokens):
-            return np.zeros((0, self.vocabulary_size), "float32"), list(states)
-        outputs = self.engine.step({"tokens": tokens, **self._named(states, len(tokens))})
-        return outputs["logits"], [outputs[name] for _, name, _ in self._states]
-
-    def logits(self, tokens, states=None):
-        """Whole sequences, int (batch, time), to logits (batch, time, vocabulary) and the states at their end."""
-        tokens = checks.check_ids(tokens, ("batch", "time"), self.vocabulary_size)
-        states = self.initial_states(len(tokens)) if states is None else states
-        parts = list(self._read(tokens, states))
-        if not parts:
-            return np.zeros((*tokens.shape, self.vocabulary_size), "float32"), list(states)
-        return np.concatenate([logits for logits, _ in parts], axis=1), parts[-1][1]
-
-    def _read(self, tokens, states, window=WINDOW):
-        """Yields logits and states, so many tokens at a time."""
-        named = self._named(states, len(tokens))
-        if not tokens.size:  # no step at all: some runtimes abort the process
-            return
-        for start in range(0, tokens.shape[1], window):
-            part = np.ascontiguousarray(tokens[:, start : start + window])
-            outputs = self.engine.run({"tokens": part, **named})
-            named = {name: outputs[output] for name, output, _ in self._states}
-            yield outputs["logits"], list(named.values())
-
-    def score(self, text, window=WINDOW):
-        """How probable a text is: a dict of `log_probability`, the total in nats, and `log_probabilities`, by token.
-
-        Args:
-            text: a string; or ids, of which the first is given and the others are predicted.
-            window: tokens at a time, at least 1, which bounds the memory.
-        """
-        if not is_count(window):
-            raise ValueError(f"`window` is a whole number, at least 1. Received: window={window!r}")
-        ids = checks.check_ids(self._ids(text), vocabulary=self.vocabulary_size)
-        found, targets = [], ids[1:]
-        for logits, _ in self._read(ids[None, :-1], self.initial_states(1), window):
-            logs = log_softmax(logits[0].astype("float64"))
-            found += logs[np.arange(len(logs)), targets[len(found) : len(found) + len(logs)]].tolist()
-        return {"tokens": targets.tolist(), "log_probability": math.fsum(found), "log_probabilities": found}
-
-    def generate(self, prompt="", length=200, sampler=None, **options):
-        """Goes on from a prompt, or from several: the new text, or ids where ids came in.
-
-        Args:
-            prompt: a string; or a list of strings; or a list of lists of ids.
-            length: tokens to write.
-            sampler: of `keras_rnnlm.generation`: `Greedy()`, `Sample(...)`, `Beam(...)`. Default: `Sample()`.
-            options: `seed`, `stop`, `repetition_penalty`, as in `keras_rnnlm.generation.generate`.
-        """
-        ids, are_texts = self._prompts(prompt)
-        states = self.initial_states(len(ids))
-        written = generation.generate(self.step, states, ids, length, sampler, prefill=self._prefill, **options)
-        if not are_texts:
-            return written
-        texts = [generation.TextStream(self.tokenizer.decode, begun).whole(new) for begun, new in zip(ids, written)]
-        return texts[0] if isinstance(prompt, str) else texts
-
-    def stream(self, prompt="", length=200, sampler=None, **options):
-        """Like `generate` for one prompt, but yields each piece of text, or each id, as soon as it is there."""
-        ids, is_text = self._prompts([prompt])
-        written = generation.stream(
-            self.step, self.initial_states(1), ids, length, sampler, prefill=self._prefill, **options
-        )
-        new = (token for (token,) in written)
-        return generation.TextStream(self.tokenizer.decode, ids[0]).pieces(new) if is_text else new
-
-    def _prefill(self, tokens, mask, states):
-        """Reads prompts side by side, each to its end, many tokens at a time."""
-        lengths, states, start = mask.sum(axis=1), [state.copy() for state in states], 0
-        for end in np.unique(lengths[lengths > 0]):
-            rows = np.flatnonzero(lengths >= end)
-            after = [state[rows] for state in states]
-            for _, new in self._read(tokens[rows, start:end], after):
-                after = new
-            for state, new in zip(states, after):
-                state[rows] = new
-            start = end
-        return states
-
-    def _prompts(self, prompts):
-        """The ids of each prompt, and whether they came as texts."""
-        if isinstance(prompts, Iterable):
-            prompts = [prompts] if isinstance(prompts, str) else list(prompts)
-            texts = [isinstance(prompt, str) for prompt in prompts]
-            if any(texts) and not all(texts):
-                raise ValueError(f"Prompts are texts, or lists of ids, not both at once. Received: prompt={prompts!r}")
-            prompts = [self._ids(prompt) for prompt in prompts]
-        ids = checks.check_prompts(prompts, self.vocabulary_size)
-        return ids, all(texts)
-
-    def _ids(self, text):
-        if not isinstance(text, str):
-            return list(text) if isinstance(text, Iterator) else text
+    def reader(self):
+        """The tokenizer, or a ValueError that says why there is none."""
         if self.tokenizer is None:
             raise ValueError(self._missing)
-        return [self.tokenizer.start, *self.tokenizer.encode(text).tolist()]
+        return self.tokenizer
 
-    def _named(self, states, batch):
-        states = [np.ascontiguousarray(state, "float32") for state in states]
-        wanted = [(batch, units) for _, _, units in self._states]
-        if [state.shape for state in states] != wanted:
-            raise ValueError(
-                f"`states` are {len(wanted)} arrays of shapes {wanted}. Received: {[state.shape for state in states]}"
-            )
-        return {name: state for (name, _, _), state in zip(self._states, states)}
+    # On the command line
+
+    def show(self, options, settings, prompts):
+        """What the command `run` prints."""
+        raise ValueError(f"{options.artifact} holds no model that answers to text: nothing to write with")
+
+    # Beside the Keras model
+
+    def check_of(self, rng, example):
+        """What is checked wherever an export is verified, as JSON. `example(rng, batch, time)` draws inputs."""
+        inputs = example(rng, 2, 5)
+        found = {"inputs": inputs, "outputs": self.run(inputs)}
+        return {way: {name: value.tolist() for name, value in arrays.items()} for way, arrays in found.items()}
+
+    def error_of(self, check):
+        """The largest error of what was checked."""
+        types = {tensor["name"]: tensor["dtype"] for tensor in self.about["inputs"]}
+        found = self.run({name: np.array(value, types.get(name)) for name, value in check["inputs"].items()})
+        missing = set(check["outputs"]) - set(found)
+        if missing:
+            raise ValueError(f"The export does not give {sorted(missing)}, only {sorted(found)}")
+        return max(difference(value, found[name]) for name, value in check["outputs"].items())
+
+    @classmethod
+    def check_manifest(cls, manifest):
+        """Raises where a manifest does not hold what `verify` and `load` read of it."""
+        check(manifest, cls.manifest)
+
+    @staticmethod
+    def held_out(data, say):
+        """What to compare an export on, of a run's folder of data, by `perplexity(found)`; None where there is none."""
+        return None
+
+
+def difference(wanted, got):
+    """The largest error, relative to the largest number where that is above 1; infinite for what is no number."""
+    wanted, got = np.asarray(wanted, "float64"), np.asarray(got, "float64")
+    if wanted.shape != got.shape:
+        raise ValueError(f"An output should be of shape {wanted.shape}. The export gives {got.shape}")
+    if not wanted.size:
+        return 0.0
+    if not np.isfinite(got).all():
+        return float("inf")
+    return float(np.abs(wanted - got).max() / max(1.0, np.abs(wanted).max()))

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from keras_rnnlm.generation import samplers, uniform
+from keras_rnnlm.generation import Greedy, Sample, TextStream, samplers, uniform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,12 +16,12 @@ class Endpoints:
 
 
 def endpoints(interface, tokenizer=None):
+    """What there is beside `score` and `step`."""
     import tensorflow as tf
 
     def spec(name, shape, dtype="int32"):
         return tf.TensorSpec(shape, dtype, name=name)
 
-    states = [spec(state.name, (None, state.units), "float32") for state in interface.states]
     settings = [
         spec("length", ()),
         spec("temperature", (), "float32"),
@@ -32,8 +32,6 @@ def endpoints(interface, tokenizer=None):
     writer = _Writer(interface)
     signatures = {
         "serving_default": (writer.logits, [spec("tokens", (None, None))]),
-        "score": (writer.score, [spec("tokens", (None, None)), *states]),
-        "step": (writer.step, [spec("tokens", (None,)), *states]),
         "generate": (writer.generate, [spec("tokens", (None, None)), spec("lengths", (None,)), *settings]),
     }
     text = None if tokenizer is None else _TEXTS.get(tokenizer.kind)
@@ -55,15 +53,44 @@ def endpoints(interface, tokenizer=None):
     return Endpoints(signatures, text.tables)
 
 
+def check(interface, engine, tokenizer, tokens):
+    """The endpoints that write, beside the package's own generation, and those of text beside its tokenizer."""
+    given = np.arange(5) % interface.vocabulary_size if tokens is None else np.asarray(tokens[:40])
+    prompts = [given[:3].tolist(), given[:1].tolist()]
+    padded = {"tokens": [prompt + [0] * (3 - len(prompt)) for prompt in prompts], "lengths": [3, 1]}
+    settings = {"length": 12, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
+    for sampler, changed in (
+        (Greedy(), {"temperature": 0.0}),
+        (Sample(top_k=5, top_p=0.9), {"top_k": 5, "top_p": 0.9}),
+    ):
+        got = engine.ask("generate", {**padded, **settings, **changed})["tokens"]
+        wanted = interface.model.generate(prompts, 12, sampler, seed=1)
+        if got.tolist() != wanted:
+            raise ValueError(f"The SavedModel writes {got.tolist()}, and the model {wanted}, with {sampler}")
+    if "score_text" not in engine.signatures:
+        return
+    begun = tokenizer.decode(given)
+    for text in (begun, "", begun[:1] + " \u00e9\n\n" + begun[:3]):
+        ids = [tokenizer.start, *tokenizer.encode(text).tolist()]
+        found = engine.ask("score_text", {"text": [text]})
+        if found["count"][0] != len(ids) - 1 or found["tokens"][0].tolist() != ids[1:]:
+            raise ValueError(f"The SavedModel cuts {text!r} into {found['tokens'][0].tolist()}, not {ids[1:]}")
+    got = engine.ask("generate_text", {"text": [text], **settings})["text"][0]
+    (new,) = interface.model.generate([ids], 12, Sample(), seed=1)
+    wanted = TextStream(tokenizer.decode, ids).whole(new)
+    if got.decode("utf-8", "replace") != wanted:
+        raise ValueError(f"The SavedModel writes {got!r}, and the model {wanted!r}")
+
+
 class _Writer:
     def __init__(self, interface):
         self.interface, self.states = interface, interface.states
 
     def score(self, *given):
-        return self.interface.call(self._named(given))
+        return self.interface.signature.call(self._named(given))
 
     def step(self, *given):
-        return self.interface.step(self._named(given))
+        return self.interface.signature.step(self._named(given))
 
     def _named(self, given):
         return dict(zip(["tokens", *(state.name for state in self.states)], given))
@@ -71,7 +98,7 @@ class _Writer:
     def _zeros(self, batch):
         import tensorflow as tf
 
-        return [tf.zeros([batch, state.units]) for state in self.states]
+        return [tf.zeros([batch, *state.shape]) for state in self.states]
 
     def logits(self, tokens):
         import tensorflow as tf
@@ -130,7 +157,7 @@ class _Writer:
         shapes = (
             tf.TensorShape([]),
             tf.TensorShape([None]),
-            [tf.TensorShape([None, state.units]) for state in self.states],
+            [tf.TensorShape([None, *state.shape]) for state in self.states],
             tf.TensorShape([None, None]),
         )
         found = tf.while_loop(lambda t, *_: t < steps, body, start, shape_invariants=shapes, maximum_iterations=steps)

@@ -1,9 +1,8 @@
 """A model as a SavedModel, checked before it has its name."""
 
+import importlib
 import pathlib
 import warnings
-
-import numpy as np
 
 from keras_rnnlm import quiet
 from keras_rnnlm.export import artifacts, manifest, parity
@@ -11,6 +10,9 @@ from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import description, engines
 from keras_rnnlm.export.runtime.operators import foreign_operators
 from keras_rnnlm.layers import exporting
+
+# By task: the modules of what a server can ask beside the signature, and its check.
+MORE = {"language_model": "keras_rnnlm.export.saved_model.endpoints"}
 
 
 def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
@@ -44,8 +46,8 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
         engine = engines.SavedModel(partial, None, trusted=True)
         measured = parity.measure(interface, engine, tokens=tokens)
         artifacts.raise_unless_equal(measured, None, "SavedModel", tolerance)
-        if interface.states:
-            _check_generation(interface, engine, tokenizer, tokens)
+        if interface.task in MORE:
+            importlib.import_module(MORE[interface.task]).check(interface, engine, tokenizer, tokens)
         found = count_operators(engine)
     return artifacts.Exported(path, "saved_model", None, manifest.size(path), found, measured)
 
@@ -57,15 +59,13 @@ def write(interface, path, tokenizer=None):
     module, signatures = tf.Module(), {}
     # Not by keras.export.ExportArchive, which writes every weight twice.
     module.weights = [variable.value for variable in interface.model.variables]
-    if interface.states:
-        from keras_rnnlm.export.saved_model.endpoints import endpoints
-
-        program = endpoints(interface, tokenizer)
-        module.tables, functions = program.tables, program.signatures
-    else:
-        specs = [tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in interface.inputs]
-        names = [t.name for t in interface.inputs]
-        functions = {"serving_default": (lambda *given: interface.call(dict(zip(names, given))), specs)}
+    functions = {}
+    for name, program, inputs in interface.programs():
+        specs = [tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in inputs]
+        functions[name] = (_by_position(program, [t.name for t in inputs]), specs)
+    if interface.task in MORE:
+        more = importlib.import_module(MORE[interface.task]).endpoints(interface, tokenizer)
+        module.tables, functions = more.tables, {**functions, **more.signatures}
     for name, (function, specs) in functions.items():
         signatures[name] = tf.function(_plain(function), autograph=False).get_concrete_function(*specs)
     # TensorFlow warns of tables that it writes well.
@@ -75,6 +75,10 @@ def write(interface, path, tokenizer=None):
     file = path / description.OF_SAVED_MODEL
     file.parent.mkdir(exist_ok=True)
     file.write_text(description.text_of(interface.description()), encoding="utf-8")
+
+
+def _by_position(program, names):
+    return lambda *given: program(dict(zip(names, given)))
 
 
 def _plain(function):
@@ -105,34 +109,3 @@ def _warn_of_operators(path):
             f"The model holds {', '.join(foreign)}: `export.runtime` runs it with `load(path, trusted=True)` alone"
         )
         warnings.warn(message, stacklevel=3)
-
-
-def _check_generation(interface, engine, tokenizer, tokens):
-    """The endpoints that write, beside the package's own generation, and those of text beside its tokenizer."""
-    from keras_rnnlm.generation import Greedy, Sample, TextStream
-
-    given = np.arange(5) % interface.vocabulary_size if tokens is None else np.asarray(tokens[:40])
-    prompts = [given[:3].tolist(), given[:1].tolist()]
-    padded = {"tokens": [prompt + [0] * (3 - len(prompt)) for prompt in prompts], "lengths": [3, 1]}
-    settings = {"length": 12, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
-    for sampler, changed in (
-        (Greedy(), {"temperature": 0.0}),
-        (Sample(top_k=5, top_p=0.9), {"top_k": 5, "top_p": 0.9}),
-    ):
-        got = engine.ask("generate", {**padded, **settings, **changed})["tokens"]
-        wanted = interface.model.generate(prompts, 12, sampler, seed=1)
-        if got.tolist() != wanted:
-            raise ValueError(f"The SavedModel writes {got.tolist()}, and the model {wanted}, with {sampler}")
-    if "score_text" not in engine.signatures:
-        return
-    begun = tokenizer.decode(given)
-    for text in (begun, "", begun[:1] + " \u00e9\n\n" + begun[:3]):
-        ids = [tokenizer.start, *tokenizer.encode(text).tolist()]
-        found = engine.ask("score_text", {"text": [text]})
-        if found["count"][0] != len(ids) - 1 or found["tokens"][0].tolist() != ids[1:]:
-            raise ValueError(f"The SavedModel cuts {text!r} into {found['tokens'][0].tolist()}, not {ids[1:]}")
-    got = engine.ask("generate_text", {"text": [text], **settings})["text"][0]
-    (new,) = interface.model.generate([ids], 12, Sample(), seed=1)
-    wanted = TextStream(tokenizer.decode, ids).whole(new)
-    if got.decode("utf-8", "replace") != wanted:
-        raise ValueError(f"The SavedModel writes {got!r}, and the model {wanted!r}")

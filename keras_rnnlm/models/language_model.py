@@ -10,7 +10,7 @@ from keras import ops
 from keras_rnnlm.heads import by_name as heads
 from keras_rnnlm.layers import RecurrentStack
 from keras_rnnlm.layers.recurrent import Programs
-from keras_rnnlm.models import ids
+from keras_rnnlm.models import ids, signatures
 from keras_rnnlm.models.carried import CarriedStates
 from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
@@ -264,6 +264,8 @@ class LanguageModel(NextTokenModel):
         with self._scope():
             self.carried.set(states)
 
+from keras_rnnlm.models import ids, signatures
+from keras_rnnlm.models.carried import CarriedStates
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
         """As `keras.Model.export`. Without an `input_signature` a SavedModel, ONNX or LiteRT is what
         `keras_rnnlm.export` writes, with the options of its functions: states go in and out.

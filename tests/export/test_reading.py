@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_rnnlm.export.runtime import ExportedLanguageModel
-from keras_rnnlm.export.runtime.models import WINDOW
+from keras_rnnlm.export.runtime.language_model import WINDOW
 from keras_rnnlm.generation import Greedy
 
 VOCABULARY = 10

@@ -1,7 +1,9 @@
 import keras
 
 from keras_rnnlm import layers
+from keras_rnnlm.models.signatures import Signature, Tensor
 from keras_rnnlm.models.tally import Tally
+from tests.majority import NAME
 
 
 @keras.saving.register_keras_serializable(package="tests")
@@ -32,6 +34,11 @@ class Majority(keras.Model):
 
     def tally(self):
         return Tally(self.nats.total, self.nats.count, choices=self.symbols, unit="sequence")
+
+    def signatures(self):
+        tokens = Tensor("tokens", (None, None), "int32", below=self.symbols)
+        call = lambda inputs: {"logits": self(inputs["tokens"])}  # noqa: E731
+        return [Signature("vote", (tokens,), ("logits",), call, task=NAME, facts={"vocabulary_size": self.symbols})]
 
     def get_config(self):
         return {**super().get_config(), "symbols": self.symbols, "units": self.units}
