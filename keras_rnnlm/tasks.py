@@ -18,7 +18,8 @@ class Parts:
     """Where a task's parts stand, each "package.module:Class".
 
     Args:
-        model: a `keras.Model` that has `tally`, `carried` and `signatures`, see `keras_rnnlm.models.signatures`.
+        model: a `keras.Model` with the methods `tally`, see `keras_rnnlm.models.tally`, and `signatures`, see
+            `keras_rnnlm.models.signatures`; one that carries states from batch to batch has `reset_states(batch_size)`.
         learning: a `keras_rnnlm.training.tasks.Task`.
         answer: a `keras_rnnlm.export.runtime.ExportedModel`.
     """

@@ -264,8 +264,12 @@ class LanguageModel(NextTokenModel):
         with self._scope():
             self.carried.set(states)
 
-from keras_rnnlm.models import ids, signatures
-from keras_rnnlm.models.carried import CarriedStates
+    # Elsewhere
+
+    def signatures(self):
+        """What an exported file takes and gives: see `keras_rnnlm.models.signatures`."""
+        return [signatures.of_language_model(self)]
+
     def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
         """As `keras.Model.export`. Without an `input_signature` a SavedModel, ONNX or LiteRT is what
         `keras_rnnlm.export` writes, with the options of its functions: states go in and out.

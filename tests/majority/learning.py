@@ -23,11 +23,9 @@ class Learning(Task):
     def restore(self, recipe, folder, display):
         length, tokenizer = recipe.task_settings["length"], self.vocabulary(folder)
         with np.load(folder.data / "ids.npz") as file:
-            splits = {
-                name: ids[: len(ids) // length * length].reshape(-1, length) for name, ids in file.items() if ids.ndim
-            }
             fingerprints = {"vocabulary": tokenizer.fingerprint, "text": str(file["fingerprint"])}
-        return Data(splits, tokenizer, fingerprints)
+            texts = {name: ids[: len(ids) // length * length] for name, ids in file.items() if ids.ndim}
+        return Data({name: ids.reshape(-1, length) for name, ids in texts.items()}, tokenizer, fingerprints)
 
     def stream(self, data, split, recipe):
         return Stream(data.splits[split], recipe)
@@ -61,11 +59,7 @@ class Stream:
 class Accuracy(Scorer):
     decides, larger_is_better = "accuracy", True
 
-    def __init__(self, model):
-        self.model = model
-
     def score(self, split, progress=None):
         logits, targets = self.model.predict(split, verbose=0).astype("float64"), majority(split)
-        logs = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
-        loss = -logs[np.arange(len(logs)), targets].mean()
+        loss = np.mean(np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(logits)), targets])
         return {"loss": float(loss), "accuracy": float((logits.argmax(axis=1) == targets).mean())}

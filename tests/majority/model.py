@@ -13,16 +13,11 @@ class Majority(keras.Model):
     def __init__(self, symbols, units, **kwargs):
         super().__init__(**kwargs)
         self.symbols, self.units = symbols, units
-        self.embedding = keras.layers.Embedding(symbols, units)
-        self.recurrent, self.logits = layers.GRU(units), keras.layers.Dense(symbols)
+        self.embedding = keras.layers.Embedding(symbols, units, name="embedding")
+        self.recurrent = layers.GRU(units, name="recurrent")
+        self.logits = keras.layers.Dense(symbols, name="logits")
         self.nats = keras.metrics.Mean(name="nats")
-        self.build((None, None))
-
-    def build(self, input_shape):
-        self.embedding.build(input_shape)
-        self.recurrent.build((None, None, self.units))
-        self.logits.build((None, self.units))
-        self.built = True
+        self(keras.ops.zeros((1, 1), "int32"))
 
     def call(self, tokens):
         return self.logits(self.recurrent(self.embedding(tokens)))

@@ -46,6 +46,9 @@ class Scorer:
     decides = "loss"
     larger_is_better = False
 
+    def __init__(self, model):
+        self.model = model
+
     def score(self, split, progress=None):
         """A dict of numbers, `loss` among them. `progress(done, steps)` is called meanwhile."""
         raise NotImplementedError
@@ -115,7 +118,7 @@ class Task:
         return tasks.imported(self.parts.model)
 
     def build(self, recipe, vocabulary):
-        """A new model, not compiled."""
+        """A new model, not compiled. It and its layers have names of their own: checkpoints know variables by these."""
         raise NotImplementedError
 
     def compile(self, model, optimizer, recipe):
