@@ -8,7 +8,7 @@ import json
 import pathlib
 import re
 
-from keras_rnnlm.schema import is_a
+from keras_rnnlm.schema import COUNT, TEXT, Optional, Rule, check, is_count, parse_json
 
 KEY = "keras_rnnlm"
 FORMAT = 1
@@ -21,25 +21,31 @@ def text_of(description):
     return json.dumps({"format": FORMAT, **description})
 
 
+def _is_shape(value):
+    return all(is_count(size) for size in (value if isinstance(value, list) else [value]))
+
+
+SCHEMA = {
+    "task": Optional(TEXT),
+    "signature": Optional(TEXT),
+    "vocabulary_size": Optional(COUNT),
+    "inputs": Optional([{"name": TEXT, "dtype": TEXT}]),
+    "outputs": Optional([TEXT]),
+    "states": Optional([(TEXT, TEXT, Rule("a width, or a list of sizes", _is_shape))]),
+}
+
+
 def read(text, path):
     """The description in a file, or an empty one where the file holds none, as those of other programs."""
     if text is None:
         return {}
     try:
-        found = json.loads(text)
+        found = parse_json(text)
         version = found["format"]
-        if not all(type(name) is str for name in found.get("outputs", ())):
-            raise ValueError(f"outputs={found['outputs']!r}")
         if version == FORMAT:
-            for name, output, shape in found.get("states", ()):
-                sizes = shape if isinstance(shape, list) else [shape]
-                if not (type(name) is type(output) is str and all(is_a(size, int) and size > 0 for size in sizes)):
-                    raise ValueError(f"a state {name!r}")
+            check(found, SCHEMA)
             if "states" in found and "signature" not in found and "vocabulary_size" not in found:
-                raise ValueError("what named no signature was a language model")
-            for name, kind in (("task", str), ("signature", str), ("vocabulary_size", int)):
-                if name in found and type(found[name]) is not kind:
-                    raise ValueError(f"{name}={found[name]!r}")
+                raise ValueError("before signatures had names, only language models had states")
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is damaged: it describes itself by {str(text)[:100]!r}") from error
     if version != FORMAT:

@@ -35,6 +35,7 @@ class Onnx:
         properties = session.get_modelmeta().custom_metadata_map
         self.description = description.read(properties.get(description.KEY), path)
         self.tokenizer = properties.get("tokenizer.json")
+        self._states = {name for state in self.description.get("states", ()) for name in state[:2]}
 
     def run(self, inputs):
         given = {name: value for name, value in inputs.items() if name in self._taken}
@@ -42,8 +43,8 @@ class Onnx:
 
     def step(self, inputs):
         """As `run`, for one time step: all but the states have time as their second axis there."""
-        states = [names for name, output, _ in self.description["states"] for names in (name, output)]
-        outputs = self.run({name: v if name in states else v[:, None] for name, v in inputs.items()})
+        states = self._states
+        outputs = self.run({name: value if name in states else value[:, None] for name, value in inputs.items()})
         return {name: value if name in states else value[:, 0] for name, value in outputs.items()}
 
     def by_names(self):

@@ -53,6 +53,10 @@ def load(path, format=None, *, threads=None, trusted=False):
     engine = ENGINES[kind](path, threads, **({"trusted": trusted} if kind == "saved_model" else {}))
     about = _description(engine, manifest, entry)
     answer = answer_of(about, trusted)
+    try:
+        answer.check_about(about)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: of itself it says that {error}") from error
     if not answer.takes_text:
         return answer.of(engine, kind, about)
     tokenizer, missing = _tokenizer(path, manifest, engine, about), None

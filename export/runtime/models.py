@@ -1,5 +1,7 @@
 """What was exported, as something to call."""
 
+import math
+
 import numpy as np
 
 from keras_rnnlm.schema import NUMBER, Each, Rule, check
@@ -66,12 +68,24 @@ class ExportedModel:
 
     def error_of(self, check):
         """The largest error of what was checked."""
-        types = {tensor["name"]: tensor["dtype"] for tensor in self.about["inputs"]}
-        found = self.run({name: np.array(value, types.get(name)) for name, value in check["inputs"].items()})
+        types = {tensor["name"]: tensor["dtype"] for tensor in self.about.get("inputs", ())}
+        if set(types) != set(check["inputs"]):
+            raise ValueError(f"The export takes {sorted(types)}, and what is checked are {sorted(check['inputs'])}")
+        try:
+            found = self.run({name: np.array(value, types[name]) for name, value in check["inputs"].items()})
+        except Exception as error:  # of numpy's and the runtimes' own kinds
+            raise ValueError(
+                f"The export does not take what is checked: {' '.join(str(error).split())[:200]}"
+            ) from error
         missing = set(check["outputs"]) - set(found)
         if missing:
             raise ValueError(f"The export does not give {sorted(missing)}, only {sorted(found)}")
-        return max(difference(value, found[name]) for name, value in check["outputs"].items())
+        return max((difference(value, found[name]) for name, value in check["outputs"].items()), default=math.inf)
+
+    @classmethod
+    def check_about(cls, about):
+        """Raises where what a file says of itself is not what this class reads of it."""
+        check(about, cls.manifest.get("model", {}))
 
     @classmethod
     def check_manifest(cls, manifest):
@@ -92,5 +106,5 @@ def difference(wanted, got):
     if not wanted.size:
         return 0.0
     if not np.isfinite(got).all():
-        return float("inf")
+        return math.inf
     return float(np.abs(wanted - got).max() / max(1.0, np.abs(wanted).max()))

@@ -71,7 +71,8 @@ def evaluate(
         quiet: whether to show nothing but warnings.
 
     Returns:
-        A dict of `measures`: of "model" and, with `ngram`, of "5-gram" or so.
+        A dict of `measures`: of "model" and, with `ngram`, of "5-gram" or so. Of a run of another task, what its scorer
+        says of a split, under "model".
     """
     for name, value in (("batch", batch), ("window", window), ("ngram", ngram)):
         if value is not None and value < 1:
