@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 
@@ -19,6 +18,7 @@ from keras_rnnlm.training import tasks as learning
 from keras_rnnlm.training.recipe import Recipe
 from keras_rnnlm.training.run import RunFolder
 from tests import majority
+from tests.support import on_tensorflow
 
 # Its fixtures take seconds: they are made once where tests run side by side.
 pytestmark = pytest.mark.xdist_group(__name__)
@@ -108,18 +108,13 @@ def test_what_a_task_does_not_have_is_told_in_a_line(run, text, tmp_path, capsys
         assert message in line
 
 
-needs_tensorflow = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="exports are made with Keras's TensorFlow backend"
-)
-
-
 @pytest.fixture(scope="module")
 def exported(run):
     export.export_run(run, run.parent / "exported")
     return run.parent / "exported"
 
 
-@needs_tensorflow
+@on_tensorflow
 def test_it_exports_with_parity_and_verifies(exported, capsys):
     manifest = read_manifest(exported, trusted=True)
     assert (manifest["format"], manifest["task"]) == (2, majority.NAME)
@@ -141,7 +136,7 @@ def test_it_exports_with_parity_and_verifies(exported, capsys):
         path.write_text(written)
 
 
-@needs_tensorflow
+@on_tensorflow
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_file_answers_as_its_task_does(run, exported, kind, tmp_path):
     texts, tokenizer = ["aabab", "cbccc", "bbbbbab"], RunFolder(run).read_tokenizer()
@@ -159,7 +154,7 @@ def test_a_file_answers_as_its_task_does(run, exported, kind, tmp_path):
             alone.majority(texts)
 
 
-@needs_tensorflow
+@on_tensorflow
 def test_what_a_file_names_is_imported_for_those_who_trust_it_alone(exported):
     for path in (exported, exported / "model.onnx"):
         with pytest.raises(ValueError, match="to answer, it would be imported.*trusted=True"):
@@ -180,7 +175,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-@needs_tensorflow
+@on_tensorflow
 def test_the_command_run_answers_without_keras(exported):
     command = [sys.executable, "-c", WITHOUT_KERAS, "run", str(exported), "--trusted", "--prompt", "bbbabbb"]
     done = subprocess.run(command, capture_output=True, text=True)
