@@ -1,5 +1,6 @@
 """A model from a .keras file that anyone may have written."""
 
+import concurrent.futures
 import math
 import os
 import stat
@@ -53,6 +54,12 @@ def count_weights(config, enough=math.inf):
             return width  # each of which has a weight of its own, at least
     if is_a(layers, int) and layers > MOST_LAYERS:  # each takes a moment, even without its weights
         raise ValueError(f"`layers` is at most {MOST_LAYERS:,}. Received: layers={layers:,}")
-    with keras.StatelessScope(initialize_variables=False):
-        model = LanguageModel.from_config(config)
-    return sum(math.prod(variable.shape) for variable in model.variables)
+
+    def count():
+        with keras.StatelessScope(initialize_variables=False):
+            model = LanguageModel.from_config(config)
+        return sum(math.prod(variable.shape) for variable in model.variables)
+
+    # What Keras notes of variables without values, to make them later, it notes for each thread.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        return thread.submit(count).result()
