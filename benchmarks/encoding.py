@@ -25,8 +25,8 @@ import tokenizers
 
 from keras_rnnlm.text import pipelines
 from keras_rnnlm.text.tokenizers import Tokenizer
-from keras_rnnlm.training.corpora import open_corpus
-from keras_rnnlm.training.encoded import encode_corpus
+from keras_rnnlm.training.corpora.encoded import encode_corpus
+from keras_rnnlm.training.corpora.opening import open_corpus
 
 TEXTS = ("wikitext-2/*.txt", "war-and-peace/*.txt", "tinyshakespeare/*.txt")
 SIZES = {"word": 50_000, "bpe": 10_000}
@@ -35,8 +35,8 @@ GIGABYTE = 10**9
 # Encodes a file and reads all of it back, once in long slices and once in 20 streams side by side.
 MEMORY = """
 import pathlib, re, sys
-from keras_rnnlm.training.corpora import open_corpus
-from keras_rnnlm.training.encoded import encode_corpus
+from keras_rnnlm.training.corpora.opening import open_corpus
+from keras_rnnlm.training.corpora.encoded import encode_corpus
 from keras_rnnlm.text.tokenizers import Tokenizer
 path, kind, folder = sys.argv[1:]
 corpus = open_corpus(path)

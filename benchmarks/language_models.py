@@ -15,7 +15,7 @@ import tempfile
 from keras_rnnlm.training.commands.evaluate import evaluate
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.commands.train import train
-from keras_rnnlm.training.recipe import Recipe
+from keras_rnnlm.training.recipes.recipe import Recipe
 
 # The text within the data's folder, the recipe, and the n-gram's order.
 CORPORA = {

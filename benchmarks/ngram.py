@@ -17,7 +17,7 @@ import time
 
 import numpy as np
 
-from keras_rnnlm.training.ngram import NGram
+from keras_rnnlm.training.evaluation.ngram import NGram
 
 KENLM = {3: dict(valid=242.3, test=226.1), 5: dict(valid=234.9, test=220.1)}
 

@@ -22,8 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
-from keras_rnnlm.training import steps_per_second
-from keras_rnnlm.training.steps_per_second import SIZES, Size, compare, table
+from keras_rnnlm.training.loop import steps_per_second
+from keras_rnnlm.training.loop.steps_per_second import SIZES, Size, compare, table
 
 GROWTH = {
     "batch": [5, 10, 20, 40, 80],
@@ -42,7 +42,7 @@ PEAK = """
 import re
 from keras_rnnlm import quiet
 quiet.import_keras()
-from keras_rnnlm.training import steps_per_second
+from keras_rnnlm.training.loop import steps_per_second
 from keras_rnnlm import models, optimizers
 name, size = {name!r}, steps_per_second.{size!r}
 if name == "PyTorch":
@@ -106,7 +106,7 @@ def perplexities(steps=600):
     keras = quiet.import_keras()
     from keras_rnnlm.models import LanguageModel
     from keras_rnnlm.optimizers import ClippedOptimizer
-    from keras_rnnlm.training.evaluation import Scorer
+    from keras_rnnlm.training.evaluation.scorer import Scorer
     from keras_rnnlm.training.streams import Contiguous
     from keras_rnnlm.training.studies.variants import SYMBOLS, texts
 

@@ -15,7 +15,7 @@ import os
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from keras_rnnlm import quiet
-from keras_rnnlm.training.steps_per_second import LEARNING_RATE, MAX_NORM, SIZES, interleaved, ours, product_rate
+from keras_rnnlm.training.loop.steps_per_second import LEARNING_RATE, MAX_NORM, SIZES, interleaved, ours, product_rate
 
 
 def products(size):

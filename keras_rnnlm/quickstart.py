@@ -12,9 +12,9 @@ from keras_rnnlm import standard_streams
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.commands.evaluate import evaluate
 from keras_rnnlm.training.commands.train import train
-from keras_rnnlm.training.display import duration
-from keras_rnnlm.training.recipe import Recipe
-from keras_rnnlm.training.run import RunFolder
+from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.runs.display import duration
+from keras_rnnlm.training.runs.run import RunFolder
 
 TEXT = "stdlib:500k"
 ORDER = 5  # of the n-gram beside it
@@ -115,7 +115,7 @@ def write(run, prompt, seed, length=160):
     """Text in the manner of a run's best model."""
     from keras_rnnlm.generation import Sample, TextStream
     from keras_rnnlm.training.commands.generate import prompt_ids
-    from keras_rnnlm.training.run import load_run
+    from keras_rnnlm.training.runs.run import load_run
 
     trained = load_run(run)
     ids = prompt_ids(trained.tokenizer, prompt)

@@ -45,7 +45,7 @@ def test_a_file_that_is_opened_is_not_taken_for_a_closed_stream():
 
 
 def test_a_display_whose_stream_fails_does_not_end_a_run():
-    code = "from keras_rnnlm.training.display import Display; Display().warn('a'); print('done')"
+    code = "from keras_rnnlm.training.runs.display import Display; Display().warn('a'); print('done')"
     for where in ("2>&-", "2>/dev/full"):
         assert shell(f'"{sys.executable}" -c "{code}" {where}')[1] == "done\n"
 

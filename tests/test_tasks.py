@@ -13,10 +13,10 @@ from keras_rnnlm import export, tasks
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.export import runtime
 from keras_rnnlm.export.manifest import read_manifest
-from keras_rnnlm.training import loop as loop_module
 from keras_rnnlm.training import tasks as learning
-from keras_rnnlm.training.recipe import Recipe
-from keras_rnnlm.training.run import RunFolder
+from keras_rnnlm.training.loop import loop as loop_module
+from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.runs.run import RunFolder
 from tests import majority
 from tests.support import on_tensorflow
 

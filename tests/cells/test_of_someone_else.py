@@ -4,7 +4,8 @@ import numpy as np
 
 from keras_rnnlm import cells, layers, models, recurrence
 from keras_rnnlm.layers import fused
-from keras_rnnlm.training import recipe, run
+from keras_rnnlm.training.recipes import recipe
+from keras_rnnlm.training.runs import run
 from tests.cells.of_someone_else import QuasiRecurrentCell
 from tests.support import largest_relative_difference, loss_of, numpy, value_and_gradients
 

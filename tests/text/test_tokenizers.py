@@ -12,7 +12,7 @@ from tokenizers import models, pre_tokenizers, processors, trainers
 
 from keras_rnnlm.text import pipelines
 from keras_rnnlm.text.tokenizers import Tokenizer
-from keras_rnnlm.training.corpora import open_corpus
+from keras_rnnlm.training.corpora.opening import open_corpus
 
 DATA = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "nowhere"))
 has_data = pytest.mark.skipif(not DATA.is_dir(), reason="KERAS_RNNLM_DATA names no folder")

@@ -27,8 +27,8 @@ import numpy as np
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from keras_rnnlm.training.checkpoints import Checkpoints
-from keras_rnnlm.training.curves import read_history
+from keras_rnnlm.training.runs.checkpoints import Checkpoints
+from keras_rnnlm.training.runs.curves import read_history
 
 # Small, and with everything that has a state: dropout, Adam's moments, averages, a plateau, carried states.
 SETTINGS = """tokenizer=char units=24 layers=2 tied=false embedding_dim=8 dropout=0.3 batch=8 window=12 eval_batch=1

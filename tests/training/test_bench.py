@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from keras_rnnlm.__main__ import main
-from keras_rnnlm.training import steps_per_second
-from keras_rnnlm.training.steps_per_second import Size
+from keras_rnnlm.training.loop import steps_per_second
+from keras_rnnlm.training.loop.steps_per_second import Size
 
 TINY = "--units 4 --vocabulary 30 --batch 2 --time 3 --layers 1 --rounds 1 --steps 2".split()
 

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from keras_rnnlm.training.checkpoints import Checkpoints, write_whole
+from keras_rnnlm.training.runs.checkpoints import Checkpoints, write_whole
 
 ARRAYS = {"model 0 kernel": np.arange(6.0).reshape(2, 3), "optimizer 0 iteration": np.int64(7)}
 
@@ -131,7 +131,7 @@ def test_a_small_file_is_whole_or_as_it_was(tmp_path):
 def test_a_process_killed_while_it_writes_leaves_the_older_ones(tmp_path):
     code = """
 import os, sys, numpy as np
-from keras_rnnlm.training.checkpoints import Checkpoints
+from keras_rnnlm.training.runs.checkpoints import Checkpoints
 checkpoints = Checkpoints(sys.argv[1])
 checkpoints.write(1, {"a": np.zeros(3)}, {})
 np.savez = lambda file, **arrays: (file.write(b"PK"), file.flush(), os.kill(os.getpid(), 9))

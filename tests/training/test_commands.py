@@ -16,7 +16,7 @@ import pytest
 
 from keras_rnnlm import training
 from keras_rnnlm.__main__ import main
-from keras_rnnlm.training.run import RunFolder
+from keras_rnnlm.training.runs.run import RunFolder
 from tests.training.test_checkpoints import file_size_limit
 
 # Its fixtures take seconds: they are made once where tests run side by side.
@@ -405,7 +405,7 @@ def test_a_text_that_changes_while_it_is_read_is_told(refused, tmp_path, monkeyp
         path.write_text(LINE * 21)
         return encode(*arguments)
 
-    monkeypatch.setattr("keras_rnnlm.training.encoded.encode_corpus", changed)
+    monkeypatch.setattr("keras_rnnlm.training.corpora.encoded.encode_corpus", changed)
     line = refused("train", path, "--out", tmp_path / "run", *settings(*WORDS))
     assert "text.txt changed while it was read" in line
     assert not (tmp_path / "run").exists()
@@ -442,7 +442,7 @@ def test_an_empty_folder_that_was_there_stays(refused, tmp_path, text):
 
 def test_what_was_killed_before_its_first_checkpoint_is_begun_anew(told, tmp_path, text, untrained):
     folder = RunFolder(tmp_path / "run")
-    code = "import os, sys; from keras_rnnlm.training.run import RunFolder; folder = RunFolder(sys.argv[1])\n"
+    code = "import os, sys; from keras_rnnlm.training.runs.run import RunFolder; folder = RunFolder(sys.argv[1])\n"
     code += "with folder.new(): folder.recipe.write_text('x'); folder.data.mkdir(); os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", code, str(folder)]).returncode == -9
     assert folder.recipe.is_file() and folder.beginning.is_file()

@@ -11,8 +11,9 @@ import time
 
 import pytest
 
-from keras_rnnlm.training import corpora, standard_library, text_files
-from keras_rnnlm.training.corpora import open_corpus
+from keras_rnnlm.training.corpora import opening as corpora
+from keras_rnnlm.training.corpora import standard_library, text_files
+from keras_rnnlm.training.corpora.opening import open_corpus
 
 DATA = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "nowhere"))
 LINES = "".join(f"line {n} of the text\n" for n in range(200))
@@ -235,7 +236,7 @@ def test_nothing_slow_is_imported():
     code = (
         "import sys\n"
         "from keras_rnnlm.text import tokenizers\n"
-        "from keras_rnnlm.training import corpora, encoded\n"
+        "from keras_rnnlm.training.corpora import encoded, opening as corpora\n"
         "print([name for name in ('keras', 'tensorflow', 'tensorflow_datasets') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -6,7 +6,7 @@ import math
 import pytest
 from matplotlib.figure import Figure
 
-from keras_rnnlm.training.curves import latest, plot, read_history
+from keras_rnnlm.training.runs.curves import latest, plot, read_history
 
 TRAIN = {"kind": "train", "epoch": 0, "tokens": 70000, "tokens_per_second": 3000, "seconds": 23.1}
 

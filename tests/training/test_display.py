@@ -6,10 +6,10 @@ import types
 
 import pytest
 
-from keras_rnnlm.training import display as module
-from keras_rnnlm.training.display import Display, duration
-from keras_rnnlm.training.loop import Progress
-from keras_rnnlm.training.recipe import Recipe
+from keras_rnnlm.training.loop.loop import Progress
+from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.runs import display as module
+from keras_rnnlm.training.runs.display import Display, duration
 
 SHOWN = {"tokens_per_second": 100.0, "loss": 2.0, "perplexity": 7.389, "gradient_norm": 0.5, "clip_rate": 0.25}
 SHOWN |= {"skipped_steps": 0}

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from keras_rnnlm.text.tokenizers import Tokenizer
-from keras_rnnlm.training import encoded as module
-from keras_rnnlm.training import text_files
-from keras_rnnlm.training.corpora import open_corpus
-from keras_rnnlm.training.encoded import encode_corpus, load_encoded
+from keras_rnnlm.training.corpora import encoded as module
+from keras_rnnlm.training.corpora import text_files
+from keras_rnnlm.training.corpora.encoded import encode_corpus, load_encoded
+from keras_rnnlm.training.corpora.opening import open_corpus
 
 DATA = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "nowhere"))
 TEXTS = {"train": "the cat <unk>\n\nthe été 日本\n" * 30, "valid": "the dog\nthe", "test": "the end\n"}
@@ -229,7 +229,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     code = (
         "import resource, sys\n"
         "from keras_rnnlm.text import tokenizers\n"
-        "from keras_rnnlm.training import corpora, encoded\n"
+        "from keras_rnnlm.training.corpora import encoded, opening as corpora\n"
         "corpus = corpora.open_corpus(sys.argv[1])\n"
         "tokenizer = tokenizers.Tokenizer.train('char', 'abcd\\n')\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))\n"

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_rnnlm.training import loop as loop_module
 from keras_rnnlm.training import tasks
-from keras_rnnlm.training.evaluation import Scorer
-from keras_rnnlm.training.failures import Diverged, LearnedNothing
-from keras_rnnlm.training.loop import Loop
-from keras_rnnlm.training.recipe import Recipe
-from keras_rnnlm.training.run import RunFolder, build_model
+from keras_rnnlm.training.evaluation.scorer import Scorer
+from keras_rnnlm.training.loop import loop as loop_module
+from keras_rnnlm.training.loop.failures import Diverged, LearnedNothing
+from keras_rnnlm.training.loop.loop import Loop
+from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.runs.run import RunFolder, build_model
 from keras_rnnlm.training.streams import Contiguous, Sentences
 
 VOCABULARY, END = 7, 3

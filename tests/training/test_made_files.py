@@ -17,12 +17,12 @@ from keras_rnnlm import training
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.export.manifest import check_whole, read_manifest
 from keras_rnnlm.models.reading import read_language_model
-from keras_rnnlm.training.checkpoints import PROGRESS
 from keras_rnnlm.training.commands import train as train_module
 from keras_rnnlm.training.commands.info import summary
-from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.progress import RECORD
-from keras_rnnlm.training.run import RunFolder
+from keras_rnnlm.training.loop.progress import RECORD
+from keras_rnnlm.training.runs.checkpoints import PROGRESS
+from keras_rnnlm.training.runs.display import Display
+from keras_rnnlm.training.runs.run import RunFolder
 from keras_rnnlm.training.tasks import task_of
 
 # Its fixtures take seconds: they are made once where tests run side by side.
@@ -429,7 +429,7 @@ def test_a_text_that_changed_is_not_taken_for_the_one_that_a_run_began_with(run,
 
 
 def test_a_text_that_changes_under_a_run_is_told_in_a_line(run, refused, monkeypatch):
-    from keras_rnnlm.training import loop
+    from keras_rnnlm.training.loop import loop
 
     stretch = loop.Loop._stretch
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.ngram import KENLM, measure, read_wikitext
-from keras_rnnlm.training.ngram import FALLBACK, NGram
+from keras_rnnlm.training.evaluation.ngram import FALLBACK, NGram
 
 DATA = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "absent")) / "wikitext-2"
 EOS = 0

@@ -9,7 +9,7 @@ import tomllib
 import pytest
 
 from keras_rnnlm.text import pipelines
-from keras_rnnlm.training.recipe import SETTINGS, TOKENIZERS, Recipe, _files, built_in, settings_help
+from keras_rnnlm.training.recipes.recipe import SETTINGS, TOKENIZERS, Recipe, _files, built_in, settings_help
 from tests import majority
 
 # The table in Zaremba et al. (2014): units, steps, initial range, keep probability, clipping, epochs at the full rate
@@ -384,7 +384,8 @@ def test_a_recipe_takes_every_cell_that_exists_and_a_class_of_someone_else():
 
 def test_recipes_and_curves_load_no_framework():
     program = (
-        "import sys; from keras_rnnlm.training import curves, recipe; recipe.Recipe.load('char'); "
+        "import sys; import keras_rnnlm.training.runs.curves; from keras_rnnlm.training.recipes import recipe; "
+        "recipe.Recipe.load('char'); "
         "print(sorted({'keras', 'tensorflow', 'matplotlib', 'numpy'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"

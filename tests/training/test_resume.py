@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from keras_rnnlm.training.checkpoints import Checkpoints
+from keras_rnnlm.training.runs.checkpoints import Checkpoints
 from tests.training import killed_runs
 
 SETTINGS = """tokenizer=char units=12 layers=1 tied=false embedding_dim=6 dropout=0.3 batch=4 window=8 eval_batch=1

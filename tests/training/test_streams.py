@@ -6,8 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from keras_rnnlm.training import streams
-from keras_rnnlm.training.streams import Contiguous, Sentences
+from keras_rnnlm.training.streams import Contiguous, Sentences, contiguous, sentences
 
 START, END = 99_999, 3
 SHAPES = [(1, 1, 1), (7, 1, 3), (7, 7, 2), (8, 7, 2), (12, 3, 4), (13, 3, 4), (50, 8, 100), (1000, 20, 35), (997, 6, 7)]
@@ -74,9 +73,9 @@ def flat(element):
     return [(array.dtype, array.shape, array.tobytes()) for array in (*inputs, *rest)]
 
 
-@pytest.fixture(params=[streams.BLOCK, 16], ids=["one block", "many blocks"])
+@pytest.fixture(params=[contiguous.BLOCK, 16], ids=["one block", "many blocks"])
 def blocks(request, monkeypatch):
-    monkeypatch.setattr(streams, "BLOCK", request.param)
+    monkeypatch.setattr(contiguous, "BLOCK", request.param)
 
 
 @pytest.mark.parametrize("random", [False, True])
@@ -163,8 +162,8 @@ def test_another_batch_size_reads_the_same_text():
 @pytest.mark.parametrize("longest", [None, 1, 5])
 @pytest.mark.parametrize("length, batch", [(1, 1), (1, 4), (30, 4), (5000, 3), (5000, 7)])
 def test_every_sentence_is_predicted_once_and_whole(monkeypatch, length, batch, longest):
-    monkeypatch.setattr(streams, "CHUNK", 17)  # so that sentences stand across chunks
-    monkeypatch.setattr(streams, "GAP", 5)
+    monkeypatch.setattr(sentences, "CHUNK", 17)  # so that sentences stand across chunks
+    monkeypatch.setattr(sentences, "GAP", 5)
     text = np.array([END]) if length == 1 else lines_of(length)
     stream = Sentences(text, batch, end=END, start=START, longest=longest)
     found, rows = [], 0
@@ -192,10 +191,10 @@ def test_sentences_can_be_seen():
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_sentences_resume_at_every_batch(monkeypatch, shuffle):
-    monkeypatch.setattr(streams, "POOL", 3)
+    monkeypatch.setattr(sentences, "POOL", 3)
     text = lines_of(500)
     whole = list(Sentences(text, 7, end=END, seed=2, shuffle=shuffle).windows(epoch=3))
-    assert len(whole) > 2 * streams.POOL
+    assert len(whole) > 2 * sentences.POOL
     for first in range(len(whole) + 1):
         assert_same(Sentences(text, 7, end=END, seed=2, shuffle=shuffle).windows(3, first), whole[first:])
 
@@ -222,9 +221,9 @@ def test_sorting_in_pools_keeps_the_padding_small():
 
 
 def test_a_text_larger_than_memory_is_read_by_slices(monkeypatch):
-    monkeypatch.setattr(streams, "BLOCK", 256)
-    monkeypatch.setattr(streams, "CHUNK", 128)
-    monkeypatch.setattr(streams, "GAP", 2)
+    monkeypatch.setattr(contiguous, "BLOCK", 256)
+    monkeypatch.setattr(sentences, "CHUNK", 128)
+    monkeypatch.setattr(sentences, "GAP", 2)
     text = lines_of(20_000)
     wanted = Contiguous(text, 4, 16, start=START).windows()
     assert_same(Contiguous(Shards(text, 65), 4, 16, start=START).windows(), wanted)
@@ -252,7 +251,7 @@ def test_every_integer_array_will_do(tmp_path, dtype):
 def test_the_dataset_is_the_windows_with_static_shapes(monkeypatch, stream, window):
     import tensorflow as tf
 
-    monkeypatch.setattr(streams, "BLOCK", 64)
+    monkeypatch.setattr(contiguous, "BLOCK", 64)
     for first in (0, 1, 4, stream.steps(1)):
         dataset = stream.dataset(1, first)
         assert len(dataset) == stream.steps(1) - first

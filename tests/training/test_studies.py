@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.training import studies
-from keras_rnnlm.training.display import Display
+from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.studies import (
     adding,
     copy_memory,

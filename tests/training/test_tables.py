@@ -9,10 +9,10 @@ import pytest
 
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.text import Tokenizer
-from keras_rnnlm.training import table_files, text_files
-from keras_rnnlm.training.corpora import open_corpus
-from keras_rnnlm.training.encoded import encode_corpus
-from keras_rnnlm.training.run import RunFolder
+from keras_rnnlm.training.corpora import table_files, text_files
+from keras_rnnlm.training.corpora.encoded import encode_corpus
+from keras_rnnlm.training.corpora.opening import open_corpus
+from keras_rnnlm.training.runs.run import RunFolder
 
 ROWS = [(n, f'Review {n}, "quoted"\nin two lines; ü', "good" if n % 2 else "bad") for n in range(100)]
 NAMES = ("id", "review", "label")

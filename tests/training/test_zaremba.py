@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.evaluation import Scorer
-from keras_rnnlm.training.loop import Loop
-from keras_rnnlm.training.recipe import Recipe
-from keras_rnnlm.training.run import RunFolder, build_model
+from keras_rnnlm.training.evaluation.scorer import Scorer
+from keras_rnnlm.training.loop.loop import Loop
+from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.runs.display import Display
+from keras_rnnlm.training.runs.run import RunFolder, build_model
 from keras_rnnlm.training.streams import Contiguous
 
 BATCH, WINDOW, UNITS, VOCABULARY, EPOCHS, START = 20, 20, 16, 12, 6, 1

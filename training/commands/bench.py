@@ -4,9 +4,9 @@ import argparse
 import dataclasses
 
 from keras_rnnlm import quiet
-from keras_rnnlm.training import steps_per_second
-from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.run import to_json
+from keras_rnnlm.training.loop import steps_per_second
+from keras_rnnlm.training.runs.display import Display
+from keras_rnnlm.training.runs.run import to_json
 
 
 def arguments(parser):

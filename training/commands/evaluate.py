@@ -2,9 +2,9 @@
 
 import pathlib
 
-from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.kept_evaluations import keep_evaluation, text_name
-from keras_rnnlm.training.run import RunFolder, to_json
+from keras_rnnlm.training.runs.display import Display
+from keras_rnnlm.training.runs.kept_evaluations import keep_evaluation, text_name
+from keras_rnnlm.training.runs.run import RunFolder, to_json
 from keras_rnnlm.training.tasks import task_of
 
 

@@ -3,7 +3,7 @@
 import pathlib
 
 from keras_rnnlm.generation import TextStream, command
-from keras_rnnlm.training.run import load_run
+from keras_rnnlm.training.runs.run import load_run
 
 
 def arguments(parser):

@@ -3,10 +3,10 @@
 import dataclasses
 import pathlib
 
-from keras_rnnlm.training.curves import latest
-from keras_rnnlm.training.kept_evaluations import kept_evaluations
-from keras_rnnlm.training.recipe import Recipe
-from keras_rnnlm.training.run import RunFolder, to_json
+from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.runs.curves import latest
+from keras_rnnlm.training.runs.kept_evaluations import kept_evaluations
+from keras_rnnlm.training.runs.run import RunFolder, to_json
 
 
 def arguments(parser):

@@ -8,11 +8,11 @@ import shlex
 from keras_rnnlm import cell_list
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.commands.info import summary
-from keras_rnnlm.training.display import Display, duration
-from keras_rnnlm.training.failures import LearnedNothing, is_finite
-from keras_rnnlm.training.kept_evaluations import model_digest
-from keras_rnnlm.training.recipe import Recipe, built_in, settings_help
-from keras_rnnlm.training.run import RunFolder, build_model, to_json
+from keras_rnnlm.training.loop.failures import LearnedNothing, is_finite
+from keras_rnnlm.training.recipes.recipe import Recipe, built_in, settings_help
+from keras_rnnlm.training.runs.display import Display, duration
+from keras_rnnlm.training.runs.kept_evaluations import model_digest
+from keras_rnnlm.training.runs.run import RunFolder, build_model, to_json
 from keras_rnnlm.training.tasks import Given, task_of
 
 
@@ -168,7 +168,7 @@ def _loop(folder, recipe, data, display):
         import tensorflow as tf
 
         tf.config.experimental.enable_op_determinism()
-    from keras_rnnlm.training.loop import Loop
+    from keras_rnnlm.training.loop.loop import Loop
 
     stream = task.stream(data, "train", recipe)
     model = build_model(recipe, data.vocabulary)
@@ -211,7 +211,7 @@ def _with_precision(recipe, data, display):
     """The recipe with the faster precision, where it is to be found."""
     if recipe.precision != "auto":
         return recipe
-    from keras_rnnlm.training.precision import faster
+    from keras_rnnlm.training.recipes.precision import faster
 
     precision, seconds = faster(recipe, data.vocabulary, task_of(recipe).stream(data, "train", recipe))
     measured = ", ".join(f"{name} {1000 * spent:,.0f} ms" for name, spent in seconds.items())

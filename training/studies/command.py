@@ -6,8 +6,8 @@ import pathlib
 
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training import studies
-from keras_rnnlm.training.display import Display
-from keras_rnnlm.training.run import to_json
+from keras_rnnlm.training.runs.display import Display
+from keras_rnnlm.training.runs.run import to_json
 from keras_rnnlm.training.studies.running import run_study, shown
 
 

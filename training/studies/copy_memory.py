@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from keras_rnnlm.models.language_model import CELLS
-from keras_rnnlm.training.run import set_forget_bias
+from keras_rnnlm.training.runs.run import set_forget_bias
 from keras_rnnlm.training.studies.fitting import fit, outputs
 from keras_rnnlm.training.studies.pictures import curves, legend
 from keras_rnnlm.training.studies.summaries import claim, groups, mean, median

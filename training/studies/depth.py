@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from keras_rnnlm.layers import LSTM, RecurrentStack
-from keras_rnnlm.training.corpora import open_corpus
+from keras_rnnlm.training.corpora.opening import open_corpus
 from keras_rnnlm.training.studies.fitting import fit, outputs
 from keras_rnnlm.training.studies.pictures import curves, legend
 from keras_rnnlm.training.studies.summaries import claim, groups, mean, median

@@ -9,9 +9,9 @@ import platform
 import shlex
 import time
 
-from keras_rnnlm.training.curves import read_history
-from keras_rnnlm.training.display import Display, duration
-from keras_rnnlm.training.run import to_json
+from keras_rnnlm.training.runs.curves import read_history
+from keras_rnnlm.training.runs.display import Display, duration
+from keras_rnnlm.training.runs.run import to_json
 from keras_rnnlm.training.studies.summaries import cell
 from keras_rnnlm.whole_files import reason, write_whole
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from keras_rnnlm.diagnostics import gradient_flow
 from keras_rnnlm.layers import GRU, LSTM, SimpleRNN
-from keras_rnnlm.training.run import set_forget_bias
+from keras_rnnlm.training.runs.run import set_forget_bias
 from keras_rnnlm.training.studies import adding
 from keras_rnnlm.training.studies.fitting import fit
 from keras_rnnlm.training.studies.pictures import curves, legend

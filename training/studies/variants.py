@@ -19,8 +19,8 @@ from keras_rnnlm.cells.lstm import VARIANTS
 from keras_rnnlm.models import LanguageModel
 from keras_rnnlm.optimizers import ClippedOptimizer
 from keras_rnnlm.text.tokenizers import Tokenizer
-from keras_rnnlm.training.corpora import open_corpus
-from keras_rnnlm.training.evaluation import Scorer
+from keras_rnnlm.training.corpora.opening import open_corpus
+from keras_rnnlm.training.evaluation.scorer import Scorer
 from keras_rnnlm.training.streams import Contiguous
 from keras_rnnlm.training.studies.budget import units_for
 from keras_rnnlm.training.studies.pictures import dots, legend

@@ -6,7 +6,7 @@ Every recipe asks its task whether settings fit each other: numpy, and all that 
 import os
 
 from keras_rnnlm.quiet import import_keras
-from keras_rnnlm.training.recipe import TOKENIZERS
+from keras_rnnlm.training.recipes.recipe import TOKENIZERS
 from keras_rnnlm.training.tasks.task import Data, Task
 
 
@@ -19,9 +19,9 @@ class LanguageModeling(Task):
 
     def prepare(self, given, recipe, folder, display, first=None):
         from keras_rnnlm.text.tokenizers import Tokenizer
-        from keras_rnnlm.training.corpora import open_corpus, tell_columns
-        from keras_rnnlm.training.encoded import encode_corpus
-        from keras_rnnlm.training.encoded_again import as_given
+        from keras_rnnlm.training.corpora.encoded import encode_corpus
+        from keras_rnnlm.training.corpora.encoded_again import as_given
+        from keras_rnnlm.training.corpora.opening import open_corpus, tell_columns
 
         texts = open_corpus(
             given.corpus,
@@ -49,7 +49,7 @@ class LanguageModeling(Task):
         return _data(folder, encoded, tokenizer)
 
     def restore(self, recipe, folder, display):
-        from keras_rnnlm.training.encoded_again import text_of
+        from keras_rnnlm.training.corpora.encoded_again import text_of
 
         tokenizer = self.vocabulary(folder)
         return _data(folder, text_of(folder, recipe, tokenizer, display), tokenizer)
@@ -120,14 +120,14 @@ class LanguageModeling(Task):
             )
 
     def scorer(self, model, data, recipe):
-        from keras_rnnlm.training.evaluation import Scorer
+        from keras_rnnlm.training.evaluation.scorer import Scorer
 
         tokenizer = data.vocabulary
         end = tokenizer.eos if recipe.mode == "sentences" else None
         return Scorer(model, start=tokenizer.start, batch=recipe.eval_batch, window=recipe.window, end=end)
 
     def evaluate(self, folder, recipe, text, display, **options):
-        from keras_rnnlm.training.text_evaluation import evaluate_text
+        from keras_rnnlm.training.evaluation.texts import evaluate_text
 
         return evaluate_text(folder, recipe, text, display, **options)
 

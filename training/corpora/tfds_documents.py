@@ -5,7 +5,7 @@ import os
 import re
 from typing import Any
 
-from keras_rnnlm.training.text_files import TextDocument
+from keras_rnnlm.training.corpora.text_files import TextDocument
 
 _SPLITS = {"train": ("train",), "valid": ("validation", "valid", "val", "dev"), "test": ("test",)}
 

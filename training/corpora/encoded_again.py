@@ -2,8 +2,8 @@
 
 import os
 
-from keras_rnnlm.training.corpora import open_corpus
-from keras_rnnlm.training.encoded import DamagedError, encode_corpus, load_encoded, read_index
+from keras_rnnlm.training.corpora.encoded import DamagedError, encode_corpus, load_encoded, read_index
+from keras_rnnlm.training.corpora.opening import open_corpus
 
 NEEDED = ("train", "valid")  # by a training; the test split is for `evaluate` alone
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 
-from keras_rnnlm.training.curves import read_history
+from keras_rnnlm.training.runs.curves import read_history
 from keras_rnnlm.whole_files import reason
 
 

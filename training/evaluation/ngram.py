@@ -35,7 +35,7 @@ class NGram:
             predicted without a context.
 
     Example:
-        >>> from keras_rnnlm.training.ngram import NGram
+        >>> from keras_rnnlm.training.evaluation.ngram import NGram
         >>> model = NGram([0, 1, 0, 1, 0, 2], vocabulary_size=4, order=2)
         >>> model.log_probabilities([0, 1]).round(3)
         array([-0.981, -0.78 ])

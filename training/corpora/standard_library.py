@@ -5,7 +5,7 @@ import os
 import re
 import sysconfig
 
-from keras_rnnlm.training.text_files import FileDocument, TextFile
+from keras_rnnlm.training.corpora.text_files import FileDocument, TextFile
 
 SHARES = {"train": 90, "valid": 5, "test": 5}
 # Not the library's own, or tests of it, or tables that a program wrote.

@@ -3,8 +3,8 @@
 import dataclasses
 import functools
 
-from keras_rnnlm.training.table_files import format_of
-from keras_rnnlm.training.text_files import TextDocument, TextFile, closed_text
+from keras_rnnlm.training.corpora.table_files import format_of
+from keras_rnnlm.training.corpora.text_files import TextDocument, TextFile, closed_text
 
 # What a column of text is usually called. Where exactly one is called so, it is the one that is read.
 USUAL = ("text", "review", "sentence", "content", "body", "comment", "message", "tweet", "document", "article")

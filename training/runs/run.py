@@ -11,11 +11,11 @@ import shutil
 from keras_rnnlm.belonging import attach, attached, other
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text.tokenizers import Tokenizer
-from keras_rnnlm.training.checkpoint_models import read_newest
-from keras_rnnlm.training.checkpoints import Checkpoints
-from keras_rnnlm.training.curves import plot, read_history
-from keras_rnnlm.training.recipe import Recipe
-from keras_rnnlm.training.recipe_optimizer import optimizer_of
+from keras_rnnlm.training.recipes.optimizer import optimizer_of
+from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.runs.checkpoint_models import read_newest
+from keras_rnnlm.training.runs.checkpoints import Checkpoints
+from keras_rnnlm.training.runs.curves import plot, read_history
 from keras_rnnlm.training.tasks import task_of
 from keras_rnnlm.whole_files import reason, write_whole, written_whole
 

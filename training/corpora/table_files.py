@@ -8,7 +8,7 @@ import json
 import os
 import re
 
-from keras_rnnlm.training.text_files import LONGEST_LINE
+from keras_rnnlm.training.corpora.text_files import LONGEST_LINE
 
 LOOKED_AT = 100  # rows that tell which columns hold text
 

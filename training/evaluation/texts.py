@@ -4,9 +4,9 @@ import json
 import pathlib
 import tempfile
 
-from keras_rnnlm.training.corpora import SPLITS, open_corpus, tell_columns
-from keras_rnnlm.training.encoded import DamagedError, encode_corpus, load_encoded
-from keras_rnnlm.training.evaluation import Scorer, measures
+from keras_rnnlm.training.corpora.encoded import DamagedError, encode_corpus, load_encoded
+from keras_rnnlm.training.corpora.opening import SPLITS, open_corpus, tell_columns
+from keras_rnnlm.training.evaluation.scorer import Scorer, measures
 from keras_rnnlm.whole_files import write_whole
 
 
@@ -39,7 +39,7 @@ def evaluate_text(folder, recipe, text, display, *, ngram, batch, window, log_pr
     unknown = None if tokenizer.unknown is None else tokens == tokenizer.unknown
     result = {"model": measures(losses, split, unknown)}
     if ngram is not None:
-        from keras_rnnlm.training.ngram import NGram
+        from keras_rnnlm.training.evaluation.ngram import NGram
 
         display.say(f"building a {ngram}-gram")
         yardstick = NGram(

@@ -16,11 +16,11 @@ import keras
 from keras import ops
 
 from keras_rnnlm.belonging import other
-from keras_rnnlm.training.checkpoint_models import averaged, check_same_kind, model_variables, optimizer_variables
-from keras_rnnlm.training.evaluation import perplexity
-from keras_rnnlm.training.failures import Diverged, check_loss, check_steps, is_finite, plain_errors
-from keras_rnnlm.training.interrupts import interrupts
-from keras_rnnlm.training.progress import RECORD, Progress, nothing
+from keras_rnnlm.training.evaluation.scorer import perplexity
+from keras_rnnlm.training.loop.failures import Diverged, check_loss, check_steps, is_finite, plain_errors
+from keras_rnnlm.training.loop.interrupts import interrupts
+from keras_rnnlm.training.loop.progress import RECORD, Progress, nothing
+from keras_rnnlm.training.runs.checkpoint_models import averaged, check_same_kind, model_variables, optimizer_variables
 
 LOOK_EVERY = 10  # steps between looks at the loss, for the display and for NaN
 MANY_SKIPPED = 50  # steps: a loss scale finds its place in fewer
@@ -41,7 +41,7 @@ class Loop:
         folder: a `RunFolder`.
         valid: what to validate on, or None.
         scorer: of the model; its `score(valid, progress)` validates, see `keras_rnnlm.training.tasks.Scorer`.
-        display: an object to be told of progress, see `keras_rnnlm.training.display`.
+        display: an object to be told of progress, see `keras_rnnlm.training.runs.display`.
         identity: what a checkpoint must agree with to be resumed, a dict of strings.
     """
 

@@ -9,10 +9,10 @@ import pathlib
 import shutil
 import sys
 
-from keras_rnnlm.training.file_sources import SPLITS, Files, closed
-from keras_rnnlm.training.standard_library import StandardLibrary
-from keras_rnnlm.training.text_files import FileDocument, TextFile, check_encoding
-from keras_rnnlm.training.tfds_documents import TensorFlowDataset
+from keras_rnnlm.training.corpora.file_sources import SPLITS, Files, closed
+from keras_rnnlm.training.corpora.standard_library import StandardLibrary
+from keras_rnnlm.training.corpora.text_files import FileDocument, TextFile, check_encoding
+from keras_rnnlm.training.corpora.tfds_documents import TensorFlowDataset
 from keras_rnnlm.whole_files import written_whole
 
 

@@ -6,8 +6,8 @@ import os
 import pathlib
 import re
 
-from keras_rnnlm.training.tables import Table, text_file
-from keras_rnnlm.training.text_files import FileDocument, TextFile, cut
+from keras_rnnlm.training.corpora.tables import Table, text_file
+from keras_rnnlm.training.corpora.text_files import FileDocument, TextFile, cut
 
 SPLITS = ("train", "valid", "test")
 _ROLES = {"train": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid", "test": "test"}

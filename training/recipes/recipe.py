@@ -2,88 +2,35 @@
 
 import dataclasses
 import difflib
-import importlib
 import importlib.resources
-import json
 import math
 import os
 import pathlib
-import re
 import tomllib
 
 from keras_rnnlm import tasks
-from keras_rnnlm.cell_list import CELLS, OWN, is_path
-from keras_rnnlm.schema import Rule, choice, number, read_regular, whole
+from keras_rnnlm.cell_list import OWN
+from keras_rnnlm.schema import choice, number, read_regular, whole
+from keras_rnnlm.training.recipes import consistency, toml_text
+from keras_rnnlm.training.recipes.rules import (
+    CELL,
+    COUNT,
+    FACTOR,
+    FLAG,
+    NOT_NEGATIVE,
+    POSITIVE,
+    SHARES,
+    TABLE,
+    TASK,
+    TEXT,
+    TOKENIZER,
+    WIDTHS,
+    copy_of,
+    optional,
+    setting,
+)
 
-NONE = "none"  # TOML has no word for it
 LARGEST = 1 << 20  # bytes of a recipe
-COMMENTS_AT = 32  # the column of the settings' meanings
-
-
-def optional(rule):
-    return Rule(
-        f'{rule.allowed}, or "{NONE}"',
-        lambda value: value in (None, NONE) or rule.fits(value),
-        lambda value: None if value in (None, NONE) else rule.keep(value),
-    )
-
-
-def _is_text(value):
-    return isinstance(value, str) and value != ""
-
-
-def _is_widths(value):
-    listed = isinstance(value, (list, tuple)) and len(value) > 0
-    return all(map(COUNT.fits, value)) if listed else COUNT.fits(value)
-
-
-def _is_plain(value):
-    """Whether TOML can write it."""
-    if isinstance(value, dict):
-        return all(isinstance(key, str) and _is_plain(inner) for key, inner in value.items())
-    if isinstance(value, (list, tuple)):
-        return all(map(_is_plain, value))
-    return value is None or type(value) in (bool, int, float, str)
-
-
-def _copy(value):
-    if isinstance(value, dict):
-        return {key: _copy(inner) for key, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_copy(inner) for inner in value]
-    return None if value == NONE else value
-
-
-COUNT = whole(1)
-POSITIVE = number(" above 0", lambda value: value > 0)
-NOT_NEGATIVE = number(", 0 or above", lambda value: value >= 0)
-FACTOR = number(" above 0, at most 1", lambda value: 0 < value <= 1)
-FLAG = Rule("true or false", lambda value: isinstance(value, bool))
-TEXT = Rule("a text", _is_text)
-SHARES = Rule('percentages, such as "90/5/5"', _is_text)
-TABLE = Rule('a table, such as {name = true, other = "word"}', lambda v: isinstance(v, dict) and _is_plain(v), _copy)
-WIDTHS = Rule(
-    f"{COUNT.allowed}, or a list of them",
-    _is_widths,
-    lambda value: [int(width) for width in value] if isinstance(value, (list, tuple)) else int(value),
-)
-CELL = Rule(
-    f'{choice(*CELLS).allowed}, or a class of your own, "{OWN}"', lambda value: value in tuple(CELLS) or is_path(value)
-)
-TASK = Rule(f"{choice(*tasks.TASKS).allowed}, or the place of one, package.module:NAME", tasks.is_name)
-TOKENIZERS = ("word", "char", "byte", "bpe")
-TOKENIZER = Rule(
-    f"{choice(*TOKENIZERS).allowed}, or a path to a .json file",
-    lambda value: _is_text(value) and (value in TOKENIZERS or value.endswith(".json")),
-)
-
-
-def setting(default, meaning, rule, begins=None):
-    """A field of `Recipe`. `{}` in its meaning stands for what is allowed; `begins` is the heading above it."""
-    metadata = {"help": meaning.replace("{}", rule.allowed), "rule": rule, "begins": begins}
-    if isinstance(default, dict):
-        return dataclasses.field(default_factory=dict, metadata=metadata)
-    return dataclasses.field(default=default, metadata=metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,9 +156,7 @@ class Recipe:
             if not rule.fits(value):
                 raise ValueError(f"`{field.name}` is {rule.allowed}. Received: {field.name}={value!r}")
             object.__setattr__(self, field.name, rule.keep(value))
-        _check_task(self)
-        _check_options(self)
-        _check_optimisation(self)
+        consistency.check(self)
 
     @classmethod
     def load(cls, name_or_path):
@@ -264,7 +209,7 @@ class Recipe:
             if not inner:
                 changes[key] = value
                 continue
-            table = changes.setdefault(key, _copy(getattr(self, key)))
+            table = changes.setdefault(key, copy_of(getattr(self, key)))
             for part in inner[:-1]:
                 table = table.setdefault(part, {}) if isinstance(table, dict) else None
             if not isinstance(table, dict):
@@ -282,7 +227,7 @@ class Recipe:
         for field in dataclasses.fields(self):
             if field.metadata["begins"]:
                 lines += ["", f"# {field.metadata['begins']}"]
-            lines.append(_line(field, getattr(self, field.name)))
+            lines.append(toml_text.line(field, getattr(self, field.name)))
         return "\n".join(lines) + "\n"
 
     def learning_rate_at(self, step, epoch, decays=0, retries=0, seconds=0.0):
@@ -318,12 +263,6 @@ class Recipe:
 
 SETTINGS = {field.name: field for field in dataclasses.fields(Recipe)}
 
-# Arguments of Keras's optimizers that are settings of their own.
-ELSEWHERE = {
-    **dict.fromkeys(("clipnorm", "global_clipnorm", "clipvalue"), "`max_norm` and `clip_by`"),
-    **dict.fromkeys(("use_ema", "ema_momentum", "ema_overwrite_frequency"), "`ema`"),
-}
-
 
 def built_in():
     """The recipes that come with the package: from each one's name to its description.
@@ -340,7 +279,7 @@ def settings_help():
 
 
 def _files():
-    folder = importlib.resources.files("keras_rnnlm.training") / "recipes"
+    folder = importlib.resources.files("keras_rnnlm.training.recipes")
     files = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
     return dict(sorted(files.items()))
 
@@ -361,85 +300,5 @@ def _assigned(changes):
         if not isinstance(assignment, str) or "=" not in assignment:
             raise ValueError(f"A setting is given as key=value, such as units=650. Received: {assignment!r}")
         name, _, text = assignment.partition("=")
-        found.append((assignment, name, _parse(text)))
+        found.append((assignment, name, toml_text.parse(text)))
     return found
-
-
-def _parse(text):
-    """The value that a text is in TOML; the text itself where it is none."""
-    try:
-        parsed = tomllib.loads(f"value = {text}")
-    except (ValueError, RecursionError):
-        return text.strip()
-    return parsed["value"] if len(parsed) == 1 else text.strip()
-
-
-def _line(field, value):
-    return f"{field.name} = {_literal(value)}".ljust(COMMENTS_AT - 1) + f" # {field.metadata['help']}"
-
-
-def _literal(value):
-    if value is None:
-        return f'"{NONE}"'
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        # JSON's strings are TOML's, but for one character.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, list):
-        return f"[{', '.join(map(_literal, value))}]"
-    if isinstance(value, dict):
-        entries = [f"{_key(key)} = {_literal(inner)}" for key, inner in value.items()]
-        return f"{{{', '.join(entries)}}}"
-    return repr(value)
-
-
-def _key(key):
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _literal(key)
-
-
-def _check_task(recipe):
-    """The task's own settings, those that are not given as their defaults, and what the task says of all others."""
-    task = importlib.import_module("keras_rnnlm.training.tasks").task_of(recipe)
-    given = {name: field.default for name, field in task.settings.items()} | recipe.task_settings
-    for name, value in given.items():
-        if name not in task.settings:
-            there = f"it has {', '.join(task.settings)}" if task.settings else "it has none of its own"
-            raise ValueError(f"The task {recipe.task} has no setting {name!r}: {there}. Received: {name}={value!r}")
-        rule = task.settings[name].metadata["rule"]
-        if not rule.fits(value):
-            raise ValueError(f"`task_settings.{name}` is {rule.allowed}. Received: {name}={value!r}")
-        given[name] = rule.keep(value)
-    object.__setattr__(recipe, "task_settings", given)
-    task.check(recipe)
-
-
-def _check_options(recipe):
-    for table, allowed in (("cell_options", ("dropout",)), ("optimizer_options", ())):
-        for key in getattr(recipe, table):
-            if key in SETTINGS and key not in allowed:
-                raise ValueError(
-                    f"`{key}` is a setting of its own: drop it from `{table}`. In a TOML file settings come before the "
-                    f"first [table]. Received: {table}={getattr(recipe, table)}"
-                )
-    for key in recipe.optimizer_options:
-        if key in ELSEWHERE:
-            raise ValueError(
-                f"`optimizer_options` leaves {key!r} to {ELSEWHERE[key]}. "
-                f"Received: optimizer_options={recipe.optimizer_options}"
-            )
-
-
-def _check_optimisation(recipe):
-    if recipe.min_learning_rate > recipe.learning_rate:
-        raise ValueError(
-            "`min_learning_rate` is at most `learning_rate`. "
-            f"Received: min_learning_rate={recipe.min_learning_rate}, learning_rate={recipe.learning_rate}"
-        )
-    if recipe.eval_every == 0:
-        for name, needs in (("schedule", recipe.schedule == "plateau"), ("stop_after", recipe.stop_after is not None)):
-            if needs:
-                raise ValueError(
-                    f"{name}={getattr(recipe, name)} follows the validation loss, and eval_every=0 turns validation "
-                    "off: set eval_every=none for one each epoch, or a number of steps. Received: eval_every=0"
-                )

@@ -24,7 +24,7 @@ from keras_rnnlm.schema import (
     whole,
 )
 from keras_rnnlm.text.pipelines import split_words
-from keras_rnnlm.training.whole_folders import told, write_synced, written_folder
+from keras_rnnlm.training.corpora.whole_folders import told, write_synced, written_folder
 
 FORMAT = 1
 SHARD = 64 << 20  # tokens

@@ -3,8 +3,8 @@
 import dataclasses
 
 from keras_rnnlm.quiet import import_keras
-from keras_rnnlm.training.run import build_model
-from keras_rnnlm.training.steps_per_second import interleaved
+from keras_rnnlm.training.loop.steps_per_second import interleaved
+from keras_rnnlm.training.runs.run import build_model
 
 TRIED = ("float32", "mixed_bfloat16")
 

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from keras_rnnlm.training.display import Display
+from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.tasks import task_of
 
 

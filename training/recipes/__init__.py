@@ -1,0 +1,1 @@
+"""Recipes: the settings of a run as data, and what is made by them."""

@@ -1,0 +1,42 @@
+"""Settings in the terms of TOML."""
+
+import json
+import re
+import tomllib
+
+from keras_rnnlm.training.recipes.rules import NONE
+
+COMMENTS_AT = 32  # the column of the settings' meanings
+
+
+def parse(text):
+    """The value that a text is in TOML; the text itself where it is none."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text.strip()
+    return parsed["value"] if len(parsed) == 1 else text.strip()
+
+
+def line(field, value):
+    return f"{field.name} = {_literal(value)}".ljust(COMMENTS_AT - 1) + f" # {field.metadata['help']}"
+
+
+def _literal(value):
+    if value is None:
+        return f'"{NONE}"'
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        # JSON's strings are TOML's, but for one character.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, dict):
+        entries = [f"{_key(key)} = {_literal(inner)}" for key, inner in value.items()]
+        return f"{{{', '.join(entries)}}}"
+    return repr(value)
+
+
+def _key(key):
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _literal(key)

@@ -1,0 +1,7 @@
+"""Texts as batches."""
+
+from keras_rnnlm.training.streams.contiguous import Contiguous
+from keras_rnnlm.training.streams.sentences import Sentences
+from keras_rnnlm.training.streams.stream import untuned
+
+__all__ = ["Contiguous", "Sentences", "untuned"]
