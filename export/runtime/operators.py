@@ -7,6 +7,8 @@ covers what exports of this package and inference by Keras's layers hold. One th
 through once with `load(path, trusted=True)`.
 """
 
+from keras_rnnlm.export.runtime.private_tensorflow import graphs_of
+
 ALLOWED = frozenset(
     """
     Assert Bitcast BroadcastArgs BroadcastGradientArgs BroadcastTo Cast CheckNumerics Const EnsureShape Identity
@@ -81,7 +83,7 @@ SAVER = frozenset({"MergeV2Checkpoints", "RestoreV2", "SaveV2", "ShardedFilename
 
 def foreign_operators(path, tf):
     """What a SavedModel holds, in its graph and in all of its functions, that is not on the list: names, sorted."""
-    graphs = tf.__internal__.saved_model.parse_saved_model(str(path)).meta_graphs  # what the loader itself reads
+    graphs = graphs_of(path, tf)
     if len(graphs) != 1 or not graphs[0].HasField("object_graph_def"):
         return ["a graph of TensorFlow 1"]  # which runs while it is loaded
     (graph,) = graphs

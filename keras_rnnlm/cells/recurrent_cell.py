@@ -5,11 +5,11 @@ import numbers
 
 import keras
 from keras import ops
-from keras.src.layers.rnn.dropout_rnn_cell import DropoutRNNCell  # what keras.layers.RNN looks for to draw masks
 
 from keras_rnnlm.cells import equations, mogrifier
 from keras_rnnlm.cells.checks import check_layout, check_reads
 from keras_rnnlm.cells.dot import Dot, DroppedDot, state_dtype
+from keras_rnnlm.cells.private_keras import DropoutRNNCell
 from keras_rnnlm.cells.signature import deserialize, keyword_only, serialize, with_options
 
 

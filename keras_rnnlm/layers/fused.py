@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from keras_rnnlm.cells import private_keras
 from keras_rnnlm.recurrence import NAME, backend
 
 NO_GPU = "there is no GPU"
@@ -55,14 +56,12 @@ def run(layer, by, sequences, states, training):
     """`(output, states, trace)` by that kernel, or None where the backend refuses after all."""
     cell = layer.cell
     if training and cell.dropout:
-        sequences = sequences * cell._create_dropout_mask(sequences[:, 0, :], cell.dropout)[:, None]
+        sequences = sequences * private_keras.dropout_mask(cell, sequences[:, 0, :], cell.dropout)[:, None]
     if by == "torch":
         weights = [ops.convert_to_tensor(weight) for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)]
         outputs, after = backend.own_kernel(cell.fused_kernel, sequences, states, *weights)
         return outputs if layer.return_sequences else outputs[:, -1], after, {}
-    from keras.src import backend as kernels  # the only door to Keras's cuDNN kernels
-
-    kernel = getattr(kernels, cell.fused_kernel)
+    kernel = getattr(private_keras.kernels, cell.fused_kernel)
     given = dict(kernel=cell.kernel, recurrent_kernel=cell.recurrent_kernel, bias=cell.bias)
     given |= dict(activation=cell.activation, recurrent_activation=cell.recurrent_activation)
     given |= dict(return_sequences=layer.return_sequences, go_backwards=False, unroll=False)

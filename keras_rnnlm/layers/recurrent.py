@@ -4,12 +4,12 @@ import inspect
 
 import keras
 from keras import ops
-from keras.src.utils.tracking import no_automatic_dependency_tracking
 
 from keras_rnnlm import recurrence
 from keras_rnnlm.cells import RecurrentCell
 from keras_rnnlm.cells.checks import check_layout, check_reads
 from keras_rnnlm.cells.dot import state_dtype
+from keras_rnnlm.cells.private_keras import dropout_mask, no_automatic_dependency_tracking
 from keras_rnnlm.cells.signature import keyword_only, serialize, with_options
 from keras_rnnlm.layers import exporting, fused
 from keras_rnnlm.layers.stackable import Stackable, check_mask, check_states, mask_of
@@ -156,10 +156,10 @@ class Recurrent(Stackable, keras.layers.RNN):
         noise = cell.draw_noise(tuple(ops.shape(sequences)[:2]), training)
         tensors |= {"noise": noise} if noise else {}
         if training and cell.dropout:
-            tensors["dropout"] = cell._create_dropout_mask(sequences[:, 0, :], cell.dropout)
+            tensors["dropout"] = dropout_mask(cell, sequences[:, 0, :], cell.dropout)
         if training and cell.recurrent_dropout:
             like = ops.cast(states[0], self.compute_dtype)
-            tensors["recurrent_dropout"] = cell._create_dropout_mask(like, cell.recurrent_dropout)
+            tensors["recurrent_dropout"] = dropout_mask(cell, like, cell.recurrent_dropout)
         zoned = bool(training) and any(cell.zoneout_rates())
         if zoned:
             masks = cell.zoneout_masks(*ops.shape(sequences)[:2])

@@ -10,6 +10,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.optimizers import gradients, limits, replicas
+from keras_rnnlm.optimizers.private_keras import accumulator_of, index_of, trained_by
 from keras_rnnlm.optimizers.wrapping import WrappingOptimizer, with_those_inside
 
 
@@ -158,7 +159,7 @@ class ClippedOptimizer(WrappingOptimizer):
                     "Gradients came without their variables, to an optimizer that does not know any yet. Pass both, or "
                     f"call `optimizer.build(variables)` first. Received: {len(grads)} gradients"
                 )
-            variables = self._trainable_variables
+            variables = trained_by(self)
         variables = list(variables)
         if len(grads) != len(variables):
             raise ValueError(
@@ -194,7 +195,7 @@ class ClippedOptimizer(WrappingOptimizer):
         """
         optimizer = self._accumulating_optimizer()
         steps = optimizer.gradient_accumulation_steps
-        accumulators = [optimizer._accumulated_gradients[optimizer._get_variable_index(v)] for v in variables]
+        accumulators = [accumulator_of(optimizer, v) for v in variables]
         scale = self.inner_optimizer.scale_loss(1.0)
         # Accumulators are dense: Keras makes a sparse gradient dense when it adds it to one.
         grads = [gradients.dense(g) for g in grads]
@@ -258,7 +259,7 @@ class ClippedOptimizer(WrappingOptimizer):
         return norms[places[0]] if len(places) == 1 else gradients.norm(ops.take(norms, places))
 
     def _groups_of(self, variables):
-        return [self._group_of[self._get_variable_index(variable)] for variable in variables]
+        return [self._group_of[index_of(self, variable)] for variable in variables]
 
     def _current_limits(self):
         if self.percentile is None:

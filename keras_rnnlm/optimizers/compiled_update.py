@@ -6,7 +6,7 @@ import math
 import keras
 
 from keras_rnnlm import recurrence
-from keras_rnnlm.optimizers import gradients
+from keras_rnnlm.optimizers import gradients, private_keras
 
 LARGE = 2**20  # numbers in all, from which a region saves more than it costs to compile
 
@@ -27,7 +27,7 @@ def compiled_update(optimizer, made_of):
     if tf.executing_eagerly() or tf.distribute.has_strategy():
         yield
         return
-    update = optimizer._backend_update_step
+    update = private_keras.update_of(optimizer)
     # Plain gradient descent alone touches no more than the rows of a sparse gradient.
     keeps_sparse = isinstance(optimizer, keras.optimizers.SGD) and not optimizer.momentum
 
@@ -51,10 +51,5 @@ def compiled_update(optimizer, made_of):
         recurrence.backend.region(scale_and_update)(factors, tf.convert_to_tensor(learning_rate))
 
     # The sum over one replica changes nothing, but TensorFlow keeps its gradient for good, and by it the weights.
-    object.__setattr__(optimizer, "_all_reduce_sum_gradients", lambda pairs: pairs)
-    object.__setattr__(optimizer, "_backend_update_step", in_one_region)
-    try:
+    with private_keras.updating_by(optimizer, in_one_region):
         yield
-    finally:
-        object.__delattr__(optimizer, "_backend_update_step")
-        object.__delattr__(optimizer, "_all_reduce_sum_gradients")

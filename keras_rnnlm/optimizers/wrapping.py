@@ -4,6 +4,7 @@ import keras
 
 from keras_rnnlm.optimizers import gradients, replicas
 from keras_rnnlm.optimizers.compiled_update import compiled_update
+from keras_rnnlm.optimizers.private_keras import index_of, trained_by
 
 
 class WrappingOptimizer(keras.optimizers.Optimizer):
@@ -118,16 +119,16 @@ class WrappingOptimizer(keras.optimizers.Optimizer):
     def _update_values(self, finite, grads, variables):
         # A branch on JAX may not assign: it computes the new values of all variables, assigned afterwards.
         inner = self.inner_optimizer
-        gradient_of = {self._get_variable_index(v): g for v, g in zip(variables, grads)}
-        grads = [gradient_of.get(i) for i in range(len(self._trainable_variables))]
-        values = [v.value for v in self._trainable_variables], [v.value for v in inner.variables]
+        gradient_of = {index_of(self, v): g for v, g in zip(variables, grads)}
+        grads = [gradient_of.get(i) for i in range(len(trained_by(self)))]
+        values = [v.value for v in trained_by(self)], [v.value for v in inner.variables]
 
         def step():
             trainable, own = inner.stateless_apply(values[1], grads, values[0])
             return list(trainable), list(own)
 
         trainable, own = step() if self.scales_loss else gradients.branch(finite, step, lambda: values)
-        for variable, value in zip(self._trainable_variables + inner.variables, trainable + own):
+        for variable, value in zip(trained_by(self) + inner.variables, trainable + own):
             variable.assign(value)
 
 

@@ -6,12 +6,16 @@ import weakref
 import numpy as np
 import tensorflow as tf
 from keras import tree
-from tensorflow.python.eager.record import could_possibly_record
-from tensorflow.python.framework.ops import gradient_registry
-from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
-from tensorflow.python.saved_model.save_context import in_save_context
 
 from keras_rnnlm.recurrence import memory_maps
+from keras_rnnlm.recurrence.private_tensorflow import (
+    could_possibly_record,
+    forget_gradient,
+    in_save_context,
+    is_in_xla,
+    lookup_gradient,
+    new_graph,
+)
 
 SHORTEST = 32  # steps, of the loops for sequences of any length
 
@@ -55,7 +59,7 @@ def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
 
 def _outputs(body, carry, xs, leaves):
     """The shapes, dtypes and structure of what `body` returns beside the carry, from a graph that is thrown away."""
-    with tf.__internal__.FuncGraph("outputs").as_default():
+    with new_graph("outputs").as_default():
 
         def like(tensor, shape):
             return tf.compat.v1.placeholder(tensor.dtype, shape)
@@ -162,13 +166,13 @@ def _forgotten(call):
 
 def _forget_with_the_graph(op):
     """TensorFlow keeps each gradient by its name for good, and so its graph, the layer and its weights: not these."""
-    graph, name, registered = op.graph, op.get_attr("_gradient_op_type").decode(), gradient_registry._registry
-    gradient = gradient_registry.lookup(name)
+    graph, name = op.graph, op.get_attr("_gradient_op_type").decode()
+    gradient = lookup_gradient(name)
     graph.keras_rnnlm_gradients = [*getattr(graph, "keras_rnnlm_gradients", []), gradient]
     gradient = weakref.ref(gradient)
-    del registered[name]
+    forget_gradient(name)
     tf.RegisterGradient(name)(lambda op, *cotangents: gradient()(op, *cotangents))
-    weakref.finalize(graph, registered.pop, name, None)
+    weakref.finalize(graph, forget_gradient, name)
 
 
 def softmax_cross_entropy(logits, targets):
@@ -267,7 +271,7 @@ def is_compiled():
     A region within would be worse than useless: TensorFlow hands some shapes from its forward to its backward part, XLA
     takes all of the forward part for constants because of them, and compiles the training step anew for new weights.
     """
-    return GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+    return is_in_xla(tf.compat.v1.get_default_graph())
 
 
 def padding(sequences):

@@ -20,9 +20,11 @@ def optimizer_variables(optimizer):
 
 def averages(optimizer):
     """Pairs of the variables that are trained and their averages, where the recipe asks for averages."""
+    from keras_rnnlm.optimizers.private_keras import averages_of, trained_by
+
     while hasattr(optimizer, "inner_optimizer"):
         optimizer = optimizer.inner_optimizer
-    return list(zip(optimizer._trainable_variables, optimizer._model_variables_moving_average))
+    return list(zip(trained_by(optimizer), averages_of(optimizer)))
 
 
 @contextlib.contextmanager
