@@ -1,5 +1,7 @@
 """A cell of someone else is as good as ours."""
 
+import types
+
 import numpy as np
 
 from keras_rnnlm import cells, layers, models, recurrence
@@ -35,7 +37,7 @@ def test_a_cell_without_a_recurrent_kernel_needs_no_build_of_its_own():
 
 def test_a_recipe_builds_a_model_of_a_cell_of_someone_else():
     settings = dict(cell="tests.cells.of_someone_else:LeakyCell", units=4, layers=2, cell_options={"leak": 0.25})
-    model = run.build_model(recipe.Recipe(**settings), 11)
+    model = run.build_model(recipe.Recipe(**settings), types.SimpleNamespace(vocabulary_size=11))
     assert [type(layer.cell).__name__ for layer in model.stack.layers] == ["LeakyCell"] * 2
     assert model.stack.layers[0].leak == 0.25
     assert isinstance(models.LanguageModel.from_config(model.get_config()), models.LanguageModel)

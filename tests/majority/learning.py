@@ -3,8 +3,7 @@ import numpy as np
 from keras_rnnlm.schema import whole
 from keras_rnnlm.text import Tokenizer
 from keras_rnnlm.training.corpora.opening import open_corpus
-from keras_rnnlm.training.recipes.recipe import setting
-from keras_rnnlm.training.tasks import Data, Scorer, Task
+from keras_rnnlm.training.tasks import Data, Scorer, Task, setting
 
 
 class Learning(Task):

@@ -9,7 +9,8 @@ import tomllib
 import pytest
 
 from keras_rnnlm.text import pipelines
-from keras_rnnlm.training.recipes.recipe import SETTINGS, TOKENIZERS, Recipe, _files, built_in, settings_help
+from keras_rnnlm.training.recipes.recipe import SETTINGS, Recipe, _files, built_in, settings_help
+from keras_rnnlm.training.recipes.rules import TOKENIZERS
 from tests import majority
 
 # The table in Zaremba et al. (2014): units, steps, initial range, keep probability, clipping, epochs at the full rate

@@ -4,9 +4,10 @@ A task's name, and where its other parts stand, is a line in `keras_rnnlm.tasks`
 """
 
 from keras_rnnlm import tasks
+from keras_rnnlm.training.recipes.rules import setting
 from keras_rnnlm.training.tasks.task import Data, Given, Scorer, Task
 
-__all__ = ["Data", "Given", "Scorer", "Task", "task_of"]
+__all__ = ["Data", "Given", "Scorer", "Task", "setting", "task_of"]
 
 
 def task_of(recipe):

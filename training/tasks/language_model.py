@@ -6,7 +6,7 @@ Every recipe asks its task whether settings fit each other: numpy, and all that 
 import os
 
 from keras_rnnlm.quiet import import_keras
-from keras_rnnlm.training.recipes.recipe import TOKENIZERS
+from keras_rnnlm.training.recipes.rules import TOKENIZERS
 from keras_rnnlm.training.tasks.task import Data, Task
 
 
