@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from keras_rnnlm import __main__, export
-from keras_rnnlm.export.folder import CHECKED
 from keras_rnnlm.export.manifest import read_manifest
+from keras_rnnlm.export.runtime.language_model import CHECKED
 from keras_rnnlm.text import Tokenizer
 from keras_rnnlm.training import encode_corpus, open_corpus
 from tests.export.models import language_model, run_directory

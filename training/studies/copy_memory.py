@@ -13,10 +13,10 @@ import keras
 import numpy as np
 
 from keras_rnnlm.models.language_model import CELLS
-from keras_rnnlm.training.runs.run import set_forget_bias
 from keras_rnnlm.training.studies.fitting import fit, outputs
 from keras_rnnlm.training.studies.pictures import curves, legend
 from keras_rnnlm.training.studies.summaries import claim, groups, mean, median
+from keras_rnnlm.training.tasks.language_model import set_forget_bias
 
 SETTINGS = dict(
     full=dict(seeds=6, gaps=[20, 50], units=64, batch=32, steps=2400, learning_rate=1e-2, tested=500),

@@ -17,11 +17,11 @@ import numpy as np
 
 from keras_rnnlm.diagnostics import gradient_flow
 from keras_rnnlm.layers import GRU, LSTM, SimpleRNN
-from keras_rnnlm.training.runs.run import set_forget_bias
 from keras_rnnlm.training.studies import adding
 from keras_rnnlm.training.studies.fitting import fit
 from keras_rnnlm.training.studies.pictures import curves, legend
 from keras_rnnlm.training.studies.summaries import claim, groups, median
+from keras_rnnlm.training.tasks.language_model import set_forget_bias
 
 SETTINGS = dict(
     full=dict(seeds=6, units=64, sequences=32, back=50, time=50, batch=32, steps=300, learning_rate=1e-2),
