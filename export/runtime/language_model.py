@@ -70,7 +70,7 @@ class ExportedLanguageModel(ExportedModel):
         return np.concatenate([logits for logits, _ in parts], axis=1), parts[-1][1]
 
     def _read(self, tokens, states, window=WINDOW):
-        """Yields logits and states, so many tokens at a time."""
+        """Yields logits and states, `window` tokens at a time."""
         named = self._named(states, len(tokens))
         if not tokens.size:  # no step at all: some runtimes abort the process
             return

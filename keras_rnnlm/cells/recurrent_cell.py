@@ -71,7 +71,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     Args:
         zoneout: fraction of the units of h that keep their values at a step, in training.
         learned_initial_state: learn the states that a sequence begins with where none are given; they start as zeros.
-        mogrifier: so many rounds in which input and h gate each other before the step reads them (Melis et al. 2020).
+        mogrifier: rounds in which input and h gate each other before the step reads them (Melis et al. 2020).
         mogrifier_rank: of the matrices of these rounds; None for full ones.
     """
 

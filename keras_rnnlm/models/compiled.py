@@ -6,7 +6,7 @@ import keras
 def compiled(model, method):
     """`method` without Python's overhead and without gradients; it may read the model's variables, not write them.
 
-    It takes and returns tensors, and lists of them. Keep the result: each call of this function compiles anew.
+    It takes and returns tensors, and lists of them. Keep the result: each call of this function compiles again.
     """
     backend = keras.backend.backend()
     if backend == "tensorflow":

@@ -34,8 +34,8 @@ class LanguageModel(NextTokenModel):
 
     - tokens, (batch, time): every row is a text of its own, or
     - a dict of `tokens` and `start`, booleans (batch,): windows of long texts side by side. The states are carried from
-      window to window, and begin anew in the rows whose `start` is True: truncated backpropagation through time.
-      `evaluate` and `predict` carry states, too, and put back those that training goes on with.
+      window to window, and start again in the rows whose `start` is True: truncated backpropagation through time.
+      `evaluate` and `predict` carry states, too, and put back those that training continues with.
 
     An id outside of the vocabulary is an error, in arrays, in each batch of a dataset and in calls outside of a graph;
     where only a compiled graph sees it, what comes of it is an error or NaN. A target of weight 0 takes no part: it may
@@ -242,7 +242,7 @@ class LanguageModel(NextTokenModel):
         return self.stack.initial_states(batch_size)
 
     def reset_states(self, batch_size=None):
-        """Has `fit` and `evaluate` begin anew; with a batch size that is new, makes the states that they carry."""
+        """Has `fit` and `evaluate` start from the initial states; a new batch size gets states of its own."""
         with self._scope():
             if batch_size is not None:
                 self.carried.make(batch_size)

@@ -117,7 +117,7 @@ class NextTokenModel(keras.Model):
         with self._scope():
             self.carried.make(batch)
         if getattr(self._traced, function, None) != batch:
-            # A second batch size would have TensorFlow trace the same function anew for any size, and states have one.
+            # A second batch size would have TensorFlow trace the same function again for any size, and states have one.
             setattr(self, function, None)
             setattr(self._traced, function, batch)
 

@@ -50,7 +50,7 @@ class ClippingReport(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch, logs=None):
         optimizer = self.optimizer
-        # The sums are taken anew each epoch: a float32 sum over a whole training would stop growing.
+        # The sums start again each epoch: a float32 sum over a whole training would stop growing.
         optimizer.norm_sum.assign(0.0)
         optimizer.clipped_norm_sum.assign(0.0)
         self._before = self._counts(optimizer)

@@ -23,7 +23,7 @@ def compiled_update(optimizer, made_of):
         return
     import tensorflow as tf
 
-    # Without a graph around it, the region would be compiled at every step anew.
+    # Without a graph around it, the region would be compiled again at every step.
     if tf.executing_eagerly() or tf.distribute.has_strategy():
         yield
         return

@@ -64,7 +64,7 @@ def norm(values):
 
 
 def branch(condition, if_true, if_false):
-    """`ops.cond`, but an `if` where JAX compiles nothing: its `cond` would compile the branches anew at every step."""
+    """`ops.cond`, but an `if` where JAX compiles nothing: its `cond` would compile the branches again at every step."""
     if keras.backend.backend() == "jax":
         import jax
 

@@ -222,7 +222,7 @@ def compiled(f, lengths=True):
     """A function as a graph, with a tape and without: traced for the first shape of its arguments, and for any other.
 
     Within a graph it is a part of that: a function within a function takes longer to trace. Without `lengths` it is
-    traced for each shape anew.
+    traced again for each shape.
     """
     functions = [tf.function(f, autograph=False, reduce_retracing=lengths) for _ in range(2)]
     return lambda *args: (functions[could_possibly_record()] if tf.executing_eagerly() else f)(*args)
@@ -258,7 +258,7 @@ def in_one_pass(f):
     by_itself = _by_itself(f)
 
     def run(*tensors):
-        # It would be compiled for every shape anew: not where shapes are many.
+        # It would be compiled again for every shape: not where shapes are many.
         is_known = all(tensor.shape.is_fully_defined() for tensor in tree.flatten(tensors) if tensor is not None)
         return (by_itself if is_known and not tf.executing_eagerly() and not is_compiled() else f)(*tensors)
 
@@ -269,7 +269,7 @@ def is_compiled():
     """Whether XLA compiles, as a whole, what is being traced.
 
     A region within would be worse than useless: TensorFlow hands some shapes from its forward to its backward part, XLA
-    takes all of the forward part for constants because of them, and compiles the training step anew for new weights.
+    takes all of the forward part for constants because of them, and compiles the training step again for new weights.
     """
     return is_in_xla(tf.compat.v1.get_default_graph())
 

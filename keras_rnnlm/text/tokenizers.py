@@ -101,7 +101,7 @@ class Tokenizer:
         Args:
             kind: "word", "char", "byte" or "bpe".
             texts: strings that are cut, if at all, at line ends.
-            vocabulary_size: at most so many ids, `<unk>` and `<eos>` included: the most frequent symbols stay.
+            vocabulary_size: the most ids it may have, `<unk>` and `<eos>` included: the most frequent symbols stay.
             min_count: symbols that are rarer are left out.
         """
         least = {"word": 3, "char": 3, "byte": 256, "bpe": 257}

@@ -101,7 +101,7 @@ def is_reached(situation, process, run, draw):
         when = []
 
         def after_a_while():
-            if not when and re.search(r"epoch \d+/|going on from", process.shown):
+            if not when and re.search(r"epoch \d+/|resuming at", process.shown):
                 when.append(time.monotonic() + draw.uniform(0.05, 1.5))
             return when and time.monotonic() > when[0]
 

@@ -276,7 +276,7 @@ def test_a_disk_that_fills_up_loses_nothing(told, tmp_path, trained):
     with file_size_limit(20_000):
         code, out, lines = told(*more)
     assert code == 2 and len(lines) == 1 and "could not be written" in lines[0] and out == ""
-    assert lines[0].endswith(f"go on with: keras-rnnlm train --out {run} --resume")
+    assert lines[0].endswith(f"resume with: keras-rnnlm train --out {run} --resume")
     assert contents(run / "checkpoints") == checkpoints
     assert not list(run.rglob("partial-*"))
     assert told(*more)[0] == 0
@@ -297,7 +297,7 @@ def test_a_history_that_cannot_be_written_is_told(refused, tmp_path, trained):
 def test_a_finished_run_goes_on_for_more_epochs(told, trained, tmp_path):
     run = shutil.copytree(trained, tmp_path / "run")
     code, _, lines = told("train", "--out", run, "--resume", "--set", "epochs=3")
-    assert code == 0 and lines[1].startswith("going on from step ") and lines[-1].startswith("3 epochs are done")
+    assert code == 0 and lines[1].startswith("resuming at step ") and lines[-1].startswith("3 epochs are done")
     assert RunFolder(run).read_recipe().epochs == 3
     history = RunFolder(run).read_history()
     assert [record["epoch"] for record in history if record["kind"] == "valid"] == [1, 2, 3]
@@ -429,7 +429,7 @@ def test_a_folder_with_something_in_it_is_left_alone(refused, tmp_path, text, tr
     assert "exists already, and nothing is written over: choose another --out" in refused("train", text, "--out", mine)
     assert contents(mine) == before
     before = contents(trained)
-    assert "go on with it by --resume, or choose another" in refused("train", text, "--out", trained)
+    assert "resume it with --resume, or choose another" in refused("train", text, "--out", trained)
     assert contents(trained) == before
     assert "exists already" in refused("train", text, "--out", text)
 
@@ -468,7 +468,7 @@ def test_a_resume_that_cannot_be_is_refused(refused, tmp_path, trained, text):
     assert "Received: --recipe" in refused("train", "--out", run, "--resume", "--recipe", "char")
     for setting in ("tokenizer=word", "vocabulary_size=20", "window=5", "units=9", "seed=3", "ema=0.9"):
         line = refused("train", "--out", run, "--resume", "--set", setting)
-        assert f"A run goes on with the {setting.partition('=')[0]} that it began with" in line
+        assert f"`--resume` must not change {setting.partition('=')[0]}:" in line
     assert "no setting 'unitz'" in refused("train", "--out", run, "--resume", "--set", "unitz=1")
     with RunFolder(run).held():
         assert "Another process is training the run" in refused("train", "--out", run, "--resume")

@@ -583,7 +583,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_told(make):
 def test_checkpoints_of_another_text_or_model_are_refused(make):
     loop = make(epochs=1, valid=None, identity={"vocabulary": "a", "text": "b"})
     loop.run()
-    with pytest.raises(ValueError, match="written with another text: go on with the one"):
+    with pytest.raises(ValueError, match="written with another text: resume with the one"):
         make(identity={"vocabulary": "a", "text": "c"}).restore()
     with pytest.raises(ValueError, match=r"of another model or optimizer.*differ in .*\(7, 6\) there, \(7, 7\) here"):
         make(units=7, identity={"vocabulary": "a", "text": "b"}).restore()

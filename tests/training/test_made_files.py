@@ -408,7 +408,7 @@ def test_without_its_text_a_run_goes_on_without_a_test_split_alone(run, refused,
     damage(run, "test")
     assert main(["train", "--out", str(run), "--resume", "--quiet"]) == 0
     (line,) = capsys.readouterr().err.splitlines()
-    assert "test-00000.bin is damaged" in line and "gone.txt" in line and "goes on without this split" in line
+    assert "test-00000.bin is damaged" in line and "gone.txt" in line and "continues without this split" in line
     assert main(["evaluate", str(run), "valid", "--json", "--quiet"]) == 0
     capsys.readouterr()
     line = refused("evaluate", run, "test", "--quiet")

@@ -82,13 +82,13 @@ def test_an_interrupted_study_goes_on_where_it_was(toy, tmp_path, capsys):
     with pytest.raises(KeyboardInterrupt):
         running.run_study(toy, "toy", tmp_path)
     told = capsys.readouterr().err
-    assert f"interrupted: 3 of 6 runs are kept. Go on with: keras-rnnlm study toy --out {tmp_path}" in told
+    assert f"interrupted: 3 of 6 runs are kept. Resume with: keras-rnnlm study toy --out {tmp_path}" in told
     with open(tmp_path / "toy.jsonl", "a") as file:
         file.write('{"trial": {"mo')  # as a process leaves it that is killed while it writes
     toy.interrupt_after = math.inf
     found = running.run_study(toy, "toy", tmp_path, display=Display())
     assert toy.made == ALL
-    assert f"going on: 3 of 6 runs are in {tmp_path / 'toy.jsonl'} already" in capsys.readouterr().err
+    assert f"resuming: 3 of 6 runs are in {tmp_path / 'toy.jsonl'} already" in capsys.readouterr().err
     (tmp_path / "whole").mkdir()
     assert found["rows"] == running.run_study(Toy(), "toy", tmp_path / "whole")["rows"]
 

@@ -221,7 +221,7 @@ def test_train_and_evaluate_read_a_column_and_say_which(tmp_path, capsys):
         code, _, said = command(capsys, "evaluate", run, text, "--text-column", "label")
         assert code == 2 and "drop `text_column`" in said
     code, _, said = command(capsys, "train", "--out", run, "--resume", "--set", "text_column=review")
-    assert code == 2 and "A run goes on with the text_column that it began with" in said
+    assert code == 2 and "`--resume` must not change text_column:" in said
 
 
 def test_a_column_of_a_text_without_columns_is_refused(tmp_path, capsys):

@@ -35,7 +35,7 @@ def arguments(parser):
     parser.add_argument("--encoding", help="of the text's files, such as latin-1 (default: utf-8)")
     parser.add_argument("--recipe", help="the name of a built-in recipe, or a TOML file")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as often as needed")
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted run")
+    parser.add_argument("--resume", action="store_true", help="resume an interrupted run")
     parser.add_argument("--init-from", type=pathlib.Path, metavar="RUN", help="begin with the weights of another run")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end: what `info` tells")
     parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
@@ -51,7 +51,7 @@ def run(options):
     given = [name for name in alone if getattr(options, name) is not None]
     if options.resume and (options.corpus or given):
         raise ValueError(
-            "--resume goes on with the text and the recipe of the run; only --set may change a setting. Received: "
+            "--resume takes the text and the recipe of the run; only --set may change a setting. Received: "
             f"{' '.join([*options.corpus, *('--' + name.replace('_', '-') for name in given)])}"
         )
     if not options.resume and not options.corpus:
@@ -150,15 +150,15 @@ def resume(out, *, changes=(), quiet=False):
         for name in task.fixed:
             if getattr(changed, name) != getattr(recipe, name):
                 raise ValueError(
-                    f"A run goes on with the {name} that it began with: begin a new run for another. "
+                    f"`--resume` must not change {name}: start a new run for another. "
                     f"Received: {name}={getattr(changed, name)!r} after {getattr(recipe, name)!r}"
                 )
         display = Display(quiet=quiet, tensorboard=folder.tensorboard)
         loop = _loop(folder, changed, task.restore(recipe, folder, display), display)
         if not loop.restore():
-            raise ValueError(f"No checkpoint in {folder} is whole: begin a new run with another --out")
+            raise ValueError(f"No checkpoint in {folder} is whole: start a new run with another --out")
         folder.write_recipe(changed)
-        display.say(f"going on from step {loop.progress.step:,}")
+        display.say(f"resuming at step {loop.progress.step:,}")
         return _go(loop)
 
 
@@ -187,7 +187,7 @@ def _loop(folder, recipe, data, display):
 
 def _go(loop):
     folder, display = loop.folder, loop.display
-    how = f"Go on with: keras-rnnlm train --out {shlex.quote(str(folder))} --resume"
+    how = f"Resume with: keras-rnnlm train --out {shlex.quote(str(folder))} --resume"
     try:
         over = loop.run()
     except LearnedNothing:

@@ -60,7 +60,7 @@ ENCODE = "Encode it again; a run does so by --resume, where its text is still th
 class DamagedError(ValueError):
     """Encoded text that is not what was written. `what` says so without the way out."""
 
-    def __init__(self, path, why, way="Delete the folder, and the text is encoded anew."):
+    def __init__(self, path, why, way="Delete the folder, and the text is encoded again."):
         self.what = f"The encoded text in {path} is damaged: {why}"
         super().__init__(f"{self.what}. {way}")
 
@@ -169,7 +169,7 @@ def encode_corpus(corpus, tokenizer, folder, progress=None, given=None):
             if (encoded.corpus, encoded.tokenizer) == (corpus.fingerprint, tokenizer.fingerprint):
                 return encoded
         except ValueError:
-            pass  # damaged, so written anew
+            pass  # damaged, so written again
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} holds something else than encoded text: name a folder that is new or empty.")
     index = {

@@ -27,8 +27,8 @@ def text_of(folder, recipe, tokenizer, display):
     try:
         encoded = load_encoded(folder.data, verify=NEEDED)
     except DamagedError as error:
-        raise ValueError(f"{error.what}. {why}. Put the text back as it was, or begin a new run") from error
-    display.warn(f"{damaged.what}. {why}. The training goes on without this split")
+        raise ValueError(f"{error.what}. {why}. Put the text back as it was, or start a new run") from error
+    display.warn(f"{damaged.what}. {why}. The training continues without this split")
     return encoded
 
 

@@ -14,7 +14,7 @@ _SCALES = {"": 1, "k": 1_000, "M": 1_000_000}
 
 
 class StandardLibrary:
-    """ "stdlib", or "stdlib:2M" for about so many bytes of it."""
+    """ "stdlib", or "stdlib:2M" for about that many bytes of it."""
 
     def __init__(self, source, folder=None):
         size = re.fullmatch(r"stdlib(?::(\d+)([kM]?))?", source)

@@ -28,7 +28,7 @@ def check_steps(steps, skipped):
     if skipped and not steps:
         raise LearnedNothing(
             f"The run learned nothing: {skipped:,} of {skipped:,} steps were skipped, as their gradients were not "
-            "finite, and the weights are those that it began with. Begin a new run with other weights or numbers: "
+            "finite, and the weights are those that it began with. Start a new run with other weights or numbers: "
             "initial_range, init-from, precision"
         )
 
@@ -41,7 +41,7 @@ def check_loss(loss, tally, what):
     if loss > MUCH_WORSE * guessing:
         raise LearnedNothing(
             f"The run learned nothing: its {what} is {loss:.4g} nats a {tally.unit}, and guessing among all "
-            f"{tally.choices:,} symbols comes to {guessing:.3g}. Begin a new run with a lower learning_rate or "
+            f"{tally.choices:,} symbols comes to {guessing:.3g}. Start a new run with a lower learning_rate or "
             "max_norm"
         )
 

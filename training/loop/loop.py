@@ -41,7 +41,7 @@ class Loop:
         folder: a `RunFolder`.
         valid: what to validate on, or None.
         scorer: of the model; its `score(valid, progress)` validates, see `keras_rnnlm.training.tasks.Scorer`.
-        display: an object to be told of progress, see `keras_rnnlm.training.runs.display`.
+        display: shows the progress, see `keras_rnnlm.training.runs.display`.
         identity: what a checkpoint must agree with to be resumed, a dict of strings.
     """
 
@@ -57,7 +57,7 @@ class Loop:
         self.tally = model.tally()
         self.checkpoints = folder.checkpoints(recipe.keep_checkpoints, RECORD)
         self.progress = Progress()
-        self.saved = None  # the progress in the checkpoint that the run goes on from
+        self.saved = None  # the progress in the checkpoint that the run continues from
         self.saved_in = None  # its path
         self.interrupted = self.diverged = False
         self.loss = None  # of the last look, a mean
@@ -105,8 +105,8 @@ class Loop:
         differs = other(record.pop("identity"), self.identity)
         if differs:
             raise ValueError(
-                f"The checkpoints in {self.folder} were written with {differs}: go on with the one that the run began "
-                "with, or begin a new run with another --out"
+                f"The checkpoints in {self.folder} were written with {differs}: resume with the one that the run began "
+                "with, or start a new run with another --out"
             )
         variables = self._variables()
         check_same_kind(variables, arrays, self.folder)
@@ -363,8 +363,8 @@ class Loop:
             tried = f", after {retries} times going back and lowering it" if retries else ""
             raise Diverged(
                 f"The loss was no finite number at step {failed:,}, with a learning rate of {self.rate():.3g}{tried}. "
-                f"What there was before is in {self.folder}: go on with a lower --set learning_rate and a higher "
-                f"--set retries, or begin anew with a lower learning_rate or max_norm"
+                f"What there was before is in {self.folder}: resume with a lower --set learning_rate and a higher "
+                f"--set retries, or start a new run with a lower learning_rate or max_norm"
             )
         # From where the last retry began, and nothing good came after: that was no good place.
         bad = self.saved.step == self.saved.went_back_to

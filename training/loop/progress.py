@@ -24,7 +24,7 @@ class Progress:
     best: float = math.inf  # validation loss, and the step of it
     best_step: int = -1
     waits: int = 0  # validations since
-    plateau_waits: int = 0  # the same, begun anew with each decay
+    plateau_waits: int = 0  # the same, counted again from each decay
     decays: int = 0  # of a plateau
     retries: int = 0  # after a NaN
     went_back_to: int = -1  # the step that the last retry began from

@@ -50,7 +50,7 @@ class Recipe:
 
     tokenizer: str = setting("bpe", "{}", TOKENIZER, begins="Text")
     vocabulary_size: int | None = setting(
-        None, "at most so many symbols; none: as many as the tokenizer finds or prefers", optional(whole(2))
+        None, "the most symbols that it may have; none: as many as the tokenizer finds or prefers", optional(whole(2))
     )
     min_count: int = setting(1, "rarer symbols are left out of the vocabulary", COUNT)
     encoding: str = setting("utf-8", "of the text's files", TEXT)
@@ -109,9 +109,9 @@ class Recipe:
         "cosine", "{}; cosine ends with epochs or max_minutes", choice("constant", "plateau", "decay", "cosine")
     )
     decay: float = setting(0.5, "a plateau, or each epoch of a decay, multiplies the rate with this", FACTOR)
-    decay_from: int = setting(5, "with decay: so many epochs at the full rate", whole(0))
-    patience: int = setting(1, "with plateau: the rate falls after so many validations without a better loss", COUNT)
-    warmup_steps: int = setting(100, "the rate rises over the first so many steps", whole(0))
+    decay_from: int = setting(5, "with decay: the number of epochs at the full rate", whole(0))
+    patience: int = setting(1, "with plateau: validations without a better loss before the rate falls", COUNT)
+    warmup_steps: int = setting(100, "the number of steps over which the rate rises at first", whole(0))
     min_learning_rate: float = setting(0.0, "no schedule goes below this", NOT_NEGATIVE)
     weight_decay: float = setting(0.0, "of the optimizer; 0: off", NOT_NEGATIVE)
     max_norm: float | None = setting(1.0, "gradients are clipped to this; none: never", optional(POSITIVE))
@@ -129,7 +129,7 @@ class Recipe:
 
     epochs: int = setting(10, "passes over the text", COUNT, begins="Length")
     stop_after: int | None = setting(
-        None, "the run ends after so many validations without a better loss; none: never", optional(COUNT)
+        None, "validations without a better loss that end the run; none: they never do", optional(COUNT)
     )
     max_minutes: float | None = setting(
         None, "the run ends by then, with its best model; none: no limit", optional(POSITIVE)
@@ -137,10 +137,10 @@ class Recipe:
     eval_every: int | None = setting(None, "steps between validations; none: each epoch; 0: never", optional(whole(0)))
     log_every: int = setting(50, "steps between lines of history.jsonl", COUNT)
     checkpoint_every: int = setting(500, "steps between checkpoints", COUNT)
-    keep_checkpoints: int = setting(3, "so many of the newest stay, at least two", COUNT)
+    keep_checkpoints: int = setting(3, "how many of the newest are kept, at least two", COUNT)
 
     retries: int = setting(
-        3, "so many times a NaN or Inf is answered by going back to a checkpoint", whole(0), begins="Recovery"
+        3, "how often a NaN or Inf is answered by going back to a checkpoint", whole(0), begins="Recovery"
     )
     retry_factor: float = setting(0.5, "each time multiplies the rate with this", FACTOR)
 

@@ -51,8 +51,8 @@ def check_same_kind(variables, arrays, folder):
     if mine != theirs:
         name = next(name for name in [*mine, *theirs] if mine.get(name) != theirs.get(name))
         raise ValueError(
-            f"The checkpoints in {folder} are of another model or optimizer: go on with the settings that the run "
-            "began with, or begin a new run with another --out. They differ in "
+            f"The checkpoints in {folder} are of another model or optimizer: resume with the settings that the run "
+            "began with, or start a new run with another --out. They differ in "
             f"{name!r}: {theirs.get(name, ['none'])[0]} there, {mine.get(name, ['none'])[0]} here"
         )
 

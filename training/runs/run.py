@@ -50,7 +50,7 @@ class RunFolder:
         if existed and not self._is_free():
             way = "choose another --out"
             if self.checkpoints().files():
-                way = "go on with it by --resume, or choose another --out"
+                way = "resume it with --resume, or choose another --out"
             raise ValueError(f"{self} exists already, and nothing is written over: {way}")
         self.path.mkdir(parents=True, exist_ok=True)
         with self.held():
@@ -149,7 +149,7 @@ class RunFolder:
                 return newest
             raise ValueError(
                 f"{self} holds no model.keras: it is written at the first validation, or at the end of the run. "
-                f"Go on with: keras-rnnlm train --out {self} --resume"
+                f"Resume with: keras-rnnlm train --out {self} --resume"
             )
         task, vocabulary = task_of(recipe), None
         if all((self.path / name).is_file() for name in task.files):

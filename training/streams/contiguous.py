@@ -8,7 +8,7 @@ BLOCK = 1 << 18  # tokens read and handed to TensorFlow at once: one call of Pyt
 
 
 class Contiguous(Stream):
-    """Streams side by side: each row of a window goes on where the same row of the window before ended.
+    """Streams side by side: each row of a window continues the same row of the window before.
 
     Of n tokens row r holds tokens[r * length : (r + 1) * length], length = ceil(n / batch). The input is the text moved
     by one, over the rows' starts too: every token is predicted once an epoch, from the token before it, and the very

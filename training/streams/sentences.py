@@ -27,7 +27,7 @@ class Sentences(Stream):
         batch: the sentences in a batch.
         end: the token that ends a sentence.
         start: the token before a sentence; `end` if None.
-        longest: cuts sentences into pieces of at most so many tokens. A piece after the first starts from the last
+        longest: cuts sentences into pieces of at most that many tokens. A piece after the first starts from the last
             token of the piece before, and with fresh states.
         shuffle: whether epochs differ. Without, pools are taken in the text's order, and batches begin with a pool's
             longest sentences.

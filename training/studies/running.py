@@ -46,7 +46,7 @@ def run_study(study, name, out, *, short=False, seeds=None, minutes=None, displa
     trials = _trials(study, settings, kept)
     begun, done = time.monotonic(), sum(trial in kept for trial in trials)
     if done:
-        display.say(f"going on: {done} of {len(trials)} runs are in {kept.path} already")
+        display.say(f"resuming: {done} of {len(trials)} runs are in {kept.path} already")
     try:
         while done < len(trials):
             if minutes is not None and time.monotonic() - begun >= 60 * minutes:
@@ -58,7 +58,7 @@ def run_study(study, name, out, *, short=False, seeds=None, minutes=None, displa
             display.say(f"run {done} of {len(trials)}, {duration(time.monotonic() - start)}: {_words(trial)}")
     except KeyboardInterrupt:
         again = f"{command} --out {shlex.quote(str(out))}"
-        display.warn(f"interrupted: {done} of {len(trials)} runs are kept. Go on with: {again}")
+        display.warn(f"interrupted: {done} of {len(trials)} runs are kept. Resume with: {again}")
         raise
     if done < len(trials):
         display.warn(f"the time is over: {done} of {len(trials)} runs were made. The same command goes on")
@@ -108,7 +108,7 @@ class Kept:
         lines = read_history(path) if path.is_file() else []
         if lines:
             self._refuse_others(lines[0], header)
-        # Written anew: a line that is appended to an unfinished one would be lost with it.
+        # Written as a whole: a line that is appended to an unfinished one would be lost with it.
         write_whole(path, "".join(f"{to_json(line)}\n" for line in lines or [header]).encode())
         for line in lines[1:]:
             self.results[to_json(line["trial"])] = {**line["trial"], "seconds": line["seconds"], **line["measured"]}

@@ -136,12 +136,12 @@ def _data(folder, encoded, tokenizer):
     if encoded.tokenizer != tokenizer.fingerprint:
         raise ValueError(
             f"{folder.tokenizer} is not the vocabulary that {folder.data} is written in: put back the one that the run "
-            "began with, or begin a new run with another --out"
+            "began with, or start a new run with another --out"
         )
     if encoded.vocabulary_size != tokenizer.vocabulary_size:
         raise ValueError(
             f"{folder.data} was written with {encoded.vocabulary_size:,} ids, and {folder.tokenizer} has "
-            f"{tokenizer.vocabulary_size:,}: begin a new run with another --out"
+            f"{tokenizer.vocabulary_size:,}: start a new run with another --out"
         )
     return Data(encoded.splits, tokenizer, {"vocabulary": tokenizer.fingerprint, "text": encoded.corpus})
 

@@ -125,7 +125,7 @@ class Task:
         model.compile(optimizer, auto_scale_loss=False)
 
     def begin(self, model, data, recipe):
-        """What a new model is told of the data before it learns."""
+        """Shows a new model the data before it learns."""
 
     def check_model(self, model, vocabulary, folder):
         """Raises a ValueError where a model and a vocabulary are not of one run."""
