@@ -3,10 +3,16 @@
 import keras
 import numpy as np
 import pytest
+from hypothesis import Phase, settings
 from keras import ops
 
 BACKEND = keras.backend.backend()
 on_tensorflow = pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow alone")
+
+# For examples that are drawn: the same ones each time, and no minutes spent on smaller ones where one fails.
+drawn_examples = settings(
+    derandomize=True, max_examples=15, deadline=None, database=None, phases=[Phase.explicit, Phase.generate]
+)
 
 
 def numpy(value):

@@ -4,17 +4,12 @@ import math
 
 import keras
 import numpy as np
-from hypothesis import Phase, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keras_rnnlm.optimizers import ClippedOptimizer
 from tests.optimizers.steps import GRADS, apply, counts, new_variables, state, with_a_bad_number
-from tests.support import BACKEND
-
-# The same ones each time, and no minutes spent on smaller ones where one fails.
-a_few = settings(
-    derandomize=True, max_examples=15, deadline=None, database=None, phases=[Phase.explicit, Phase.generate]
-)
+from tests.support import BACKEND, drawn_examples
 
 RULES = ("SGD", "Adam", "Nadam", "RMSprop")
 LIMITS = (1e-3, 1.0, 1e3, None, {"recurrent": 0.5}, {"recurrent": None, "kernel": 2.0})
@@ -44,7 +39,7 @@ def drawn(rule, accumulate, scale):
     return {"rule": rule, "accumulate": accumulate, "scale": None if BACKEND == "jax" else scale}
 
 
-@a_few
+@drawn_examples
 @given(options, inner, dtypes, sizes)
 @example({"max_norm": 1.0, "by": "value"}, drawn("RMSprop", None, 8.0), DTYPES[-1], [1.0, math.nan, 1.0, 1e6])
 @example({"max_norm": 1.0, "by": "global"}, drawn("SGD", 2, 8.0), DTYPES[-1], [1.0, math.nan, 1.0, 1e6])
@@ -67,7 +62,7 @@ def test_variables_stay_numbers_and_every_batch_is_a_step_or_skipped(options, in
         assert sum(counts(optimizer)[::2]) == len(sizes)
 
 
-@a_few
+@drawn_examples
 @given(options, inner, st.sampled_from([1e-6, 1.0, 1e6]))
 def test_a_step_is_the_inner_optimizer_s_of_the_clipped_gradient(options, inner, size):
     inner = {**inner, "accumulate": None}
@@ -99,7 +94,7 @@ def clipped(grads, max_norm, by):
     return result
 
 
-@a_few
+@drawn_examples
 @given(options, inner)
 def test_a_configuration_is_read_as_often_as_one_likes(options, inner):
     config = keras.saving.serialize_keras_object(ClippedOptimizer(optimizer_of(**inner), **options))
