@@ -25,6 +25,14 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
         os.environ.setdefault(name, threads)
 
 
+def pytest_collection_modifyitems(config, items):
+    """What takes longest is left out by default, as the combinations of `tests/cases.py` are."""
+    if os.environ.get("KERAS_RNNLM_EVERY_CASE"):
+        return
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
+    items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
 def pytest_configure(config):
     """Take the options of XLA that this version has: at one that it does not know it ends the process."""
     gc.set_threshold(50_000, 20, 50)  # graphs are many small objects, and looking for cycles took a tenth of the time

@@ -18,6 +18,7 @@ def little_text(monkeypatch):
     monkeypatch.setattr(quickstart, "TEXT", "stdlib:200k")
 
 
+@pytest.mark.long
 def test_a_short_quickstart_learns_compares_writes_and_exports(tmp_path, capsys, little_text):
     out = tmp_path / "run"
     settings = ["units=32", "tokenizer=char", "vocabulary_size=none", "epochs=1", "eval_every=none", "batch=8"]

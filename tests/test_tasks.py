@@ -100,7 +100,7 @@ def test_what_a_task_does_not_have_is_told_in_a_line(run, text, tmp_path, capsys
         ([*new, "--set", "task_settings.length=3"], "The task language_model has no setting 'length'"),
         (
             ["train", "--out", str(run), "--resume", "--set", "task_settings.length=3"],
-            "the task_settings that it",
+            "`--resume` must not change task_settings",
         ),
     ):
         assert main(arguments) == 2

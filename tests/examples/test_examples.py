@@ -31,7 +31,7 @@ def exported_run(folder, tokenizer, formats):
     return folder / "exported"
 
 
-@pytest.fixture(scope="module", params=["char", "word"])
+@pytest.fixture(scope="module", params=["char", pytest.param("word", marks=pytest.mark.long)])
 def exported(request, tmp_path_factory):
     tokenizer = Tokenizer.train(request.param, [TEXT])
     return exported_run(tmp_path_factory.mktemp("runs"), tokenizer, ["saved_model", "onnx"])

@@ -24,7 +24,8 @@ def model():
 
 @pytest.mark.filterwarnings("ignore:.*becomes a Loop")
 @pytest.mark.parametrize("write, file", [
-    (export.to_saved_model, "m"), (export.to_onnx, "m.onnx"), (export.to_litert, "m.tflite"),
+    pytest.param(export.to_saved_model, "m", marks=pytest.mark.long),
+    (export.to_onnx, "m.onnx"), (export.to_litert, "m.tflite"),
 ])  # fmt: skip
 def test_the_whole_family_begins_and_goes_on_as_in_keras(model, write, file, tmp_path):
     made = write(model, tmp_path / file)

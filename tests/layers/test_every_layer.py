@@ -73,7 +73,7 @@ HOW_IN_TRAINING = [dict(return_state=True, go_backwards=True), dict(DROP, zero_o
 
 
 @pytest.mark.parametrize("case, how", [
-    *[(case, DROP | HOLD) for case in FEW],
+    *[(case, DROP | HOLD) for case in FEW[:: 2 if FEWER else 1]],
     *[(case, how) for case in FEW[: 0 if FEWER else 2] for how in HOW_IN_TRAINING],
 ], ids=lambda value: "-".join(value) if isinstance(value, dict) else str(value))  # fmt: skip
 def test_the_gradient_equals_plain_autodiff(case, how):
@@ -140,7 +140,7 @@ def test_saving_and_loading_is_the_identity(case, tmp_path):
     assert loaded.layers[0].get_config() == layer.get_config()
 
 
-@each_cell
+@pytest.mark.parametrize("case", EACH[:: 2 if FEWER else 1], ids=str)
 def test_eager_graph_and_jit_agree(case):
     layer, weights = build(case, **RETURN_ALL)
     arrays = arguments(layer, weights, "float32")
@@ -202,7 +202,7 @@ def test_unrolling_changes_nothing(case):
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="only TensorFlow builds graphs of unknown shapes")
-@a_few_cases
+@pytest.mark.parametrize("case", FEW[:: 3 if FEWER else 1], ids=str)
 def test_shapes_may_be_unknown(case):
     import tensorflow as tf
 

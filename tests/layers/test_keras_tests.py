@@ -7,12 +7,13 @@ import pytest
 from keras.src.layers.rnn import bidirectional
 
 from keras_rnnlm import cells, layers
+from tests.cases import FEWER
 from tests.support import on_tensorflow
 
 OURS = {name: getattr(layers, name) for name in ("LSTM", "GRU", "SimpleRNN")}
 OUR_CELLS = {name: getattr(cells, name) for name in ("LSTMCell", "GRUCell", "SimpleRNNCell")}
 pytestmark = on_tensorflow  # and from our own tests the other backends are known to agree
-FILES = ("lstm", "gru", "simple_rnn", "bidirectional", "rnn", "stacked_rnn_cells")
+FILES = ("lstm", "gru", "simple_rnn", "bidirectional", "rnn") + ("stacked_rnn_cells",) * (not FEWER)
 
 
 @pytest.fixture(autouse=True)

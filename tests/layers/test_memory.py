@@ -35,7 +35,7 @@ def test_a_model_that_ran_is_freed_with_its_weights(name):
     assert freed(left)
 
 
-@pytest.mark.parametrize("tied", [False, True], ids=["sparse", "dense"])
+@pytest.mark.parametrize("tied", [pytest.param(False, marks=pytest.mark.long), True], ids=["sparse", "dense"])
 def test_a_language_model_that_was_trained_is_freed_with_its_optimizer(tied):
     def graphs():
         """Those of TensorFlow, which hold the memory of weights whose objects are gone."""

@@ -262,6 +262,7 @@ class Doubled(LSTMCell):
 
 
 @on_tensorflow
+@pytest.mark.long
 def test_equal_layers_share_what_is_compiled_and_no_others_do(monkeypatch):
     traced, step = [], LSTMCell.step
     monkeypatch.setattr(LSTMCell, "step", lambda cell, *args: traced.append(cell) or step(cell, *args))

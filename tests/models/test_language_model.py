@@ -542,7 +542,7 @@ def test_every_way_to_say_which_layers_is_saved_and_loaded(options, tmp_path):
         (dict(layers=0), "`layers` is a number of layers, or a list of them.*layers=0"),
         (dict(layers=[]), r"`layers` is a list of recurrent layers.*\[\]"),
         (dict(layers=["lstm"]), "`layers` is a list of recurrent layers.*lstm"),
-        (dict(cell="ltsm"), r"`cell` is one of \[.*'gru', 'lstm', .*'simple_rnn'\] or a class.*cell='ltsm'"),
+        (dict(cell="ltsm"), r"`cell` is one of \[.*'gru', 'lstm', .*'simple_rnn'.*\] or a class.*cell='ltsm'"),
         (dict(cell="nowhere.cells:Mine"), "no module 'nowhere': install it.*PYTHONPATH.*cell='nowhere.cells:Mine'"),
         (dict(cell="tests.nowhere:Mine"), "no module 'tests.nowhere'.*cell='tests.nowhere:Mine'"),
         (dict(cell="tests.cells.of_someone_else:Mine"), "which has no Mine. Received: cell='tests.*:Mine'"),

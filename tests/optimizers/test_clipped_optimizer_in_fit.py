@@ -245,6 +245,7 @@ print("agreed")
 
 
 @only_tensorflow
+@pytest.mark.long
 def test_two_replicas_clip_the_gradient_of_the_whole_batch():
     environment = dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path), CUDA_VISIBLE_DEVICES="")
     # A process of its own: TensorFlow splits a processor into two devices before its first use only.

@@ -127,6 +127,7 @@ def trained(layer):
     return numpy(tape.gradient(loss, x))
 
 
+@pytest.mark.long
 def test_equal_layers_of_different_models_share_what_was_compiled(loops_made):
     def layer():
         return layers.LSTM(5, peephole=True, activation=keras.activations.softsign)

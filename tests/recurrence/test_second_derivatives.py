@@ -117,6 +117,7 @@ def test_the_second_derivative_of_the_chunked_loss_is_that_of_the_softmax(chunk)
     assert largest_relative_difference(gradients, wanted) < 1e-4
 
 
+@pytest.mark.long
 def test_a_language_model_s_loss_has_a_second_derivative():
     model = models.LanguageModel(9, units=4, layers=1, cell_options={"peephole": True}, seed=1)
     tokens = np.random.default_rng(0).integers(0, 9, (3, 6)).astype("int32")
@@ -145,6 +146,7 @@ def test_a_language_model_s_loss_has_a_second_derivative():
 
 @on_tensorflow
 @pytest.mark.parametrize("graph", [False, True], ids=["jacobian-eager", "hessian-in-a-graph"])
+@pytest.mark.long
 def test_nested_tapes_and_jacobians_work_around_a_layer(graph):
     import tensorflow as tf
 

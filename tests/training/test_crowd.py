@@ -48,6 +48,7 @@ def test_each_network_of_a_crowd_computes_what_it_computes_alone(name):
     assert crowd.count_params() == layer.count_params() + head.count_params()
 
 
+@pytest.mark.long
 def test_each_network_of_a_crowd_learns_what_it_learns_alone():
     def weights(seeds, rows):
         crowd = Crowd(CELLS["LSTM"], seeds, features=2, outputs=1, batch=2)

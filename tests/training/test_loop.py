@@ -307,8 +307,8 @@ def interrupt(number=signal.SIGINT):
     "changes",
     [
         dict(eval_every=15, schedule="plateau", ema=0.8),
-        dict(random_windows=True, schedule="cosine"),
-        dict(mode="sentences", window=8),
+        pytest.param(dict(random_windows=True, schedule="cosine"), marks=pytest.mark.long),
+        pytest.param(dict(mode="sentences", window=8), marks=pytest.mark.long),
     ],
     ids=["averages", "random", "sentences"],
 )

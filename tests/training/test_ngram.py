@@ -72,8 +72,13 @@ def split(text):
     return [tuple(sentence) for sentence in sentences if sentence]
 
 
+TEXTS = [pytest.param(8000, 400, marks=pytest.mark.long), (800, 40), (300, 5), (7, 4), (1, 1)]
+
+
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
-@pytest.mark.parametrize("length, size", [(8000, 400), (300, 5), (7, 4), (1, 1)])
+@pytest.mark.parametrize(
+    "length, size", [pytest.param(8000, 400, marks=pytest.mark.long), (800, 40), (300, 5), (7, 4), (1, 1)]
+)
 def test_equals_the_equations_sentence_by_sentence(order, length, size):
     train, text = random_text(length, size, 0), random_text(200, size, 1)
     model = NGram(train, vocabulary_size=size, order=order, boundary=EOS)
@@ -84,7 +89,9 @@ def test_equals_the_equations_sentence_by_sentence(order, length, size):
 
 
 @pytest.mark.parametrize("order", [1, 2, 3, 6])
-@pytest.mark.parametrize("length, size", [(8000, 400), (300, 5), (7, 4), (1, 1)])
+@pytest.mark.parametrize(
+    "length, size", [pytest.param(8000, 400, marks=pytest.mark.long), (800, 40), (300, 5), (7, 4), (1, 1)]
+)
 def test_equals_the_equations_in_one_sequence(order, length, size):
     train, text = random_text(length, size, 2), random_text(200, size, 3)
     model = NGram(train, vocabulary_size=size, order=order)
@@ -177,6 +184,7 @@ def test_bad_text_to_score_is_named(tokens):
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="KERAS_RNNLM_DATA names no folder with wikitext-2")
+@pytest.mark.long
 def test_the_perplexities_are_those_of_kenlm():
     corpus = read_wikitext(DATA)
     texts, size, _ = corpus

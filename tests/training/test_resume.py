@@ -8,11 +8,13 @@ import threading
 import pytest
 
 from keras_rnnlm.training.runs.checkpoints import Checkpoints
+from tests.cases import FEWER
 from tests.training import killed_runs
 
 SETTINGS = """tokenizer=char units=12 layers=1 tied=false embedding_dim=6 dropout=0.3 batch=4 window=8 eval_batch=1
 optimizer=adam learning_rate=0.01 schedule=plateau ema=0.9 epochs=2 eval_every=20 checkpoint_every=5 log_every=10"""
 SETTINGS = SETTINGS.split()
+BETWEEN = [] if FEWER else [("best model", signal.SIGKILL)]
 
 
 @pytest.fixture(scope="module")
@@ -29,9 +31,7 @@ def test_a_run_that_was_killed_and_interrupted_ends_as_one_that_was_not(text):
     draw = random.Random(1)
     begin = [str(text), "--out", str(broken), *[word for setting in SETTINGS for word in ("--set", setting)]]
     again = ["--out", str(broken), "--resume"]
-    for k, (situation, number) in enumerate(
-        [("checkpoint", signal.SIGKILL), ("best model", signal.SIGKILL), ("validation", signal.SIGINT)]
-    ):
+    for k, (situation, number) in enumerate([("checkpoint", signal.SIGKILL), *BETWEEN, ("validation", signal.SIGINT)]):
         process = killed_runs.Process(*(again if k else begin))
         assert process.wait_until(killed_runs.is_reached(situation, process, broken, draw)), process.shown
         code = process.kill(number)
