@@ -100,7 +100,10 @@ def by_tensorflow(model, folder):
     tf.saved_model.save(model, str(folder))
 
 
-@pytest.mark.parametrize("write", [by_keras, by_tensorflow, export.to_saved_model])
+@pytest.mark.parametrize(
+    "write",
+    [by_keras, *(pytest.param(write, marks=pytest.mark.long) for write in (by_tensorflow, export.to_saved_model))],
+)
 def test_the_command_line_of_tf2onnx_converts_any_saved_model(write, tmp_path, monkeypatch):
     write(functional(), tmp_path / "m")
     assert b"_XlaMustCompile" not in (tmp_path / "m" / "saved_model.pb").read_bytes().replace(

@@ -30,6 +30,7 @@ def test_cells_without_an_operator_anywhere_are_exported_too(tmp_path):
 
 
 @pytest.mark.parametrize("quantize, share, tied", [("int8", 0.3, False), ("int8", 0.3, True), ("float16", 0.55, True)])
+@pytest.mark.long
 def test_small_files_compute_nearly_the_same(quantize, share, tied, tmp_path):
     options = {"peephole": True, "coupled": True}
     model = models.language_model("lstm", options, units=200, scale=0.08, tied=tied, vocabulary=500)

@@ -108,6 +108,7 @@ def test_a_file_describes_itself_as_the_manifest_describes_it(model, folder, kin
 
 
 @pytest.mark.parametrize("quantize", ["int8", "float16"])
+@pytest.mark.long
 def test_small_files_keep_the_order(quantize, tmp_path):
     model = language_model("depth_gated_lstm", layers=1, units=16, tied=True, scale=0.1)
     inputs, outputs = names_of(model)

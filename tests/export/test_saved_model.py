@@ -17,7 +17,7 @@ pytestmark = pytest.mark.xdist_group(__name__)
 TEXT = "the cat sat on the mat\nthe dog ate a <eos>\n<eos>\n log \u00e9t\u00e9\n"
 
 
-@pytest.fixture(scope="module", params=["word", "char", "byte"])
+@pytest.fixture(scope="module", params=["word", pytest.param("char", marks=pytest.mark.long), "byte"])
 def served(request, tmp_path_factory):
     tokenizer = Tokenizer.train(request.param, [TEXT])
     model = language_model("gru", layers=1, vocabulary=tokenizer.vocabulary_size)
@@ -88,6 +88,7 @@ def test_a_text_is_scored_as_keras_scores_it(served, text):
     assert not found["log_probabilities"][1, found["count"][1] :].any()
 
 
+@pytest.mark.long
 def test_every_cell(tmp_path):
     made = export.to_saved_model(stack_of(list(NATIVE)), tmp_path / "m")
     assert made.parity.error < 1e-5 and made.parity.state_error < 1e-5
