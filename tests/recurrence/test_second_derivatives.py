@@ -81,7 +81,7 @@ def test_the_second_derivative_equals_that_of_plain_autodiff(case):
     assert gradients[0].any()
 
 
-@pytest.mark.parametrize("how", ["eager", "jit", "remat", "unroll"])
+@pytest.mark.parametrize("how", ["eager", pytest.param("jit", marks=pytest.mark.long), "remat", "unroll"])
 def test_the_second_derivative_is_the_same_however_the_loop_runs(how):
     if how == "eager" and BACKEND != "tensorflow":
         pytest.skip("the other backends run so by default")
