@@ -16,7 +16,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.belonging import other
-from keras_rnnlm.training.evaluation.scorer import perplexity
+from keras_rnnlm.perplexity import perplexity
 from keras_rnnlm.training.loop.failures import Diverged, check_loss, check_steps, is_finite, plain_errors
 from keras_rnnlm.training.loop.interrupts import interrupts
 from keras_rnnlm.training.loop.progress import RECORD, Progress, nothing
