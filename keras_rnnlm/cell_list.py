@@ -1,7 +1,6 @@
 """The cells that have a name: the one list of them. It needs no Keras, so that recipes and help read it, too."""
 
 import importlib
-import re
 import typing
 
 
@@ -31,13 +30,6 @@ CELLS = {
     "slstm": Named("slstm", "SLSTM", "an LSTM with exponential gates (Beck et al. 2024)"),
 }
 OWN = "package.module:Class"  # how a class of someone else is named
-
-_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
-
-
-def is_path(text):
-    """Whether a text names a class by its module, such as "my_package.cells:Mine"."""
-    return isinstance(text, str) and _PATH.fullmatch(text) is not None
 
 
 def load(path):

@@ -7,10 +7,10 @@ the place of its `Parts`: `task = "my_package.tagging:TASK"`.
 
 import dataclasses
 import importlib
-import re
+
+from keras_rnnlm.schema import is_place
 
 DEFAULT = "language_model"  # of what names none, as what version 0.1.0 wrote
-OWN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ TASKS = {
 
 def is_name(task):
     """Whether it may name a task: one of `TASKS`, or the place of one of your own."""
-    return isinstance(task, str) and (task in TASKS or OWN.fullmatch(task) is not None)
+    return isinstance(task, str) and (task in TASKS or is_place(task))
 
 
 def parts_of(task):

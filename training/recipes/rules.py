@@ -3,8 +3,8 @@
 import dataclasses
 
 from keras_rnnlm import tasks
-from keras_rnnlm.cell_list import CELLS, OWN, is_path
-from keras_rnnlm.schema import Rule, choice, number, whole
+from keras_rnnlm.cell_list import CELLS, OWN
+from keras_rnnlm.schema import Rule, choice, is_place, number, whole
 
 NONE = "none"  # TOML has no word for it
 
@@ -57,7 +57,7 @@ WIDTHS = Rule(
     lambda value: [int(width) for width in value] if isinstance(value, (list, tuple)) else int(value),
 )
 CELL = Rule(
-    f'{choice(*CELLS).allowed}, or a class of your own, "{OWN}"', lambda value: value in tuple(CELLS) or is_path(value)
+    f'{choice(*CELLS).allowed}, or a class of your own, "{OWN}"', lambda value: value in tuple(CELLS) or is_place(value)
 )
 TASK = Rule(f"{choice(*tasks.TASKS).allowed}, or the place of one, package.module:NAME", tasks.is_name)
 TOKENIZERS = ("word", "char", "byte", "bpe")
