@@ -97,7 +97,7 @@ class ExportedLanguageModel(ExportedModel):
         return {"tokens": targets.tolist(), "log_probability": math.fsum(found), "log_probabilities": found}
 
     def generate(self, prompt="", length=200, sampler=None, **options):
-        """Goes on from a prompt, or from several: the new text, or ids where ids came in.
+        """Continues a prompt, or several: the new text, or ids where ids came in.
 
         Args:
             prompt: a string; or a list of strings; or a list of lists of ids.

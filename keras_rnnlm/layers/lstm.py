@@ -12,8 +12,8 @@ class LSTM(Recurrent):
     """An `LSTMCell` over time.
 
     Takes every argument of `keras.layers.LSTM`, in its order, then, by keyword, the options of `LSTMCell`: `peephole`,
-    `peephole_kind`, `coupled`, `open_gates`, `output_activation`, `gate_recurrence`. With ours off, the weights are
-    those of `keras.layers.LSTM`, in the same order.
+    `coupled`, `layer_norm`, `zoneout` and the others. Without them the weights are those of `keras.layers.LSTM`, in the
+    same order.
 
     >>> LSTM(4, peephole=True, coupled=True)(np.ones((2, 5, 3))).shape
     (2, 4)

@@ -1,5 +1,7 @@
 """A method of a model as one compiled function, on every backend."""
 
+import functools
+
 import keras
 
 
@@ -27,3 +29,50 @@ def compiled(model, method):
     import torch
 
     return torch.no_grad()(method)
+
+
+def compiled_gradient(model, method):
+    """`method` with the gradient of what it returns first: a function that returns `(gradients, the rest)`.
+
+    `method` returns a scalar, and a list of tensors that carry no gradient. The gradients are dense, one for each of
+    the model's trainable variables, zeros where it takes no part.
+    """
+    backend = keras.backend.backend()
+    variables = list(model.trainable_variables)
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        @functools.partial(tf.function, autograph=False, reduce_retracing=True)
+        def gradient(*args):
+            values = [variable.value for variable in variables]
+            with tf.GradientTape() as tape:
+                total, rest = method(*args)
+            found = tape.gradient(total, values, unconnected_gradients="zero")
+            return [tf.convert_to_tensor(part) for part in found], rest
+
+        return gradient
+    if backend == "jax":
+        import jax
+
+        others = list(model.non_trainable_variables)
+
+        @jax.jit
+        def stateless(values, fixed, *args):
+            def scalar(values):
+                mapping = [*zip(variables, values), *zip(others, fixed)]
+                with keras.StatelessScope(state_mapping=mapping):
+                    return method(*args)
+
+            (_, rest), found = jax.value_and_grad(scalar, has_aux=True)(values)
+            return found, rest
+
+        return lambda *args: stateless([v.value for v in variables], [v.value for v in others], *args)
+    import torch
+
+    def eager(*args):
+        values = [variable.value for variable in variables]
+        total, rest = method(*args)
+        found = torch.autograd.grad(total, values, allow_unused=True, materialize_grads=True)
+        return found, keras.tree.map_structure(torch.Tensor.detach, rest)
+
+    return eager

@@ -1,4 +1,4 @@
-"""The command `evaluate`: how well a model predicts a text, in comparable units, beside an n-gram."""
+"""The command `evaluate`: how well a model predicts a text, in comparable units, beside other ways to predict it."""
 
 import pathlib
 
@@ -12,6 +12,23 @@ def arguments(parser):
     parser.add_argument("run_directory", metavar="RUN", type=pathlib.Path, help="a run directory")
     parser.add_argument("text", metavar="TEXT", help="a text; or train, valid, test: the run's own splits")
     parser.add_argument("--ngram", type=int, metavar="ORDER", help="compare with an n-gram of the run's training text")
+    parser.add_argument("--interpolate", action="store_true", help="mix the model and the n-gram too")
+    parser.add_argument("--temperature", action="store_true", help="divide the logits by a temperature")
+    parser.add_argument(
+        "--cache",
+        type=int,
+        nargs="?",
+        const=2000,
+        metavar="TOKENS",
+        help="remember what came after states like this one in the last tokens (default: 2000)",
+    )
+    parser.add_argument("--dynamic", action="store_true", help="learn on from the text while it is read")
+    parser.add_argument(
+        "--ensemble",
+        nargs="*",
+        metavar="RUN",
+        help="average with other runs of the same vocabulary; without any, with the checkpoints of this one",
+    )
     parser.add_argument(
         "--batch", type=int, default=1, help="rows side by side (default: 1, as published tables have it)"
     )
@@ -28,6 +45,11 @@ def run(options):
         options.run_directory,
         options.text,
         ngram=options.ngram,
+        interpolate=options.interpolate,
+        temperature=options.temperature,
+        cache=options.cache,
+        dynamic=options.dynamic,
+        ensemble=options.ensemble,
         batch=options.batch,
         window=options.window,
         log_probabilities=options.log_probabilities,
@@ -40,7 +62,7 @@ def run(options):
         return
     names = list(result)
     print(f"{'':<28}" + "".join(f"{name:>16}" for name in names))
-    for key in result[names[0]]:
+    for key in dict.fromkeys(key for found in result.values() for key in found):
         values = [result[name].get(key) for name in names]
         shown = ["" if v is None else f"{v:,}" if isinstance(v, int) else f"{v:,.4f}" for v in values]
         print(f"{key.replace('_', ' '):<28}" + "".join(f"{value:>16}" for value in shown))
@@ -51,6 +73,11 @@ def evaluate(
     text,
     *,
     ngram=None,
+    interpolate=False,
+    temperature=False,
+    cache=None,
+    dynamic=False,
+    ensemble=None,
     batch=1,
     window=64,
     log_probabilities=None,
@@ -64,6 +91,12 @@ def evaluate(
         run: a run directory.
         text: a path, or "train", "valid" or "test" for the run's own splits.
         ngram: the order of a modified Kneser-Ney n-gram of the run's training text, to compare with.
+        interpolate: whether to mix the model and the n-gram, too.
+        temperature: whether to divide the logits by a temperature, too.
+        cache: how many tokens a continuous cache remembers; None for no cache.
+        dynamic: whether to have the model learn on from the text, too, which takes several times as long.
+        ensemble: runs of the same vocabulary whose probabilities are averaged with this one's; an empty list for the
+            checkpoints of this one; None for neither.
         batch, window: see `Scorer`.
         log_probabilities: a file to write each token and its log-probability to, tab-separated.
         encoding: of the text.
@@ -71,10 +104,12 @@ def evaluate(
         quiet: whether to show nothing but warnings.
 
     Returns:
-        A dict of `measures`: of "model" and, with `ngram`, of "5-gram" or so. Of a run of another task, what its scorer
-        says of a split, under "model".
+        A dict of `measures`: of "model", the plain figure, and of what else is asked for: "5-gram", "model + 5-gram",
+        "temperature", "cache", "dynamic", "ensemble of 3". What these are tuned by is the run's validation text, and
+        what came of it stands beside the measures. Of a run of another task, what its scorer says of a split, under
+        "model".
     """
-    for name, value in (("batch", batch), ("window", window), ("ngram", ngram)):
+    for name, value in (("batch", batch), ("window", window), ("ngram", ngram), ("cache", cache)):
         if value is not None and value < 1:
             raise ValueError(f"`{name}` is at least 1. Received: {name}={value}")
     if log_probabilities is not None and not pathlib.Path(log_probabilities).absolute().parent.is_dir():
@@ -87,6 +122,11 @@ def evaluate(
         text,
         display,
         ngram=ngram,
+        interpolate=interpolate,
+        temperature=temperature,
+        cache=cache,
+        dynamic=dynamic,
+        ensemble=ensemble,
         batch=batch,
         window=window,
         log_probabilities=log_probabilities,

@@ -108,7 +108,7 @@ def train(
         quiet: whether to show nothing but warnings.
 
     Returns:
-        Whether the run came to its end; an interrupted one goes on by `resume(out)`.
+        Whether the run came to its end; an interrupted one is resumed by `resume(out)`.
     """
     first = None if init_from is None else RunFolder(init_from)
     recipe = None if recipe is None else Recipe.of(recipe)
@@ -135,7 +135,7 @@ def train(
 
 
 def resume(out, *, changes=(), quiet=False):
-    """Goes on with an interrupted run, exactly as it would have gone on. Returns whether it came to its end.
+    """Resumes an interrupted run, bit for bit as if nothing had happened. Returns whether it came to its end.
 
     Args:
         out: the run directory.

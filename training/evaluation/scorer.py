@@ -27,7 +27,15 @@ class Scorer(tasks.Scorer):
         from keras_rnnlm.models.compiled import compiled
 
         self.model, self.start, self.batch, self.window, self.end = model, start, batch, window, end
-        self._losses = compiled(model, lambda tokens, targets, states: model.losses_of(tokens, targets, states))
+        self._read_by_model = compiled(model, self._model_reads)
+
+    def _model_reads(self, tokens, targets, states):
+        """One window: what `_read` is given of it, and the new states."""
+        return self.model.losses_of(tokens, targets, states)
+
+    def _read(self, tokens, targets, states):
+        """The losses of one window, (rows, time), and the new states. Windows come in the order of the text."""
+        return self._read_by_model(tokens, targets, states)
 
     def score(self, tokens, progress=None):
         """The mean loss in nats a token, and its perplexity."""
@@ -40,28 +48,35 @@ class Scorer(tasks.Scorer):
             raise ValueError("There is nothing to evaluate: the text has no tokens.")
         batch = min(self.batch, len(tokens))
         if self.end is None:
-            stream = Contiguous(tokens, batch, self.window, start=self.start)
             rows = [[] for _ in range(batch)]
-            for losses, weights in self._scored(stream, True, progress):
+            for losses, weights in self._scored(self._stream(tokens), progress):
                 for row, row_losses, row_weights in zip(rows, losses, weights):
                     row.append(row_losses[row_weights > 0])
             return np.concatenate([part for row in rows for part in row])
-        stream = Sentences(tokens, batch, end=self.end, start=self.start, longest=self.window, shuffle=False)
+        stream = self._stream(tokens)
         places = [stream._bounds[batch] for batches, _ in stream._pools(0, 0) for batch in batches]
         found = np.empty(len(tokens), np.float32)
-        for begins, (losses, weights) in zip(places, self._scored(stream, False, progress)):
+        for begins, (losses, weights) in zip(places, self._scored(stream, progress)):
             for begin, row_losses, row_weights in zip(begins, losses, weights):
                 scored = row_losses[row_weights > 0]
                 found[begin : begin + len(scored)] = scored
         return found
 
-    def _scored(self, stream, carry, progress):
+    def _stream(self, tokens):
+        batch = min(self.batch, len(tokens))
+        if self.end is None:
+            return Contiguous(tokens, batch, self.window, start=self.start)
+        return Sentences(tokens, batch, end=self.end, start=self.start, longest=self.window, shuffle=False)
+
+    def _scored(self, stream, progress):
+        """For each window its losses and weights, arrays of (rows, time)."""
         import keras
 
+        carry = self.end is None
         fresh = states = self.model.initial_states(stream.batch)
         for number, (inputs, targets, weights) in enumerate(stream.windows()):
             read = [keras.ops.convert_to_tensor(array) for array in (inputs["tokens"] if carry else inputs, targets)]
-            losses, states = self._losses(*read, states if carry else fresh)
+            losses, states = self._read(*read, states if carry else fresh)
             if progress is not None:
                 progress(number + 1, stream.steps())
             yield keras.ops.convert_to_numpy(losses), weights

@@ -1,24 +1,26 @@
-"""How well a language model predicts a text, beside an n-gram: what the command `evaluate` finds of one."""
+"""How well a language model predicts a text: what the command `evaluate` finds."""
 
 import json
 import pathlib
 import tempfile
 
-from keras_rnnlm.training.corpora.encoded import DamagedError, encode_corpus, load_encoded
+from keras_rnnlm.training.corpora.encoded import encode_corpus
 from keras_rnnlm.training.corpora.opening import SPLITS, open_corpus, tell_columns
+from keras_rnnlm.training.evaluation.methods import Ways, own_texts
 from keras_rnnlm.training.evaluation.scorer import Scorer, measures
 from keras_rnnlm.whole_files import write_whole
 
 
-def evaluate_text(folder, recipe, text, display, *, ngram, batch, window, log_probabilities, encoding, text_column):
-    """A dict of `measures` by name: of "model" and, with `ngram`, of "5-gram" or so."""
-    tokenizer = folder.read_tokenizer()
+def evaluate_text(folder, recipe, text, display, *, batch, window, encoding, text_column, log_probabilities, **ways):
+    """A dict of `measures` by name: of "model", and of each of the other `Ways` that are asked for."""
+    tokenizer, ways = folder.read_tokenizer(), Ways(**ways)
+    ways.check(folder, recipe, text, display)
     with tempfile.TemporaryDirectory(prefix="keras-rnnlm-") as scratch:
         scratch = pathlib.Path(scratch)
         if str(text) in SPLITS and not pathlib.Path(text).exists():
             if text_column is not None:
                 raise ValueError(f"The {text} split is of one text: drop `text_column`. Received: {text_column!r}")
-            own = _own(folder, str(text))
+            own = own_texts(folder, str(text))
             if text not in own:
                 raise ValueError(f"The run {folder} has no {text} split, but {', '.join(own)}: name one, or a file")
             split, trained_on = own[text], own.corpus
@@ -36,31 +38,13 @@ def evaluate_text(folder, recipe, text, display, *, ngram, batch, window, log_pr
         options = {"start": tokenizer.start, "batch": batch, "window": window, **by_sentence}
         model = folder.read_model(trained_on)
         losses, tokens = Scorer(model, **options).losses(split, display.validating), split[:]
-    unknown = None if tokenizer.unknown is None else tokens == tokenizer.unknown
-    result = {"model": measures(losses, split, unknown)}
-    if ngram is not None:
-        from keras_rnnlm.training.evaluation.ngram import NGram
-
-        display.say(f"building a {ngram}-gram")
-        yardstick = NGram(
-            _own(folder, "train")["train"][:],
-            order=ngram,
-            vocabulary_size=tokenizer.vocabulary_size,
-            boundary=tokenizer.eos,
-        )
-        result[f"{ngram}-gram"] = measures(-yardstick.log_probabilities(tokens), split, unknown)
+        unknown = None if tokenizer.unknown is None else tokens == tokenizer.unknown
+        result = {"model": measures(losses, split, unknown)}
+        others = ways.score(folder, tokenizer, model, options, split, losses, display)
+        result |= {name: measures(found, split, unknown) | settings for name, (found, settings) in others.items()}
     if log_probabilities is not None:
         write_log_probabilities(log_probabilities, tokenizer, tokens, losses)
     return result
-
-
-def _own(folder, split):
-    """A run's own text, of which one split is going to be read."""
-    try:
-        return load_encoded(folder.data, verify=(split,))
-    except DamagedError as error:
-        way = f"keras-rnnlm train --out {folder} --resume"
-        raise ValueError(f"{error.what}. `{way}` encodes it again, where its text is still as it was") from error
 
 
 def write_log_probabilities(path, tokenizer, tokens, losses):

@@ -73,7 +73,26 @@ def read_newest(folder, build):
     found = folder.checkpoints().read()
     if found is None:
         return None
-    step, arrays, _ = found
+    step = found[0]
+    model = _model_of(folder, build, *found[:2])
+    Display().warn(
+        f"{folder} has no model.keras yet, which the first validation writes: this is its newest checkpoint, of step "
+        f"{step:,}{'' if step else ', before it learnt anything'}"
+    )
+    return model
+
+
+def read_models(folder, build):
+    """The models of all of a run's whole checkpoints, the newest first, one at a time."""
+    checkpoints = folder.checkpoints()
+    found = checkpoints.read()
+    while found is not None:
+        yield _model_of(folder, build, *found[:2])
+        found = checkpoints.read(older_than=checkpoints.path)
+
+
+def _model_of(folder, build, step, arrays):
+    """A checkpoint's model by itself; of averages, where the recipe asks for them."""
     recipe = folder.read_recipe()
     task = task_of(recipe)
     model = build(recipe, task.vocabulary(folder))
@@ -90,10 +109,6 @@ def read_newest(folder, build):
     if recipe.ema is not None and step:
         for variable, average in averages(model.optimizer):
             variable.assign(average.value)
-    Display().warn(
-        f"{folder} has no model.keras yet, which the first validation writes: this is its newest checkpoint, of step "
-        f"{step:,}{'' if step else ', before it learnt anything'}"
-    )
     alone = type(model).from_config(model.get_config())
     alone.set_weights(model.get_weights())
     return alone

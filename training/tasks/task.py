@@ -138,8 +138,8 @@ class Task:
 
     def evaluate(self, folder, recipe, text, display, **options):
         """What the command `evaluate` finds: a dict of numbers under "model". `options` are those of the command."""
-        for name in ("ngram", "log_probabilities"):
-            if options.get(name) is not None:
+        for name in set(options) - {"batch", "window", "encoding", "text_column"}:
+            if options[name] not in (None, False):
                 raise ValueError(f"`{name}` is for language models, and {folder} is a run of the task {recipe.task}")
         data = self.restore(recipe, folder, display)
         if text not in data.splits:
