@@ -3,7 +3,7 @@
 from keras import ops
 
 from keras_rnnlm.cells import private_keras
-from keras_rnnlm.recurrence import NAME, backend
+from keras_rnnlm.recurrence import backend
 
 NO_GPU = "there is no GPU"
 
@@ -36,11 +36,7 @@ def obstacles(layer, mask=None):
         reasons.append("recurrent_dropout")
     if mask is not None:
         reasons.append("a mask: cuDNN takes right padding only")
-    if NAME == "jax" and cell.fused_kernel == "gru":
-        reasons.append("Keras has no cuDNN GRU on JAX")
-    if NAME == "tensorflow" and layer.compute_dtype == "bfloat16":
-        reasons.append("bfloat16")
-    return reasons
+    return reasons + backend.beyond_cudnn(cell.fused_kernel, layer.compute_dtype)
 
 
 def kernel_for(layer, mask=None):
@@ -49,7 +45,7 @@ def kernel_for(layer, mask=None):
     if not reasons:
         return "cudnn"
     known = layer.compute_dtype == layer.variable_dtype in ("float32", "float64")
-    return "torch" if NAME == "torch" and known and reasons == [NO_GPU] else None
+    return "torch" if backend.own_kernel and known and reasons == [NO_GPU] else None
 
 
 def run(layer, by, sequences, states, training):

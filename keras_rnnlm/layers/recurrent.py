@@ -107,8 +107,8 @@ class Recurrent(Stackable, keras.layers.RNN):
             )
         if fused.wanted(self) not in ("auto", True, False):
             raise ValueError(f'`use_cudnn` is True, False or "auto". Received: use_cudnn={self.use_cudnn!r}')
-        if recurrence.NAME == "tensorflow" and not fused.obstacles(self):
-            self.supports_jit = False  # TensorFlow's cuDNN operators do not compile under XLA
+        if not (recurrence.backend.compiles_cudnn() or fused.obstacles(self)):
+            self.supports_jit = False
 
     def call(self, sequences, initial_state=None, mask=None, training=False, reads=None):
         mask = mask_of(sequences, mask)

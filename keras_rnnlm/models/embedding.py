@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from keras_rnnlm.recurrence import backend
+
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
 class Embedding(keras.layers.Embedding):
@@ -17,8 +19,5 @@ class Embedding(keras.layers.Embedding):
 
     def call(self, inputs):
         table = self.embeddings
-        if keras.backend.backend() != "tensorflow" or not hasattr(table, "value"):
-            return super().call(inputs)
-        import tensorflow as tf
-
-        return ops.cast(tf.gather(table.value, ops.cast(inputs, "int32")), self.compute_dtype)
+        rows = backend.rows(table, inputs) if hasattr(table, "value") else None
+        return super().call(inputs) if rows is None else ops.cast(rows, self.compute_dtype)

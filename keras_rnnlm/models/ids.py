@@ -3,7 +3,6 @@
 import contextlib
 import re
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -37,19 +36,7 @@ def _at_hand(values):
         return values
     if isinstance(values, (list, tuple)):
         return np.asarray(values)
-    name = keras.backend.backend()
-    if name == "jax":
-        import jax
-
-        here = isinstance(values, jax.Array) and not isinstance(values, jax.core.Tracer)
-        here = here and {device.platform for device in values.devices()} == {"cpu"}
-    elif name == "torch":
-        import torch
-
-        here = isinstance(values, torch.Tensor) and values.device.type == "cpu" and not torch.compiler.is_compiling()
-    else:
-        here = hasattr(values, "numpy") and hasattr(values, "device") and "CPU" in values.device
-    return ops.convert_to_numpy(values) if here else None
+    return ops.convert_to_numpy(values) if backend.is_at_hand(values) else None
 
 
 def checked(x, y, sample_weight, vocabulary_size):
@@ -118,7 +105,7 @@ def poison(tokens, vocabulary_size, is_tied):
     """
     if check(tokens, vocabulary_size, TOKENS) or exporting.writer() is not None:
         return None  # an exported file is given ids by a runtime, which looks at them
-    if keras.backend.backend() == "tensorflow" and not (is_tied or backend.is_compiled() or backend.has_gpu()):
+    if not is_tied and backend.raises_for_missing_rows():
         return None
     known = ops.logical_and(tokens >= 0, tokens < vocabulary_size)
     return ops.where(known, 0.0, float("nan"))[..., None]

@@ -12,6 +12,7 @@ from keras import ops
 from keras_rnnlm.optimizers import gradients, limits, replicas
 from keras_rnnlm.optimizers.private_keras import accumulator_of, index_of, trained_by
 from keras_rnnlm.optimizers.wrapping import WrappingOptimizer, with_those_inside
+from keras_rnnlm.recurrence import backend
 
 
 @dataclasses.dataclass
@@ -212,7 +213,7 @@ class ClippedOptimizer(WrappingOptimizer):
             sums = [ops.cast(c * steps, a.dtype) for c, a in zip(clipped, accumulators)]
             return sums, [ops.zeros_like(g) for g in grads]
 
-        sums, grads = gradients.branch(
+        sums, grads = backend.branch(
             due, clipped_sums, lambda: ([ops.convert_to_tensor(a) for a in accumulators], grads)
         )
         for accumulator, value in zip(accumulators, sums):

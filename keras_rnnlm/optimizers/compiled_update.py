@@ -18,15 +18,11 @@ def compiled_update(optimizer, made_of):
     `made_of` tells of gradients, by their id, which tensor and which factor they are the product of: the region
     multiplies them by itself, and the product need not exist.
     """
-    if keras.backend.backend() != "tensorflow":
+    if not recurrence.backend.compiles_regions():
         yield
         return
     import tensorflow as tf
 
-    # Without a graph around it, the region would be compiled again at every step.
-    if tf.executing_eagerly() or tf.distribute.has_strategy():
-        yield
-        return
     update = private_keras.update_of(optimizer)
     # Plain gradient descent alone touches no more than the rows of a sparse gradient.
     keeps_sparse = isinstance(optimizer, keras.optimizers.SGD) and not optimizer.momentum

@@ -6,6 +6,8 @@ A sparse gradient is TensorFlow's `tf.IndexedSlices`: the rows of an embedding t
 import keras
 from keras import ops
 
+from keras_rnnlm.recurrence import backend
+
 
 def is_sparse(gradient):
     return hasattr(gradient, "dense_shape") and hasattr(gradient, "indices")
@@ -50,9 +52,9 @@ def dense(gradient):
 
 def norms(values):
     """The float32 norm of each tensor, as one vector. Not finite exactly where a number is not, or the norm itself."""
-    quick = ops.stack([ops.cast(ops.sqrt(_sum_of_squares(v)), "float32") for v in values])
+    quick = ops.stack([ops.cast(ops.sqrt(backend.sum_of_squares(v)), "float32") for v in values])
     # Squares leave float32 at 1.8e19, which an exploding gradient reaches long before it stops being a number.
-    return branch(ops.all(ops.isfinite(quick)), lambda: quick, lambda: ops.stack([norm(v) for v in values]))
+    return backend.branch(ops.all(ops.isfinite(quick)), lambda: quick, lambda: ops.stack([norm(v) for v in values]))
 
 
 def norm(values):
@@ -61,24 +63,6 @@ def norm(values):
     # Without a usable unit (all zeros, or a NaN or Inf that has to show in the result) the unit is 1.
     unit = ops.where(ops.logical_and(ops.isfinite(largest), largest > 0), largest, ops.ones_like(largest))
     return ops.cast(unit * ops.sqrt(ops.sum(ops.square(values / unit))), "float32")
-
-
-def branch(condition, if_true, if_false):
-    """`ops.cond`, but an `if` where JAX compiles nothing: its `cond` would compile the branches again at every step."""
-    if keras.backend.backend() == "jax":
-        import jax
-
-        if not isinstance(condition, jax.core.Tracer):
-            return if_true() if condition else if_false()
-    return ops.cond(condition, if_true, if_false)
-
-
-def _sum_of_squares(values):
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        return 2 * tf.nn.l2_loss(values)  # without the squares in memory
-    return ops.sum(ops.square(values))
 
 
 def _wide(gradient):

@@ -2,14 +2,13 @@
 
 import keras
 
+from keras_rnnlm.recurrence import backend
+
 
 def count():
     """How many replicas take a part of each batch."""
-    if keras.backend.backend() != "tensorflow":
-        return 1
-    import tensorflow as tf
-
-    return tf.distribute.get_strategy().num_replicas_in_sync
+    strategy = backend.strategy()
+    return 1 if strategy is None else strategy.num_replicas_in_sync
 
 
 def summed(tensors):
@@ -37,9 +36,11 @@ def shared(loss):
 
 def have_to_merge():
     """Whether replicas meet in a call that all of them make, which none may make in a branch of its own."""
+    if backend.strategy() is None:
+        return False
     import tensorflow as tf
 
-    return tf.distribute.has_strategy() and not tf.__internal__.distribute.strategy_supports_no_merge_call()
+    return not tf.__internal__.distribute.strategy_supports_no_merge_call()
 
 
 class RowsOfReplicas:
@@ -53,9 +54,7 @@ class RowsOfReplicas:
         self.strategy = None
         apart = {}
         if count() > 1:
-            import tensorflow as tf
-
-            self.strategy = tf.distribute.get_strategy()
+            self.strategy = backend.strategy()
             apart = {"synchronization": "on_read", "aggregation": "only_first_replica"}
             if rows.shape[0] % count():
                 raise ValueError(

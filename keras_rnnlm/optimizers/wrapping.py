@@ -2,9 +2,10 @@
 
 import keras
 
-from keras_rnnlm.optimizers import gradients, replicas
+from keras_rnnlm.optimizers import replicas
 from keras_rnnlm.optimizers.compiled_update import compiled_update
 from keras_rnnlm.optimizers.private_keras import index_of, trained_by
+from keras_rnnlm.recurrence import backend
 
 
 class WrappingOptimizer(keras.optimizers.Optimizer):
@@ -93,17 +94,17 @@ class WrappingOptimizer(keras.optimizers.Optimizer):
 
     def _update(self, finite, grads, variables, made_of):
         """Lets the inner optimizer make its step if the gradients are finite; for `made_of`, see `compiled_update`."""
-        if keras.backend.backend() == "jax":
+        if not backend.assigns_in_branches():
             self._update_values(finite, grads, variables)
         elif self.scales_loss:
             self.inner_optimizer.apply(grads, variables)
-        elif keras.backend.backend() == "tensorflow" and replicas.have_to_merge():
+        elif replicas.have_to_merge():
             import tensorflow as tf
 
             def merged(strategy, finite, grads):
                 # A branch in which replicas meet may not be taken by one replica: they decide together, and the
                 # gradients were added up before they were judged, so any replica's answer is the answer.
-                gradients.branch(
+                backend.branch(
                     strategy.experimental_local_results(finite)[0],
                     lambda: strategy.extended.call_for_each_replica(
                         self.inner_optimizer.apply, args=(grads, variables)
@@ -114,10 +115,10 @@ class WrappingOptimizer(keras.optimizers.Optimizer):
             tf.distribute.get_replica_context().merge_call(merged, args=(finite, grads))
         else:
             with compiled_update(self.inner_optimizer, made_of):
-                gradients.branch(finite, lambda: self.inner_optimizer.apply(grads, variables), lambda: None)
+                backend.branch(finite, lambda: self.inner_optimizer.apply(grads, variables), lambda: None)
 
     def _update_values(self, finite, grads, variables):
-        # A branch on JAX may not assign: it computes the new values of all variables, assigned afterwards.
+        # Such a branch computes the new values of all variables, assigned afterwards.
         inner = self.inner_optimizer
         gradient_of = {index_of(self, v): g for v, g in zip(variables, grads)}
         grads = [gradient_of.get(i) for i in range(len(trained_by(self)))]
@@ -127,7 +128,7 @@ class WrappingOptimizer(keras.optimizers.Optimizer):
             trainable, own = inner.stateless_apply(values[1], grads, values[0])
             return list(trainable), list(own)
 
-        trainable, own = step() if self.scales_loss else gradients.branch(finite, step, lambda: values)
+        trainable, own = step() if self.scales_loss else backend.branch(finite, step, lambda: values)
         for variable, value in zip(trained_by(self) + inner.variables, trainable + own):
             variable.assign(value)
 

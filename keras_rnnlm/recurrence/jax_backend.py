@@ -2,7 +2,9 @@
 
 import jax
 import jax.numpy as jnp
-from keras import tree
+from keras import ops, tree
+
+from keras_rnnlm.recurrence.default_backend import *  # noqa: F403
 
 
 def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
@@ -84,19 +86,9 @@ def after(tensors, others):
     return jax.lax.optimization_barrier((tensors, others))[0]
 
 
-def in_one_pass(f):
-    """What is compiled as a whole becomes one loop without being asked."""
-    return f
-
-
 def product(a, b, transpose_a=False, transpose_b=False):
     """The product of two matrices."""
     return jnp.matmul(a.T if transpose_a else a, b.T if transpose_b else b)
-
-
-def region(f):
-    """The function as it is: what is compiled as a whole has no use for parts."""
-    return f
 
 
 def scaled(tensors, factor):
@@ -105,36 +97,33 @@ def scaled(tensors, factor):
 
 
 def compiled(f, lengths=True):
-    """A function compiled once for each shape of its arguments."""
     return jax.jit(f)
 
 
-def is_compiled():
+def branch(condition, if_true, if_false):
+    """Where nothing is compiled, an `if`: JAX would compile both branches again at every step."""
+    if isinstance(condition, jax.core.Tracer):
+        return ops.cond(condition, if_true, if_false)
+    return if_true() if condition else if_false()
+
+
+def assigns_in_branches():
     return False
 
 
-def padding(sequences):
-    """None: shapes are known here."""
-    return None
+def synchronize(model):
+    """`fit` holds the values of the variables elsewhere between its steps."""
+    model.jax_state_sync()
 
 
-def projects_in_the_loop(inputs, kernel):
-    """One product for all time steps is faster here."""
-    return False
+def is_at_hand(tensor):
+    """Whether numpy can look at it without a copy from a device, outside of a graph."""
+    here = isinstance(tensor, jax.Array) and not isinstance(tensor, jax.core.Tracer)
+    return here and {device.platform for device in tensor.devices()} == {"cpu"}
 
 
-def dtype_in_the_loop(dtype):
-    """In which to multiply by a kernel step by step."""
-    return dtype
-
-
-def keeps_programs():
-    """Whether loops are compiled by themselves, for good: not here."""
-    return False
-
-
-def is_saved():
-    return False
+def beyond_cudnn(kernel, dtype):
+    return ["Keras has no cuDNN GRU on JAX"] if kernel == "gru" else []
 
 
 def has_gpu():

@@ -8,6 +8,7 @@ import tensorflow as tf
 from keras import tree
 
 from keras_rnnlm.recurrence import memory_maps
+from keras_rnnlm.recurrence.default_backend import *  # noqa: F403
 from keras_rnnlm.recurrence.private_tensorflow import (
     could_possibly_record,
     forget_gradient,
@@ -315,6 +316,43 @@ def keeps_programs():
 def is_saved():
     """Whether what is being traced is for a SavedModel: servers and converters need not have XLA."""
     return in_save_context()
+
+
+def compiles_regions():
+    """Without a graph around it a region would be compiled again at every step."""
+    return not tf.executing_eagerly() and strategy() is None
+
+
+def strategy():
+    return tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+
+
+def sum_of_squares(values):
+    """Without the squares in memory."""
+    return 2 * tf.nn.l2_loss(values)
+
+
+def rows(table, indices):
+    """A table of which single rows were read or updated would be copied wherever it is read as a whole."""
+    return tf.gather(table.value, tf.cast(indices, tf.int32))
+
+
+def raises_for_missing_rows():
+    return not (is_compiled() or has_gpu())
+
+
+def is_at_hand(tensor):
+    """Whether numpy can look at it without a copy from a device, outside of a graph."""
+    return hasattr(tensor, "numpy") and hasattr(tensor, "device") and "CPU" in tensor.device
+
+
+def beyond_cudnn(kernel, dtype):
+    return ["bfloat16"] if dtype == "bfloat16" else []
+
+
+def compiles_cudnn():
+    """XLA does not compile TensorFlow's operators for cuDNN."""
+    return False
 
 
 def has_gpu():

@@ -3,6 +3,8 @@
 import torch
 from keras import tree
 
+from keras_rnnlm.recurrence.default_backend import *  # noqa: F403
+
 
 def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
     """`body(carry, x) -> (carry, y)` over the first axis of `xs`. Python's own loop: always unrolled."""
@@ -101,38 +103,14 @@ def after(tensors, others):
     return tensors
 
 
-def in_one_pass(f):
-    """PyTorch runs the function as it is."""
-    return f
-
-
 def product(a, b, transpose_a=False, transpose_b=False):
     """The product of two matrices."""
     return (a.T if transpose_a else a) @ (b.T if transpose_b else b)
 
 
-def region(f):
-    """PyTorch runs the function as it is."""
-    return f
-
-
 def scaled(tensors, factor):
     """The tensors times a factor."""
     return [(tensor.to(factor.dtype) * factor).to(tensor.dtype) for tensor in tensors]
-
-
-def compiled(f, lengths=True):
-    """PyTorch runs the function as it is."""
-    return f
-
-
-def is_compiled():
-    return False
-
-
-def padding(sequences):
-    """None: shapes are known here."""
-    return None
 
 
 @torch.compiler.disable
@@ -153,23 +131,9 @@ def own_kernel(name, sequences, states, kernel, recurrent_kernel, bias):
     return outputs, [state[0] for state in after]
 
 
-def projects_in_the_loop(inputs, kernel):
-    """One product for all time steps is faster here."""
-    return False
-
-
-def dtype_in_the_loop(dtype):
-    """In which to multiply by a kernel step by step."""
-    return dtype
-
-
-def keeps_programs():
-    """Whether loops are compiled by themselves, for good: not here."""
-    return False
-
-
-def is_saved():
-    return False
+def is_at_hand(tensor):
+    """Whether numpy can look at it without a copy from a device, outside of a graph."""
+    return isinstance(tensor, torch.Tensor) and tensor.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def has_gpu():

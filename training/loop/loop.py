@@ -17,6 +17,7 @@ from keras import ops
 
 from keras_rnnlm.belonging import other
 from keras_rnnlm.perplexity import perplexity
+from keras_rnnlm.recurrence import backend
 from keras_rnnlm.training.loop.failures import Diverged, check_loss, check_steps, is_finite, plain_errors
 from keras_rnnlm.training.loop.interrupts import interrupts
 from keras_rnnlm.training.loop.progress import RECORD, Progress, nothing
@@ -69,13 +70,8 @@ class Loop:
     # What a checkpoint holds
 
     def _variables(self):
-        self._sync()
+        backend.synchronize(self.model)
         return model_variables(self.model) | optimizer_variables(self.optimizer)
-
-    def _sync(self):
-        # Between its steps `fit` holds the values of a JAX model's variables elsewhere.
-        if keras.backend.backend() == "jax":
-            self.model.jax_state_sync()
 
     def save(self):
         """Writes a checkpoint, unless there is one of this very progress."""
@@ -244,7 +240,7 @@ class Loop:
         if self.lengths is not None:
             rate *= self.lengths[self.progress.window] / self.recipe.window
         if rate != self.rate_set:
-            self._sync()
+            backend.synchronize(self.model)
             self.optimizer.learning_rate = self.rate_set = rate
 
     def after_step(self):
@@ -271,7 +267,7 @@ class Loop:
 
     def _look(self):
         """Adds up what happened since the last look. False where the loss is no number."""
-        self._sync()
+        backend.synchronize(self.model)
         p, counts = self.progress, self._counts()
         sums = self.tally.total, self.tally.count, self.optimizer.norm_sum
         nats, tokens, norm = (float(ops.convert_to_numpy(variable.value)) for variable in sums)

@@ -1,0 +1,104 @@
+"""What is asked of a backend, with the answer of one that has none of its own.
+
+A backend's file takes these and says where it differs. Beside them each has its own `scan`, `vjp`, `custom_gradient`,
+`softmax_cross_entropy`, `product`, `after`, `scaled`, `is_at_hand` and `has_gpu`.
+"""
+
+from keras import ops
+
+
+def sum_of_squares(values):
+    return ops.sum(ops.square(values))
+
+
+def rows(table, indices):
+    """The rows of a variable at these indices, or None: as Keras looks them up."""
+    return None
+
+
+def branch(condition, if_true, if_false):
+    """`if_true()` or `if_false()`, by a boolean that is a tensor."""
+    return ops.cond(condition, if_true, if_false)
+
+
+def compiled(f, lengths=True):
+    """A function compiled once for each shape of its arguments; without `lengths`, again for each number of steps."""
+    return f
+
+
+def region(f):
+    """A part of a graph that is compiled by itself: none, where all is compiled as a whole or nothing is."""
+    return f
+
+
+def in_one_pass(f):
+    """An elementwise function with sums over rows, as one loop over large tensors."""
+    return f
+
+
+def compiles_regions():
+    """Whether a `region` of what is being traced is compiled once, and not at every step."""
+    return False
+
+
+def is_compiled():
+    """Whether what is being traced is compiled as a whole, so that no region in it should be."""
+    return False
+
+
+def is_saved():
+    """Whether what is being traced is for a SavedModel."""
+    return False
+
+
+def keeps_programs():
+    """Whether what was compiled for a loop stays in memory for good, so that equal loops of a process should be one."""
+    return False
+
+
+def padding(sequences):
+    """How many steps to add to sequences of a length that is not known; None for none."""
+    return None
+
+
+def projects_in_the_loop(inputs, kernel):
+    """Whether to multiply the inputs by their kernel step by step, not all at once."""
+    return False
+
+
+def dtype_in_the_loop(dtype):
+    """In which to multiply by a kernel, and to keep, step by step."""
+    return dtype
+
+
+def assigns_in_branches():
+    """Whether a `branch` may assign to variables."""
+    return True
+
+
+def synchronize(model):
+    """Has the variables of a model hold what they are, in the midst of `fit`."""
+
+
+def strategy():
+    """The strategy whose replicas train side by side, None without one."""
+    return None
+
+
+def raises_for_missing_rows():
+    """Whether to look up a row that a table does not have is an error."""
+    return False
+
+
+def beyond_cudnn(kernel, dtype):
+    """Why the backend cannot call cuDNN's kernel, "lstm" or "gru", where the cell could: a list of reasons."""
+    return []
+
+
+def compiles_cudnn():
+    """Whether cuDNN's kernels may be a part of what is compiled."""
+    return True
+
+
+# A kernel for processors, `(name, sequences, states, kernel, recurrent_kernel, bias) -> outputs, states`.
+own_kernel = None
