@@ -1,6 +1,5 @@
 """The cells that have a name: the one list of them. It needs no Keras, so that recipes and help read it, too."""
 
-import importlib
 import typing
 
 
@@ -30,23 +29,6 @@ CELLS = {
     "slstm": Named("slstm", "SLSTM", "an LSTM with exponential gates (Beck et al. 2024)"),
 }
 OWN = "package.module:Class"  # how a class of someone else is named
-
-
-def load(path):
-    """The class that "my_package.cells:Mine" names."""
-    module, _, name = path.partition(":")
-    try:
-        found = importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there, and imports one that is not
-        raise ValueError(
-            f"`cell` names the class {name} of the module {module}, and Python finds no module {error.name!r}: install "
-            f"it, or set PYTHONPATH to the folder that it is in. Received: cell={path!r}"
-        ) from None
-    if not isinstance(getattr(found, name, None), type):
-        raise ValueError(f"`cell` names a class of the module {module}, which has no {name}. Received: cell={path!r}")
-    return getattr(found, name)
 
 
 def listed():

@@ -6,11 +6,8 @@ import json
 import math
 import numbers
 import os
-import re
 import stat
 import sys
-
-_PLACE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,11 +53,6 @@ def is_whole(value, least=-math.inf):
 def is_count(value):
     """Whether it is a positive whole number."""
     return is_whole(value, 1)
-
-
-def is_place(value):
-    """Whether it says where something stands in a module, such as "my_package.cells:Mine"."""
-    return isinstance(value, str) and _PLACE.fullmatch(value) is not None
 
 
 TEXT = Rule("a text", lambda value: isinstance(value, str))

@@ -6,9 +6,8 @@ the place of its `Parts`: `task = "my_package.tagging:TASK"`.
 """
 
 import dataclasses
-import importlib
 
-from keras_rnnlm.schema import is_place
+from keras_rnnlm.places import imported, is_place
 
 DEFAULT = "language_model"  # of what names none, as what version 0.1.0 wrote
 
@@ -49,18 +48,7 @@ def parts_of(task):
         raise ValueError(f"A task is {', '.join(TASKS)}, or the place of one, package.module:NAME. Received: {task!r}")
     if task in TASKS:
         return TASKS[task]
-    found = imported(task)
+    found = imported(task, "task")
     if not isinstance(found, Parts):
         raise ValueError(f"A task's place holds its `keras_rnnlm.tasks.Parts`. Received: {task!r}, {found!r:.80}")
     return found
-
-
-def imported(place):
-    """What stands at "package.module:name"."""
-    module, _, name = place.partition(":")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except ImportError as error:
-        raise ValueError(f"There is no {place}: {module} cannot be imported ({error})") from error
-    except AttributeError as error:
-        raise ValueError(f"There is no {place}: {error}") from error

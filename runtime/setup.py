@@ -20,6 +20,7 @@ SOURCES = {
     "keras_rnnlm/schema.py": ".",
     "keras_rnnlm/standard_streams.py": ".",
     "keras_rnnlm/perplexity.py": ".",
+    "keras_rnnlm/places.py": ".",
     "keras_rnnlm/tasks.py": ".",
     "keras_rnnlm/whole_files.py": ".",
     "keras_rnnlm/generation/*.py": "generation",

@@ -15,9 +15,12 @@ from keras_rnnlm.export import runtime
 from keras_rnnlm.export.manifest import read_manifest
 from keras_rnnlm.training import tasks as learning
 from keras_rnnlm.training.loop import loop as loop_module
+from keras_rnnlm.training.loop.failures import decisive
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.run import RunFolder
 from tests import majority
+from tests.majority import learning as majority_learning
+from tests.majority import model as majority_model
 from tests.support import on_tensorflow
 
 # Its fixtures take seconds: they are made once where tests run side by side.
@@ -191,6 +194,32 @@ def test_the_parts_of_every_task_are_what_they_should_be():
         assert issubclass(task, learning.Task) and issubclass(answer, ExportedModel)
         assert callable(model.tally) and callable(model.signatures)
         assert isinstance(learning.task_of(Recipe(task=name)), task)
+
+
+@pytest.mark.parametrize("method", ["prepare", "restore", "stream", "build", "scorer"])
+def test_a_task_without_a_method_is_told_before_it_begins(method, monkeypatch):
+    monkeypatch.delattr(majority_learning.Learning, method)
+    with pytest.raises(ValueError, match=f"needs a method `{method}`, which returns .*Received: .*majority.*Learning"):
+        Recipe(task=majority.NAME)
+
+
+@pytest.mark.parametrize(
+    "part, method",
+    [(majority_learning.Stream, "dataset"), (majority_learning.Accuracy, "score"), (majority_model.Majority, "tally")],
+)
+def test_a_part_without_a_method_is_told_in_a_line(part, method, text, tmp_path, monkeypatch, capsys):
+    monkeypatch.delattr(part, method)
+    assert train(text, tmp_path / "run") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"needs a method `{method}`, which returns" in line and part.__name__ in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_score_without_what_decides_is_told():
+    scorer = majority_learning.Accuracy(None)
+    assert decisive({"loss": 2.0, "accuracy": 0.5}, scorer) == 0.5
+    with pytest.raises(ValueError, match="`score` of Accuracy returns .*`accuracy`.*Received: loss"):
+        decisive({"loss": 2.0}, scorer)
 
 
 @pytest.mark.parametrize("part", ["learning", "answer"])

@@ -6,7 +6,8 @@ from keras_rnnlm import cell_list
 from keras_rnnlm.cells import RecurrentCell
 from keras_rnnlm.layers import Recurrent
 from keras_rnnlm.layers.family import LAYERS, over_time
-from keras_rnnlm.schema import is_count, is_place
+from keras_rnnlm.places import imported, is_place
+from keras_rnnlm.schema import is_count
 
 # What `cell` may be by name.
 CELLS = {name: LAYERS[named.layer] for name, named in cell_list.CELLS.items()}
@@ -16,7 +17,7 @@ def layer_class(cell):
     """The class of layers that `cell` stands for: a name of the list, a class, or where to find one."""
     made = cell
     if isinstance(cell, str):
-        made = cell_list.load(cell) if is_place(cell) else CELLS.get(cell)
+        made = imported(cell, "cell") if is_place(cell) else CELLS.get(cell)
         made = made or keras.saving.get_registered_object(cell)
     if isinstance(made, type) and issubclass(made, RecurrentCell) and made is not RecurrentCell:
         return over_time(made)

@@ -12,7 +12,7 @@ class Tally:
         total: the variable that sums the losses, in nats where they are logarithms of probabilities.
         count: the variable that counts what they are of: tokens, examples.
         choices: where each is the choice of one of so many, their number: the loss of guessing is its logarithm.
-        unit: what is counted.
+        unit: what is counted, in the singular: shown as `100 tokens/s`.
     """
 
     total: Any

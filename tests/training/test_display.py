@@ -47,6 +47,9 @@ def test_a_terminal_shows_one_line_that_gives_way_to_what_is_said(clock, monkeyp
     assert screen(terminal) == [
         "epoch 2/2  20/50  100 tokens/s  0:00:30 left  loss 2.0000  perplexity 7.39  norm 0.50  clipped 25%"
     ]
+    other = Terminal()
+    Display(other).training(progress, 50, Recipe(epochs=2), {**SHOWN, "unit": "sequence"})
+    assert "  100 sequences/s  " in screen(other)[0]
     clock.now = 0.1
     display.validating(1, 3)  # too soon
     assert "validation" not in terminal.getvalue()

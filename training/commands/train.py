@@ -14,6 +14,7 @@ from keras_rnnlm.training.runs.display import Display, duration
 from keras_rnnlm.training.runs.kept_evaluations import model_digest
 from keras_rnnlm.training.runs.run import RunFolder, build_model, to_json
 from keras_rnnlm.training.tasks import Given, task_of
+from keras_rnnlm.training.tasks.needed import OF_MODEL, OF_SCORER, OF_STREAM, check_has
 
 
 def arguments(parser):
@@ -172,6 +173,10 @@ def _loop(folder, recipe, data, display):
 
     stream = task.stream(data, "train", recipe)
     model = build_model(recipe, data.vocabulary)
+    scorer = task.scorer(model, data, recipe)
+    check_has(stream, OF_STREAM, "The stream of a task")
+    check_has(model, OF_MODEL, "The model of a task")
+    check_has(scorer, OF_SCORER, "The scorer of a task")
     display.say(f"{task.describe(data)}; {model.count_params():,} weights")
     return Loop(
         model,
@@ -179,7 +184,7 @@ def _loop(folder, recipe, data, display):
         stream,
         folder,
         valid=data.splits.get("valid"),
-        scorer=task.scorer(model, data, recipe),
+        scorer=scorer,
         display=display,
         identity={**data.fingerprints, "recipe": {name: getattr(recipe, name) for name in task.fixed}},
     )

@@ -46,6 +46,16 @@ def check_loss(loss, tally, what):
         )
 
 
+def decisive(scores, scorer):
+    """The score that says which model is best."""
+    if not {scorer.decides, "loss"} <= set(scores):
+        raise ValueError(
+            f"`score` of {type(scorer).__name__} returns a dict with `loss` and with `{scorer.decides}`, which says "
+            f"which model is best. Received: {', '.join(scores) or 'nothing'}"
+        )
+    return scores[scorer.decides]
+
+
 def is_finite(weights):
     """Whether every number in a list of arrays is one."""
     return all(np.isfinite(array).all() for array in weights)

@@ -18,7 +18,7 @@ from keras import ops
 from keras_rnnlm.belonging import other
 from keras_rnnlm.perplexity import perplexity
 from keras_rnnlm.recurrence import backend
-from keras_rnnlm.training.loop.failures import Diverged, check_loss, check_steps, is_finite, plain_errors
+from keras_rnnlm.training.loop.failures import Diverged, check_loss, check_steps, decisive, is_finite, plain_errors
 from keras_rnnlm.training.loop.interrupts import interrupts
 from keras_rnnlm.training.loop.progress import RECORD, Progress, nothing
 from keras_rnnlm.training.runs.checkpoint_models import averaged, check_same_kind, model_variables, optimizer_variables
@@ -281,7 +281,7 @@ class Loop:
         p.tokens += more["tokens"]
         self.loss = nats / tokens if tokens else self.loss
         p.sums = {name: p.sums[name] + more[name] for name in p.sums}
-        self.display.training(p, self._steps(), self.recipe, self._shown())
+        self.display.training(p, self._steps(), self.recipe, {**self._shown(), "unit": self.tally.unit})
         if p.step % self.recipe.log_every == 0:
             self._record_training()
         return True
@@ -318,7 +318,7 @@ class Loop:
         try:
             with self._averaged():
                 scores = self.scorer.score(self.valid, self._validating)
-                value = scores[self.scorer.decides]
+                value = decisive(scores, self.scorer)
                 if not math.isfinite(value):
                     return False
             value = -value if self.scorer.larger_is_better else value

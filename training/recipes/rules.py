@@ -4,7 +4,8 @@ import dataclasses
 
 from keras_rnnlm import tasks
 from keras_rnnlm.cell_list import CELLS, OWN
-from keras_rnnlm.schema import Rule, choice, is_place, number, whole
+from keras_rnnlm.places import is_place
+from keras_rnnlm.schema import Rule, choice, number, whole
 
 NONE = "none"  # TOML has no word for it
 

@@ -36,13 +36,14 @@ class Display:
         tell(text, self.stream)
 
     def training(self, progress, steps, recipe, shown):
+        """`shown` are numbers by name; its "unit" is what is counted by the second, tokens where it has none."""
         if self._is_time():
             left, skipped = self._left(progress, steps, recipe, shown), shown["skipped_steps"]
             perplexity = f"perplexity {shown['perplexity']:,.2f}  " if "perplexity" in shown else ""
             self._draw(
                 f"epoch {progress.epoch + 1}/{recipe.epochs}  {progress.window:,}/{steps:,}  "
-                f"{shown['tokens_per_second']:,.0f} tokens/s  {left} left  loss {shown['loss']:.4f}  "
-                f"{perplexity}norm {shown['gradient_norm']:.2f}  "
+                f"{shown['tokens_per_second']:,.0f} {shown.get('unit', 'token')}s/s  {left} left  "
+                f"loss {shown['loss']:.4f}  {perplexity}norm {shown['gradient_norm']:.2f}  "
                 f"clipped {shown['clip_rate']:.0%}{f'  skipped {skipped}' if skipped else ''}"
             )
 
