@@ -1,4 +1,4 @@
-"""What every recurrence has in common: arguments, weights, dropout, config, and one step as a Keras cell."""
+"""What every recurrence has in common: arguments, dropout, config, and one step as a Keras cell."""
 
 import inspect
 import numbers
@@ -11,9 +11,10 @@ from keras_rnnlm.cells.checks import check_layout, check_reads
 from keras_rnnlm.cells.dot import Dot, DroppedDot, state_dtype
 from keras_rnnlm.cells.private_keras import DropoutRNNCell
 from keras_rnnlm.cells.signature import deserialize, keyword_only, serialize, with_options
+from keras_rnnlm.cells.weights import Weights
 
 
-class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
+class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
     """A recurrence: which weights it has, and one step of it.
 
     A subclass gives
@@ -205,98 +206,7 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
         """Those of `traced()` that are gates, from 0, closed, to 1, open: all but states and candidates."""
         return [name for name in self.traced() if name.split("_")[0] not in ("h", "c", "g", "n")]
 
-    # The weights
-
-    @property
-    def kernel_gates(self):
-        """The gates that have a block of columns in `kernel`: all, unless a subclass says otherwise."""
-        return self.gates
-
-    @property
-    def recurrent_gates(self):
-        """The gates that have a block of columns in `recurrent_kernel`: without any, there is no such weight."""
-        return self.gates
-
-    def build(self, input_shape):
-        self.declared = []
-        self.declare("kernel", (input_shape[-1], len(self.kernel_gates) * self.units), "kernel")
-        if self.recurrent_gates:
-            self.declare("recurrent_kernel", (self.output_size, len(self.recurrent_gates) * self.units), "recurrent")
-        if self.use_bias:
-            self.declare("bias", self.bias_shape(), "bias", self.initialize_bias)
-        else:
-            self.bias = None
-        self.declare_what_every_cell_may_have(input_shape[-1])
-        self.built = True
-
-    def declare_what_every_cell_may_have(self, features):
-        mogrifier.declare(self, features)
-        if self.learned_initial_state:  # no step reads it
-            self.initial_state = [
-                self.add_weight(name=f"initial_{name}", shape=(width,), initializer="zeros")
-                for name, width in zip(self.state_names, self.state_widths)
-            ]
-
-    def bias_shape(self):
-        return (len(self.gates) * self.units,)
-
-    def initialize_bias(self, shape, dtype=None):
-        return self.bias_initializer(shape, dtype=dtype)
-
-    def declare(self, name, shape, kind, initializer=None):
-        """Adds a weight with the initializer, regularizer and constraint of its kind."""
-        initializer = initializer or getattr(self, f"{kind}_initializer")
-
-        def initialize(shape, dtype=None):
-            # Orthogonal matrices come from a QR decomposition, which has no half precision.
-            return ops.cast(initializer(shape, dtype=state_dtype(keras.backend.standardize_dtype(dtype))), dtype)
-
-        variable = self.add_weight(
-            name=name,
-            shape=shape,
-            initializer=initialize,
-            regularizer=getattr(self, f"{kind}_regularizer"),
-            constraint=getattr(self, f"{kind}_constraint"),
-        )
-        setattr(self, name, variable)
-        self.declared.append(name)
-
-    def declare_norm(self, name, width, bias=False):
-        """Adds the gain of a layer normalization, ones at first, and its bias where it has one."""
-        for what, initial in (("gain", "ones"), ("bias", "zeros"))[: 1 + bias]:
-            setattr(self, f"{name}_{what}", self.add_weight(name=f"{name}_{what}", shape=(width,), initializer=initial))
-            self.declared.append(f"{name}_{what}")
-
-    def read_weights(self, training=False):
-        """The weights as tensors, by name, in the dtype of the computation: once a sequence, or once a single step.
-
-        What training does to them, such as dropping or rounding some, is done here, and has its gradient.
-        """
-        return {name: ops.cast(getattr(self, name), self.compute_dtype) for name in self.declared}
-
-    def products(self):
-        """Which gates' columns of the recurrent kernel each product of the step reads."""
-        return {"recurrent_kernel": self.recurrent_gates} if self.recurrent_gates else {}
-
-    def kernels(self, w):
-        """The matrices that `dot` reads, from the weights `w`."""
-        stored, products = self.recurrent_gates, self.products().items()
-        return {name: self.columns(w["recurrent_kernel"], gates, stored) for name, gates in products}
-
-    def parameters(self, w):
-        """The vectors that the step itself reads, from the weights `w`."""
-        return {}
-
-    def input_bias(self, w):
-        return w.get("bias")
-
-    def columns(self, matrix, gates, stored=None):
-        """The columns of neighbouring gates, of a matrix with a block for each of `stored`: of all, by default."""
-        stored = self.gates if stored is None else stored
-        if gates == stored:
-            return matrix
-        start = stored.index(gates)
-        return matrix[..., start * self.units : (start + len(gates)) * self.units]
+    # What the weights are multiplied by
 
     @staticmethod
     def normalize(z):
@@ -307,8 +217,6 @@ class RecurrentCell(DropoutRNNCell, keras.layers.Layer):
     def by_gate(self, z):
         """Splits (..., gates * units) into a tensor a gate."""
         return ops.split(z, z.shape[-1] // self.units, axis=-1)
-
-    # What the weights are multiplied by
 
     def read(self, inputs, w, mask=None):
         """What the step reads of the inputs, of one step or of all: their projection, or what a Mogrifier gates."""

@@ -12,6 +12,7 @@ from keras_rnnlm.cells.dot import state_dtype
 from keras_rnnlm.cells.private_keras import dropout_mask, no_automatic_dependency_tracking
 from keras_rnnlm.cells.signature import keyword_only, serialize, with_options
 from keras_rnnlm.layers import exporting, fused
+from keras_rnnlm.layers.programs import Programs, program_of
 from keras_rnnlm.layers.stackable import Stackable, check_mask, check_states, mask_of
 
 
@@ -167,74 +168,13 @@ class Recurrent(Stackable, keras.layers.RNN):
         if mask is not None:
             tensors["mask"] = mask
         settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.is_plain(), zoned)
-        program = self._programs.get(settings, lambda: self._program(*settings))
+        program = self._programs.get(settings, lambda: program_of(self, *settings))
         # TensorFlow's own loop gradient, and what is compiled as a whole, need no function of their own.
         plain = self.unroll or self.return_trace is True or recurrence.is_plain()
         if not plain and not recurrence.backend.is_compiled():
             compiled = recurrence.backend.compiled
             program = self._programs.get((*settings, "compiled"), lambda: compiled(program, lengths=not self.remat))
         return program(tensors)
-
-    def _program(self, return_sequences, unroll, return_trace, plain, zoned):
-        """The loop as a function of tensors alone."""
-        cell, named = self.cell, return_trace if isinstance(return_trace, tuple) else ()
-
-        def program(tensors):
-            w, mask = tensors["weights"], tensors.get("mask")
-            x, projection = time_major(tensors["sequences"]), None
-            if (
-                cell.only_adds_x
-                and "dropout" not in tensors
-                and (self.remat or recurrence.backend.projects_in_the_loop(x, w["kernel"]))
-            ):
-                projection = {name: w[name] for name in ("kernel", "bias") if name in w}
-            else:
-                x = cell.read(x, w, tensors.get("dropout"))
-            step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"), zoned)
-            how = zoned, "recurrent_dropout" in tensors, recurrence.backend.is_compiled()
-            keeps = recurrence.backend.keeps_programs()
-            equations, lasting = (cell.equations(), cell.lasting_equations()) if keeps else (None, None)
-
-            def loops(settings):
-                """Those of equal layers: of the stack, or of the whole process, where they then hold no layer."""
-
-                def make():
-                    return recurrence.Loops(step, *settings)
-
-                def make_without_weights():
-                    alone, _, _, _ = cell.without_weights().recurrence(w, tensors.get("recurrent_dropout"), zoned)
-                    return recurrence.Loops(alone, *settings)
-
-                if equations is None:
-                    return None
-                key = (equations, *how, *settings)
-                if lasting is None:
-                    return self.loops.get(key, make)
-                return self.loops.get(key, lambda: recurrence.shared(key, make_without_weights))
-
-            sequences, states, notes = recurrence.run(
-                step,
-                x,
-                tensors["states"],
-                kernels,
-                parameters,
-                constants,
-                projection=projection,
-                mask=None if mask is None else keras.tree.map_structure(time_major, mask),
-                reads=tensors.get("reads"),
-                noise=keras.tree.map_structure(time_major, tensors["noise"]) if "noise" in tensors else None,
-                emit=(0,) * return_sequences + named,
-                unroll=unroll,
-                plain=plain,
-                trace=return_trace is True,
-                remat=self.remat,
-                loops=loops,
-            )
-            notes |= dict(zip(named, sequences[len(sequences) - len(named) :]))
-            notes = {name: time_major(value) for name, value in notes.items()}
-            return time_major(sequences[0]) if return_sequences else states[0], states, notes
-
-        return program
 
     def _mask_output(self, output, mask):
         """A masked step repeats the last output, zeros before the first one; or it is zeros."""
@@ -384,29 +324,6 @@ class Recurrent(Stackable, keras.layers.RNN):
     @classmethod
     def from_config(cls, config, custom_objects=None):
         return super().from_config(config, custom_objects) if cls.cell_class is None else cls(**config)
-
-
-class Programs:
-    """The compiled functions of a layer, kept out of Keras's sight: they are neither weights nor configuration."""
-
-    def __init__(self):
-        self.made = {}
-
-    def get(self, settings, make):
-        if settings not in self.made:
-            self.made[settings] = make()
-        return self.made[settings]
-
-    def __deepcopy__(self, memo):
-        return Programs()
-
-    def __reduce__(self):
-        return (Programs, ())
-
-
-def time_major(tensor):
-    """(batch, time, ...) from (time, batch, ...), and back."""
-    return ops.transpose(tensor, (1, 0, *range(2, len(tensor.shape))))
 
 
 def _where(mask, value):

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_rnnlm.layers.recurrent import Programs
+from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.layers.stackable import Stackable, mask_of
 
 CONNECTIONS = (None, "residual", "dense", "highway")

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_rnnlm.heads import by_name as heads
 from keras_rnnlm.layers import RecurrentStack
-from keras_rnnlm.layers.recurrent import Programs
+from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.models import ids, signatures
 from keras_rnnlm.models.carried import CarriedStates
 from keras_rnnlm.models.compiled import compiled

@@ -8,7 +8,7 @@ from keras import ops
 from keras_rnnlm import recurrence
 from keras_rnnlm.cells import LSTMCell
 from keras_rnnlm.layers import GRU, LSTM, Recurrent, RecurrentStack, SimpleRNN
-from keras_rnnlm.layers.recurrent import Programs
+from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.models import LanguageModel
 from tests import reference
 from tests.support import numpy, on_tensorflow
