@@ -23,9 +23,6 @@ from tests.majority import learning as majority_learning
 from tests.majority import model as majority_model
 from tests.support import on_tensorflow
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 FORMATS = ("saved_model", "onnx", "litert")
 SETTINGS = ["units=8", "batch=16", "epochs=3", "learning_rate=0.03", "checkpoint_every=5", "log_every=10"]
 

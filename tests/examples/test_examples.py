@@ -18,9 +18,6 @@ from keras_rnnlm.generation import Greedy, Sample
 from keras_rnnlm.text import Tokenizer
 from tests.export.models import run_directory
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 EXAMPLES = pathlib.Path(__file__).parent.parent.parent / "examples"
 TEXT = "the cat sat on the mat\nthe dog ate the log\n"
 

@@ -18,9 +18,6 @@ from keras_rnnlm.text import Tokenizer
 from keras_rnnlm.training import encode_corpus, open_corpus
 from tests.export.models import regressor, run_directory
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 TEXT = "the cat sat on the mat\nthe dog ate the log\n" * 30
 FORMATS = ("saved_model", "onnx", "litert")
 

@@ -16,9 +16,6 @@ from keras_rnnlm.export.runtime.operators import foreign_operators
 from keras_rnnlm.text import Tokenizer
 from tests.export.models import run_directory
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

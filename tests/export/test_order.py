@@ -17,8 +17,7 @@ from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.export.runtime import description
 from tests.export.models import language_model, models, randomized
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = [pytest.mark.xdist_group(__name__), pytest.mark.filterwarnings("ignore:.*becomes a Loop")]
+pytestmark = pytest.mark.filterwarnings("ignore:.*becomes a Loop")
 
 GOLDEN = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "nowhere")) / "golden-0.1.0"
 FILES = {"onnx": "m.onnx", "litert": "m.tflite", "saved_model": "m"}

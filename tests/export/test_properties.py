@@ -10,9 +10,6 @@ from keras_rnnlm.export import runtime
 from tests.export.models import VOCABULARY, language_model
 from tests.support import drawn_examples, numpy
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 rows = st.integers(1, 3).flatmap(
     lambda batch: st.integers(1, 9).flatmap(
         lambda time: st.lists(

@@ -11,9 +11,6 @@ from keras_rnnlm.generation import Greedy, Sample, TextStream
 from keras_rnnlm.text import Tokenizer
 from tests.export.models import NATIVE, language_model, regressor, stack_of, tagger
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 TEXT = "the cat sat on the mat\nthe dog ate a <eos>\n<eos>\n log \u00e9t\u00e9\n"
 
 

@@ -14,9 +14,6 @@ from keras_rnnlm.export import runtime
 from keras_rnnlm.text import Tokenizer
 from tests.export.models import run_directory
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 SETUP = pathlib.Path(__file__).parent.parent.parent / "runtime" / "setup.py"
 ALONE = """
 import sys

@@ -14,9 +14,6 @@ from keras_rnnlm.text import Tokenizer
 from keras_rnnlm.training import encode_corpus, open_corpus
 from tests.export.models import language_model, run_directory
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 TEXT = "the cat sat on the mat\n" * 30
 
 

@@ -14,9 +14,6 @@ from keras_rnnlm.generation import Beam
 from keras_rnnlm.text import Tokenizer, tokenizers
 from tests.export.models import language_model, regressor
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 THREADS, REQUESTS = 8, 2000
 FILES = {"onnx": "m.onnx", "litert": "m.tflite", "saved_model": "m"}
 WRITERS = {"onnx": export.to_onnx, "litert": export.to_litert, "saved_model": export.to_saved_model}

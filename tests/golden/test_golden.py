@@ -17,9 +17,6 @@ from keras_rnnlm.training import load_run
 from tests.golden.make import random_states
 from tests.support import numpy, on_tensorflow
 
-# What it reads is laid out once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 ARCHIVES = sorted(pathlib.Path(__file__).parent.glob("*.tar.xz"))
 NEAR = dict(rtol=1e-5, atol=1e-5)
 FOLDERS = sorted(pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "nowhere")).glob("golden-*"))

@@ -19,9 +19,6 @@ from keras_rnnlm.__main__ import main
 from keras_rnnlm.training.runs.run import RunFolder
 from tests.training.test_checkpoints import file_size_limit
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 LINE = "the quick brown fox jumps over the lazy dog\n"
 SETTINGS = "units=8 layers=1 embedding_dim=4 tied=false batch=4 window=16 epochs=2 log_every=10 checkpoint_every=5"
 SETTINGS = SETTINGS.split()

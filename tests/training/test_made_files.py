@@ -25,9 +25,6 @@ from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.run import RunFolder
 from keras_rnnlm.training.tasks import task_of
 
-# Its fixtures take seconds: they are made once where tests run side by side.
-pytestmark = pytest.mark.xdist_group(__name__)
-
 OTHERS = [None, True, -1, 10**30, 0.5, 1e999, "x", "", [], [[]], {}, {"a": 1}]
 SETTINGS = "units=6 layers=1 embedding_dim=4 tied=false batch=4 window=8 epochs=1 checkpoint_every=5".split()
 DEEP = "[" * 100_000
