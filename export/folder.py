@@ -44,8 +44,7 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists already, and nothing is written over: choose another --out")
     _check_there(run, "model.keras")
-    model = _load(run)
-    interface = interface_of(model)
+    interface = interface_of(_load(run))
     answer = answer_of(interface.description(), trusted=True)
     if answer.takes_text:
         _check_there(run, TOKENIZER)
@@ -65,7 +64,7 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
         made = []
         for kind in dict.fromkeys(formats):
             say(f"writing {FILES[kind]}, and comparing it with the Keras model")
-            made.append(_export(kind, model, partial / FILES[kind], tokenizer, tokens, quantize))
+            made.append(_export(kind, interface, partial / FILES[kind], tokenizer, tokens, quantize))
             _say_what_is_in_it(made[-1], quantize, tokenizer, say)
         manifest = describe(interface, tokenizer, made, partial)
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
@@ -73,14 +72,15 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
     return manifest
 
 
-def _export(kind, model, path, tokenizer, tokens, quantize):
+def _export(kind, interface, path, tokenizer, tokens, quantize):
+    """One interface for all formats: what Keras computes is traced and compiled once."""
     from keras_rnnlm import export
 
     if kind == "onnx":
-        return export.to_onnx(model, path, quantize=quantize, tokenizer=tokenizer, tokens=tokens)
+        return export.to_onnx(interface, path, quantize=quantize, tokenizer=tokenizer, tokens=tokens)
     if kind == "litert":
-        return export.to_litert(model, path, quantize=quantize, tokens=tokens)
-    return export.to_saved_model(model, path, tokenizer=tokenizer, tokens=tokens)
+        return export.to_litert(interface, path, quantize=quantize, tokens=tokens)
+    return export.to_saved_model(interface, path, tokenizer=tokenizer, tokens=tokens)
 
 
 def _say_what_is_in_it(made, quantize, tokenizer, say):

@@ -105,7 +105,9 @@ class Interface:
 
 
 def interface_of(model):
-    """The interface of a model that has `signatures`, or of any other Keras model."""
+    """The interface of a model that has `signatures`, or of any other Keras model. One that is made stays."""
+    if isinstance(model, Interface):
+        return model
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "Exports are made with Keras's TensorFlow backend: save the model, and load it where "

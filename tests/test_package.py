@@ -68,16 +68,16 @@ def test_every_folder_of_code_is_installed():
 
 def test_layers_import_at_most_0_3_seconds_after_keras():
     code = "import time, keras; t = time.time(); import keras_rnnlm.layers; print(time.time() - t)"
-    assert min(float(python(code)) for _ in range(3)) < 0.3
+    assert any(float(python(code)) < 0.3 for _ in range(3))
 
 
 def test_help_answers_within_half_a_second():
-    times = []
-    for _ in range(3):
+    def seconds():
         start = time.perf_counter()
         assert "quickstart" in command("--help").stdout
-        times.append(time.perf_counter() - start)
-    assert min(times) < 0.5
+        return time.perf_counter() - start
+
+    assert any(seconds() < 0.5 for _ in range(3))
 
 
 def test_a_mistake_on_the_command_line_ends_in_one_line():
