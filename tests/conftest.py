@@ -27,10 +27,20 @@ if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
 
 def pytest_collection_modifyitems(config, items):
     """What takes longest is left out by default, as the combinations of `tests/cases.py` are."""
+    if "tensorflow" in sys.modules and "PYTEST_XDIST_WORKER" in os.environ:
+        forget_where_operators_are_made()
     if os.environ.get("KERAS_RNNLM_EVERY_CASE"):
         return
     config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("long")])
     items[:] = [item for item in items if not item.get_closest_marker("long")]
+
+
+def forget_where_operators_are_made():
+    """TensorFlow notes the stack at each operator, for its errors: a tenth of the time. With -n0 it does."""
+    from tensorflow.python.util import tf_stack  # which the tests have imported
+
+    somewhere = tf_stack.extract_stack()
+    tf_stack.extract_stack = lambda stacklevel=1: somewhere
 
 
 def pytest_configure(config):

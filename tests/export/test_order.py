@@ -38,9 +38,9 @@ def model():
 
 @pytest.fixture(scope="module")
 def folder(model, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("order")
+    folder, interface = tmp_path_factory.mktemp("order"), interface_of(model)
     for kind, write in WRITERS.items():
-        write(model, folder / FILES[kind])
+        write(interface, folder / FILES[kind])
     return folder
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from keras_rnnlm import export, quiet
 from keras_rnnlm.export import runtime
+from keras_rnnlm.export.interface import interface_of
 from keras_rnnlm.generation import Beam
 from keras_rnnlm.text import Tokenizer, tokenizers
 from tests.export.models import language_model, regressor
@@ -21,7 +22,7 @@ WRITERS = {"onnx": export.to_onnx, "litert": export.to_litert, "saved_model": ex
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder, model = tmp_path_factory.mktemp("threads"), language_model("gru", layers=1, units=8)
+    folder, model = tmp_path_factory.mktemp("threads"), interface_of(language_model("gru", layers=1, units=8))
     for kind, write in WRITERS.items():
         write(model, folder / FILES[kind])
     return folder
