@@ -22,6 +22,7 @@ SOURCES = {
     "keras_rnnlm/perplexity.py": ".",
     "keras_rnnlm/places.py": ".",
     "keras_rnnlm/tasks.py": ".",
+    "keras_rnnlm/viterbi.py": ".",
     "keras_rnnlm/whole_files.py": ".",
     "keras_rnnlm/generation/*.py": "generation",
     "keras_rnnlm/text/*.py": "text",

@@ -23,8 +23,6 @@ class Chain:
     To an exporter it is a layer, and its own cell, without weights.
     """
 
-    reads = ()
-
     def __init__(self, kind, tags, dtype, go_backwards=False):
         self.name, self.go_backwards, self.tags = f"chain_by_{kind.replace(' ', '_')}", go_backwards, tags
         self.step = {"sum": _sum, "max": _max, "log sum": _log_sum}[kind]

@@ -89,11 +89,11 @@ class CRF(keras.layers.Layer):
     def marginals(self, potentials, mask=None):
         """The probability of each tag at each step, (batch, time, tags); zeros where it is masked."""
         log_probabilities = self._log_probabilities(potentials, mask)
-        there, one = _there(log_probabilities), _identity(self.tags, log_probabilities.dtype)
+        there, one = _there(log_probabilities), _identity(self.tags, self.to_come.compute_dtype)
         steps = ops.where(_over(there, 2), ops.exp(log_probabilities), one)
         # Any tag may stand before the first: all have the same numbers for it.
         before = ops.zeros_like(log_probabilities[:, 0, 0]) + 1 / self.tags
-        vectors = Chain("sum", self.tags, log_probabilities.dtype)(steps, before)
+        vectors = Chain("sum", self.tags, self.to_come.compute_dtype)(steps, before)
         return ops.where(_over(there, 1), vectors, 0)
 
     def _log_probabilities(self, potentials, mask):
@@ -106,10 +106,10 @@ class CRF(keras.layers.Layer):
         else:
             check_mask(mask, *potentials.shape[:2])
             there = ops.reshape(ops.cast(mask, "bool"), ops.shape(potentials)[:2])
-        transitions, start, end = self._scores(dtype)
+        transitions, start, end = self.scores()
         potentials = ops.where(_over(there, 1), potentials, 0)  # whatever stands there has no gradient then
 
-        # In all of them the axis before the last is the later tag: the chain goes back from there.
+        # The later tag stands before the earlier one: the chain goes from the end to the beginning.
         steps = ops.expand_dims(potentials, 3) + ops.transpose(transitions)
         held = ops.where(_identity(self.tags, dtype) > 0, 0.0, NEVER)
         last = ops.zeros_like(potentials[:, 0]) + end
@@ -119,7 +119,9 @@ class CRF(keras.layers.Layer):
         scores = ops.expand_dims(ahead, 2) + ops.where(_over(_first(there), 2), start, transitions)
         return ops.where(_over(there, 2), ops.log_softmax(scores, axis=-1), 0)
 
-    def _scores(self, dtype):
+    def scores(self):
+        """The scores of transitions, of starts and of ends, with those of what is forbidden in their place."""
+        dtype = self.to_come.compute_dtype
         scores = [ops.cast(weight, dtype) for weight in (self.transitions, self.start, self.end)]
         if self.allowed is None:
             return scores
@@ -151,7 +153,7 @@ class Viterbi(keras.layers.Layer):
         return_scores: return the logarithm of their probability, too: (batch,).
 
     >>> potentials = np.array([[[0.0, 2.0], [0.5, 0.0], [0.0, 1.0]]])
-    >>> Viterbi()(CRF(2)(potentials)).numpy().tolist()
+    >>> ops.convert_to_numpy(Viterbi()(CRF(2)(potentials))).tolist()
     [[1, 0, 1]]
     """
 
