@@ -6,7 +6,7 @@ import numbers
 import keras
 from keras import ops
 
-from keras_rnnlm.cells import equations, mogrifier
+from keras_rnnlm.cells import equations, mogrifier, weight_drop
 from keras_rnnlm.cells.checks import check_layout, check_reads
 from keras_rnnlm.cells.dot import Dot, DroppedDot, state_dtype
 from keras_rnnlm.cells.private_keras import DropoutRNNCell
@@ -71,13 +71,20 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
 
     Args:
         zoneout: fraction of the units of h that keep their values at a step, in training.
+        weight_drop: fraction of the recurrent weights that are zero in training: the same ones at all steps of a call
+            of the layer; in `keras.layers.RNN`, which calls the cell, others at each step.
         learned_initial_state: learn the states that a sequence begins with where none are given; they start as zeros.
         mogrifier: rounds in which input and h gate each other before the step reads them (Melis et al. 2020).
         mogrifier_rank: of the matrices of these rounds; None for full ones.
+
+    The masks of `dropout` and `recurrent_dropout` are those of Keras: drawn once a call of the layer, for each sequence
+    and each gate (where `recurrent_dropout` is 0, one for all gates), and constant over time. Those of `zoneout` are
+    drawn at each step.
     """
 
     like = keras.layers.SimpleRNNCell
-    options = {"zoneout": 0.0, "learned_initial_state": False, "mogrifier": 0, "mogrifier_rank": None}
+    options = {"zoneout": 0.0, "weight_drop": 0.0, "learned_initial_state": False}
+    options |= {"mogrifier": 0, "mogrifier_rank": None}
     gates = ""
     takes_mogrifier = True
     state_names = ("h",)
@@ -106,10 +113,12 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
             self.units = int(self.units)  # a numpy integer has no place in a saved configuration
         if type(self.units) is not int or self.units <= 0:
             raise ValueError(f"`units` is the width of the state: a positive integer. Received: units={self.units!r}")
-        for name in ("dropout", "recurrent_dropout", "zoneout", "zoneout_cell"):
+        for name in ("dropout", "recurrent_dropout", "zoneout", "zoneout_cell", "weight_drop"):
             rate = getattr(self, name, 0)
             if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
                 raise ValueError(f"`{name}` is a fraction, from 0 to 1. Received: {name}={rate!r}")
+        weight_drop.check_rate(self)
+        self.recurrent_names = []  # of the weights that read the states
         self.seed_generator = keras.random.SeedGenerator(seed=self.seed)
         self.check_options()
         mogrifier.check(self)

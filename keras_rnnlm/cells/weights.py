@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_rnnlm.cells import mogrifier
+from keras_rnnlm.cells import mogrifier, weight_drop
 from keras_rnnlm.cells.dot import state_dtype
 
 
@@ -33,6 +33,7 @@ class Weights:
         self.built = True
 
     def declare_what_every_cell_may_have(self, features):
+        weight_drop.check_weights(self)
         mogrifier.declare(self, features)
         if self.learned_initial_state:  # no step reads it
             self.initial_state = [
@@ -63,6 +64,8 @@ class Weights:
         )
         setattr(self, name, variable)
         self.declared.append(name)
+        if kind == "recurrent":
+            self.recurrent_names.append(name)
 
     def declare_norm(self, name, width, bias=False):
         """Adds the gain of a layer normalization, ones at first, and its bias where it has one."""
@@ -75,7 +78,8 @@ class Weights:
 
         What training does to them, such as dropping or rounding some, is done here, and has its gradient.
         """
-        return {name: ops.cast(getattr(self, name), self.compute_dtype) for name in self.declared}
+        w = {name: ops.cast(getattr(self, name), self.compute_dtype) for name in self.declared}
+        return weight_drop.dropped(self, w) if training and self.weight_drop else w
 
     def products(self):
         """Which gates' columns of the recurrent kernel each product of the step reads."""

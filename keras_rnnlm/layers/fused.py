@@ -53,12 +53,15 @@ def run(layer, by, sequences, states, training):
     cell = layer.cell
     if training and cell.dropout:
         sequences = sequences * private_keras.dropout_mask(cell, sequences[:, 0, :], cell.dropout)[:, None]
+    given = dict(kernel=cell.kernel, recurrent_kernel=cell.recurrent_kernel, bias=cell.bias)
+    if training and cell.weight_drop:
+        dropped = cell.read_weights(training)["recurrent_kernel"]
+        given["recurrent_kernel"] = ops.cast(dropped, cell.variable_dtype)
     if by == "torch":
-        weights = [ops.convert_to_tensor(weight) for weight in (cell.kernel, cell.recurrent_kernel, cell.bias)]
+        weights = [ops.convert_to_tensor(weight) for weight in given.values()]
         outputs, after = backend.own_kernel(cell.fused_kernel, sequences, states, *weights)
         return outputs if layer.return_sequences else outputs[:, -1], after, {}
     kernel = getattr(private_keras.kernels, cell.fused_kernel)
-    given = dict(kernel=cell.kernel, recurrent_kernel=cell.recurrent_kernel, bias=cell.bias)
     given |= dict(activation=cell.activation, recurrent_activation=cell.recurrent_activation)
     given |= dict(return_sequences=layer.return_sequences, go_backwards=False, unroll=False)
     if cell.fused_kernel == "gru":

@@ -25,6 +25,7 @@ class RecurrentStack(keras.layers.Layer):
         dropout: the fraction of what each layer but the first reads that is dropped, in training.
         bidirectional: beside each layer goes a copy of it from the end of the sequence to its beginning, with weights
             of its own, and h_l is what the two give, side by side. For encoders: such a stack has no `step`.
+        locked_dropout: whether one mask of `dropout` is drawn for all steps of a sequence; otherwise each has its own.
 
     It is called with `(sequences, states=None, mask=None, reads=None)` and returns the last x and the flat list of new
     states, layer by layer, each (batch, width) and float32: `state_names` and `state_widths` say which they are. A
@@ -39,7 +40,7 @@ class RecurrentStack(keras.layers.Layer):
     ((2, 7, 4), 3)
     """
 
-    def __init__(self, layers, connection=None, dropout=0.0, bidirectional=False, **kwargs):
+    def __init__(self, layers, connection=None, dropout=0.0, bidirectional=False, *, locked_dropout=False, **kwargs):
         super().__init__(autocast=False, **kwargs)
         if connection not in CONNECTIONS:
             raise ValueError(f"`connection` is one of {CONNECTIONS}. Received: connection={connection!r}")
@@ -64,7 +65,9 @@ class RecurrentStack(keras.layers.Layer):
         for layer in [*self.layers, *self.backwards]:
             layer.loops = loops  # what equal layers need compiled is compiled once
         self.supports_masking = True
-        self.dropout = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self.locked_dropout = bool(locked_dropout)
+        make = keras.layers.SpatialDropout1D if locked_dropout else keras.layers.Dropout
+        self.dropout = make(dropout, dtype=self.dtype_policy)
         self.gates = []
         if connection == "highway":
             closed = keras.initializers.Constant(-1.0)
@@ -138,7 +141,7 @@ class RecurrentStack(keras.layers.Layer):
         for k in range(len(self.layers)):
             number = len(self._of_layer(k))
             mine, states = states[:number], states[number:]
-            read = self.dropout(x, training=training) if k else x
+            read = self.dropout(x, training=training) if k and training else x
             h, mine = run(k, read, mine)
             h, new = ops.cast(h, self.compute_dtype), new + list(mine)
             if self.connection == "residual":
@@ -195,6 +198,7 @@ class RecurrentStack(keras.layers.Layer):
             "connection": self.connection,
             "dropout": self.dropout.rate,
             "bidirectional": self.bidirectional,
+            "locked_dropout": self.locked_dropout,
         }
 
     @classmethod

@@ -1,6 +1,7 @@
 """The language model: tokens to the logits of the next token, with its states in the open."""
 
 import contextlib
+import numbers
 import random
 import types
 
@@ -16,7 +17,8 @@ from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.models.next_token import NextTokenModel, Perplexity, check_batch
 from keras_rnnlm.models.recurrent_layers import CELLS, recurrent_layers, uniform
-from keras_rnnlm.schema import is_count
+from keras_rnnlm.models.regularizers import WordDropout
+from keras_rnnlm.schema import is_a, is_count
 
 __all__ = ["CELLS", "LanguageModel", "Perplexity"]
 
@@ -60,6 +62,16 @@ class LanguageModel(NextTokenModel):
             but for layers that were given in a list, and a head that was given.
         head: what turns features into logits and a loss: "full", the softmax over the whole vocabulary; or a class of
             keras_rnnlm.heads, or a head, which brings everything but the table that it reads where `tied`.
+        locked_dropout: whether a mask of `dropout` is drawn once a sequence, or window, and is the same at all steps
+            (Gal & Ghahramani 2016). Otherwise each step has its own.
+        input_dropout: fraction dropped of the embedding. None: that of `dropout`.
+        output_dropout: fraction dropped of what the output layer reads. None: that of `dropout`.
+        embedding_dropout: fraction of the tokens' types whose embedding is zero, in training, wherever they occur.
+        ar: activation regularization (Merity et al. 2017): so many times the mean square of what the output layer reads
+            joins the loss, of `fit` alone, and never the perplexity.
+        tar: temporal activation regularization: the same of the change of the last layer's output from step to step.
+
+    Regularizers of the recurrent layers, `weight_drop`, `recurrent_dropout` and `zoneout`, are among `cell_options`.
 
     Example:
 
@@ -86,6 +98,12 @@ class LanguageModel(NextTokenModel):
         initial_range=None,
         seed=None,
         head="full",
+        locked_dropout=False,
+        input_dropout=None,
+        output_dropout=None,
+        embedding_dropout=0.0,
+        ar=0.0,
+        tar=0.0,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -100,6 +118,14 @@ class LanguageModel(NextTokenModel):
             )
         if not (initial_range is None or initial_range > 0):
             raise ValueError(f"`initial_range` is positive, or None. Received: initial_range={initial_range!r}")
+        if not (is_a(embedding_dropout, numbers.Real) and 0 <= embedding_dropout < 1):
+            raise ValueError(
+                "`embedding_dropout` is the fraction of the tokens that is dropped, from 0 to below 1. "
+                f"Received: embedding_dropout={embedding_dropout!r}"
+            )
+        for name, factor in (("ar", ar), ("tar", tar)):
+            if not (is_a(factor, numbers.Real) and factor >= 0):
+                raise ValueError(f"`{name}` is the factor of a penalty, 0 or above. Received: {name}={factor!r}")
         # In a namespace, where Keras does not look for layers.
         self._arguments = types.SimpleNamespace(
             vocabulary_size=int(vocabulary_size),
@@ -114,8 +140,15 @@ class LanguageModel(NextTokenModel):
             initial_range=initial_range,
             seed=seed,
             head=head,
+            locked_dropout=locked_dropout,
+            input_dropout=input_dropout,
+            output_dropout=output_dropout,
+            embedding_dropout=embedding_dropout,
+            ar=ar,
+            tar=tar,
         )
         self.vocabulary_size, self.tied = int(vocabulary_size), tied
+        self.ar, self.tar = ar, tar
         self._programs = Programs()
         with _seeds_from(seed):
             self._make_layers(self._arguments)
@@ -130,7 +163,9 @@ class LanguageModel(NextTokenModel):
                     f"that it has to predict. Such layers are for encoders. Received: {layer.name!r} in `layers`"
                 )
         recurrent = list(a.layers) if isinstance(a.layers, (list, tuple)) else recurrent_layers(a, options)
-        stack = RecurrentStack(recurrent, a.connection, a.dropout, name="stack", **options)
+        stack = RecurrentStack(
+            recurrent, a.connection, a.dropout, locked_dropout=a.locked_dropout, name="stack", **options
+        )
         width = a.embedding_dim or recurrent[-1 if a.tied and a.connection is None else 0].output_width
         # A tied output layer reads the whole table anyway.
         self.embedding = (keras.layers.Embedding if a.tied else Embedding)(
@@ -141,7 +176,15 @@ class LanguageModel(NextTokenModel):
         self.head = heads.head_from(a.head, a.vocabulary_size, kernel_initializer=initializer, name="logits", **options)
         if a.tied:
             self.head.tie(self.embedding)
-        self.dropout = keras.layers.Dropout(a.dropout, name="dropout", **options)
+        dropout = keras.layers.SpatialDropout1D if a.locked_dropout else keras.layers.Dropout
+        self.dropout = dropout(a.dropout, name="dropout", **options)
+        self.input_dropout = self.output_dropout = self.word_dropout = None
+        if a.input_dropout is not None:
+            self.input_dropout = dropout(a.input_dropout, name="input_dropout", **options)
+        if a.output_dropout is not None:
+            self.output_dropout = dropout(a.output_dropout, name="output_dropout", **options)
+        if a.embedding_dropout:
+            self.word_dropout = WordDropout(a.vocabulary_size, a.embedding_dropout, name="word_dropout", **options)
         self.carried = CarriedStates(self.stack.state_widths, self.initial_states, name="carried")
 
     def build(self, input_shape=None):
@@ -169,18 +212,26 @@ class LanguageModel(NextTokenModel):
             fresh = ops.cast(start, "bool")[:, None]
             begin = self.initial_states(tokens.shape[0])
             states = [ops.where(fresh, first, s.value) for first, s in zip(begin, carried)]
-        hidden, states = self.hidden(tokens, states, training)
+        hidden, raw, states = self._read(tokens, states, training)
         if start is not None:
             for variable, state in zip(carried, states):
                 variable.assign(ops.stop_gradient(state))
-        output = self._output(hidden)
+        output = self._output(hidden, raw)
         return (output, states) if return_states else output
 
     def hidden(self, tokens, states=None, training=False):
         """What the output layer reads, (batch, time, features), and the new states."""
-        x = self.dropout(self._embedded(tokens), training=training)
-        hidden, states = self.stack(x, states, training=training)
-        return self.dropout(hidden, training=training), states
+        hidden, _, states = self._read(tokens, states, training)
+        return hidden, states
+
+    def _read(self, tokens, states, training):
+        """What the output layer reads, the same before dropout, and the new states."""
+        x = self._embedded(tokens)
+        if self.word_dropout is not None:
+            x = self.word_dropout(x, tokens, training=training)
+        x = (self.input_dropout or self.dropout)(x, training=training)
+        raw, states = self.stack(x, states, training=training)
+        return (self.output_dropout or self.dropout)(raw, training=training), raw, states
 
     def step(self, tokens, states):
         """One step, without a loop: tokens (batch,) and states to logits (batch, vocabulary) and the new states."""

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnlm.models import ids
 from keras_rnnlm.models.carried import numbers_for_replicas
+from keras_rnnlm.models.regularizers import activity_penalty
 from keras_rnnlm.models.tally import Tally
 from keras_rnnlm.models.targets import targets_and_weights
 from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport, replicas
@@ -25,8 +26,11 @@ class Perplexity(keras.metrics.Mean):
 class NextTokenModel(keras.Model):
     """`fit`, `evaluate` and `predict` of a model of tokens; the subclass is the network.
 
-    The subclass has `vocabulary_size`, a `head` and the `carried` states; its `call` ends in `self._output(hidden)`.
+    The subclass has `vocabulary_size`, a `head` and the `carried` states; its `call` ends in `self._output(hidden,
+    raw)`. `raw` is `hidden` before dropout, and the factors `ar` and `tar` are of penalties on the two in training.
     """
+
+    ar = tar = 0.0
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -130,11 +134,11 @@ class NextTokenModel(keras.Model):
         finally:
             self._for_loss = before
 
-    def _output(self, hidden):
+    def _output(self, hidden, raw):
         """The logits, or what the loss reads."""
         if not self._for_loss:
             return self.head(hidden)
-        output = {"hidden": hidden}
+        output = {"hidden": hidden} | ({"raw": raw} if self.tar else {})
         if self._compile_metrics is not None:
             output["logits"] = ops.stop_gradient(self.head(hidden))
         return output
@@ -163,6 +167,9 @@ class NextTokenModel(keras.Model):
         else:
             losses = self.head.losses_of(hidden, targets)
             loss = ops.sum(losses * weights) / over
+        if training and (self.ar or self.tar):
+            penalty = activity_penalty(hidden, y_pred.get("raw", hidden), weights, self.ar, self.tar)
+            loss = loss + penalty * (count / over)  # over as many tokens as the loss is of
         # Flat: of (batch, time), Keras's mean would count rows, not tokens.
         self.perplexity.update_state(
             ops.reshape(ops.stop_gradient(losses), (-1,)), sample_weight=ops.reshape(weights, (-1,))

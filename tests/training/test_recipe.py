@@ -39,6 +39,15 @@ OTHERS = dict(
     tied=False,
     connection="highway",
     dropout=0.1 + 0.2,
+    input_dropout=0.4,
+    output_dropout=0.0,
+    locked_dropout=True,
+    embedding_dropout=0.05,
+    weight_drop=0.5,
+    recurrent_dropout=0.15,
+    zoneout=0.25,
+    ar=2.0,
+    tar=0.5,
     initial_range=1e-05,
     forget_bias=-1.5,
     unigram_bias=False,
@@ -261,6 +270,12 @@ def test_what_belongs_together_is_overridden_together():
         ("tied=yes", "`tied` is true or false. Received: tied='yes'"),
         ("tied=1", "`tied` is true or false. Received: tied=1"),
         ("dropout=1", "`dropout` is a number, 0 or above and below 1. Received: dropout=1"),
+        (
+            "input_dropout=1",
+            '`input_dropout` is a number, 0 or above and below 1, or "none". Received: input_dropout=1',
+        ),
+        ("weight_drop=1", "`weight_drop` is a number, 0 or above and below 1. Received: weight_drop=1"),
+        ("ar=-1", "`ar` is a number, 0 or above. Received: ar=-1"),
         ("learning_rate=0", "`learning_rate` is a number above 0. Received: learning_rate=0"),
         ("learning_rate=nan", "`learning_rate` is a number above 0. Received: learning_rate=nan"),
         ("learning_rate=inf", "`learning_rate` is a number above 0. Received: learning_rate=inf"),
@@ -309,6 +324,10 @@ def test_a_wrong_override_ends_in_one_line(assignment, message):
             dict(cell_options={"batch": 20}),
             "`batch` is a setting of its own: drop it from `cell_options`.*{'batch': 20}",
         ),
+        (
+            dict(zoneout=0.1, cell_options={"zoneout": 0.2}),
+            "`zoneout` is a setting of its own: drop it from `cell_options`. Received: zoneout=0.1 and cell_options=",
+        ),
         (dict(optimizer_options={"learning_rate": 1}), "`learning_rate` is a setting of its own: drop it from `opti"),
         (dict(optimizer_options={"clipnorm": 1}), "`optimizer_options` leaves 'clipnorm' to `max_norm` and `clip_by`"),
         (dict(optimizer_options={"use_ema": True}), "`optimizer_options` leaves 'use_ema' to `ema`"),
@@ -325,6 +344,7 @@ def test_settings_that_agree_are_accepted():
     Recipe(embedding_dim=200, tied=False)
     Recipe(embedding_dim=200, connection="dense")  # the model knows how wide the output is
     Recipe(cell_options={"dropout": 0.1})  # an argument of Keras's layers too
+    Recipe(cell_options={"zoneout": 0.1, "recurrent_dropout": 0.1})  # where they stood before they were settings
     Recipe(eval_every=0)
 
 

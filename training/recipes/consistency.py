@@ -2,6 +2,8 @@
 
 import importlib
 
+OF_CELLS = ("weight_drop", "recurrent_dropout", "zoneout")  # settings that are arguments of the recurrent layers
+
 # Arguments of Keras's optimizers that are settings of their own.
 ELSEWHERE = {
     **dict.fromkeys(("clipnorm", "global_clipnorm", "clipvalue"), "`max_norm` and `clip_by`"),
@@ -33,8 +35,13 @@ def _check_task(recipe):
 
 
 def _check_options(recipe):
-    for table, allowed in (("cell_options", ("dropout",)), ("optimizer_options", ())):
+    for table, allowed in (("cell_options", ("dropout", *OF_CELLS)), ("optimizer_options", ())):
         for key in getattr(recipe, table):
+            if key in OF_CELLS and getattr(recipe, key):
+                raise ValueError(
+                    f"`{key}` is a setting of its own: drop it from `{table}`. Received: {key}={getattr(recipe, key)} "
+                    f"and {table}={getattr(recipe, table)}"
+                )
             if key in recipe.__dataclass_fields__ and key not in allowed:
                 raise ValueError(
                     f"`{key}` is a setting of its own: drop it from `{table}`. In a TOML file settings come before the "

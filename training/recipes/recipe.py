@@ -19,6 +19,7 @@ from keras_rnnlm.training.recipes.rules import (
     FLAG,
     NOT_NEGATIVE,
     POSITIVE,
+    RATE,
     SHARES,
     TABLE,
     TASK,
@@ -70,11 +71,16 @@ class Recipe:
     embedding_dim: int | None = setting(None, "width of the embedding; none: as the layers'", optional(COUNT))
     tied: bool = setting(True, "whether embedding and output layer share their weights", FLAG)
     connection: str | None = setting(None, "between the layers: {}", optional(choice("residual", "dense", "highway")))
-    dropout: float = setting(
-        0.3,
-        "fraction dropped before, between and after the layers",
-        number(", 0 or above and below 1", lambda value: 0 <= value < 1),
-    )
+    dropout: float = setting(0.3, "fraction dropped before, between and after the layers", RATE)
+    input_dropout: float | None = setting(None, "fraction dropped before the layers; none: `dropout`", optional(RATE))
+    output_dropout: float | None = setting(None, "fraction dropped after the layers; none: `dropout`", optional(RATE))
+    locked_dropout: bool = setting(False, "whether these masks are the same at all steps of a window", FLAG)
+    embedding_dropout: float = setting(0.0, "fraction of the symbols that are zero throughout a window", RATE)
+    weight_drop: float = setting(0.0, "fraction of the recurrent weights that are zero throughout a window", RATE)
+    recurrent_dropout: float = setting(0.0, "fraction of the states that steps do not read, throughout a window", RATE)
+    zoneout: float = setting(0.0, "fraction of the outputs of layers that keep their values at a step", RATE)
+    ar: float = setting(0.0, "factor of a penalty on the last layer's outputs, as AWD-LSTM has it", NOT_NEGATIVE)
+    tar: float = setting(0.0, "factor of a penalty on their change from step to step", NOT_NEGATIVE)
     initial_range: float | None = setting(
         None, "weights start uniform in ± this; none: each layer's own way", optional(POSITIVE)
     )

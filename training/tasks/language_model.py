@@ -6,6 +6,7 @@ Every recipe asks its task whether settings fit each other: numpy, and all that 
 import os
 
 from keras_rnnlm.quiet import import_keras
+from keras_rnnlm.training.recipes.consistency import OF_CELLS
 from keras_rnnlm.training.recipes.rules import TOKENIZERS
 from keras_rnnlm.training.tasks.task import Data, Task
 
@@ -87,11 +88,17 @@ class LanguageModeling(Task):
             units=recipe.units,
             layers=recipe.layers,
             cell=recipe.cell,
-            cell_options=recipe.cell_options,
+            cell_options=recipe.cell_options | regularizers_of_cells(recipe),
             embedding_dim=recipe.embedding_dim,
             tied=recipe.tied,
             connection=recipe.connection,
             dropout=recipe.dropout,
+            locked_dropout=recipe.locked_dropout,
+            input_dropout=recipe.input_dropout,
+            output_dropout=recipe.output_dropout,
+            embedding_dropout=recipe.embedding_dropout,
+            ar=recipe.ar,
+            tar=recipe.tar,
             initial_range=recipe.initial_range,
             seed=recipe.seed,
             dtype=recipe.precision,
@@ -192,6 +199,11 @@ def check_room(options):
             f"Received: units={options['units']}, layers={options['layers']}, "
             f"embedding_dim={options['embedding_dim']}, a vocabulary of {options['vocabulary_size']}"
         )
+
+
+def regularizers_of_cells(recipe):
+    """The recurrent layers' regularizers, those that are on."""
+    return {name: getattr(recipe, name) for name in OF_CELLS if getattr(recipe, name)}
 
 
 def set_forget_bias(layer, forget_bias):
