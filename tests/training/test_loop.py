@@ -16,6 +16,7 @@ from keras_rnnlm.training.evaluation.scorer import Scorer
 from keras_rnnlm.training.loop import loop as loop_module
 from keras_rnnlm.training.loop.failures import Diverged, LearnedNothing
 from keras_rnnlm.training.loop.loop import Loop
+from keras_rnnlm.training.recipes import growth
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.run import RunFolder, build_model
 from keras_rnnlm.training.streams import Contiguous, Sentences
@@ -104,12 +105,15 @@ def make(tmp_path):
         recipe = dataclasses.replace(TINY, **changes)
         kind = {"units": recipe.units, "dropout": recipe.dropout, "ema": recipe.ema, "optimizer": recipe.optimizer}
         kind |= {"reduction": recipe.reduction, "max_norm": recipe.max_norm, "dtype": recipe.precision}
+        kind |= {"averages": recipe.averages, "accumulate": recipe.accumulate, "weight_decay": recipe.weight_decay}
+        kind |= {"batches": tuple(growth.batches(recipe))}
         key = tuple(kind.items())
         if key not in _models:
             model = build_model(recipe, types.SimpleNamespace(vocabulary_size=VOCABULARY))
             model.jit_compile = False  # to begin sooner; test_resume.py runs the commands as they are
             model.optimizer.build(model.trainable_variables)
-            model.reset_states(recipe.batch)
+            for batch in growth.batches(recipe):
+                model.reset_states(batch)
             values = [ops.convert_to_numpy(v.value).copy() for v in model.variables + model.optimizer.variables]
             _models[key] = model, values, Scorer(model, start=0, batch=2, window=recipe.window)
         model, values, usual = _models[key]
@@ -120,7 +124,7 @@ def make(tmp_path):
         elif recipe.random_windows:
             stream = FewLengths(TEXT, recipe.batch, recipe.window, start=0, random=True)
         else:
-            stream = Windows(TEXT, recipe.batch, recipe.window, start=0)
+            stream = growth.stream_of(recipe, lambda recipe: Windows(TEXT, recipe.batch, recipe.window, start=0))
         folder = RunFolder(tmp_path / name)
         folder.path.mkdir(exist_ok=True)
         folder.write_recipe(recipe)

@@ -55,6 +55,8 @@ OTHERS = dict(
     mode="sentences",
     batch=1,
     window=10**12,
+    grow={"3": {"batch": 64}, "10": {"batch": 128, "window": 140}},
+    window_multiple=10,
     eval_batch=3,
     optimizer="sgd",
     learning_rate=1e22,
@@ -69,7 +71,9 @@ OTHERS = dict(
     max_norm=None,
     clip_by="value",
     reduction="sum",
-    ema=0.999,
+    nt_asgd=5,
+    average_every=10,
+    accumulate=4,
     epochs=55,
     stop_after=6,
     max_minutes=0.5,
@@ -101,11 +105,12 @@ def test_every_setting_has_a_meaning_that_fits_on_its_line():
 
 def test_a_recipe_is_written_and_read_exactly(tmp_path):
     left = SETTINGS.keys() - OTHERS.keys()
-    # These three exclude others of the list.
-    assert left == {"vocabulary_size", "min_count", "random_windows"}
+    # These exclude others of the list.
+    assert left == {"vocabulary_size", "min_count", "random_windows", "ema", "swa_from"}
     others = Recipe(**OTHERS)
     assert all(getattr(others, name) != getattr(Recipe(), name) for name in OTHERS)
-    for recipe in (Recipe(), others, Recipe(vocabulary_size=99, min_count=3, random_windows=True)):
+    more = Recipe(vocabulary_size=99, min_count=3, random_windows=True, ema=0.999)
+    for recipe in (Recipe(), others, more, Recipe(swa_from=2.5)):
         assert Recipe.load(written(recipe, tmp_path)) == recipe
 
 
@@ -329,6 +334,27 @@ def test_a_wrong_override_ends_in_one_line(assignment, message):
             "`zoneout` is a setting of its own: drop it from `cell_options`. Received: zoneout=0.1 and cell_options=",
         ),
         (dict(optimizer_options={"learning_rate": 1}), "`learning_rate` is a setting of its own: drop it from `opti"),
+        (dict(ema=0.9, nt_asgd=5), "A run has one average of its weights.*Received: ema=0.9, nt_asgd=5"),
+        (dict(swa_from=1, nt_asgd=5), "A run has one average of its weights.*Received: swa_from=1.0, nt_asgd=5"),
+        (dict(nt_asgd=5, eval_every=0), "nt_asgd=5 follows the validation loss, and eval_every=0 turns"),
+        (dict(accumulate=2, random_windows=True), "an update of several windows has no one length.*accumulate=2"),
+        (
+            dict(accumulate=2, optimizer_options={"gradient_accumulation_steps": 4}),
+            "`accumulate` is Keras's gradient_accumulation_steps: drop that from `optimizer_options`",
+        ),
+        (
+            dict(grow={"1": {"batch": 64}}),
+            "`grow` is a table of epochs, the second or later, such as .* Received: grow=",
+        ),
+        (
+            dict(grow={"3": {"units": 64}}),
+            "`grow` is a table of epochs, the second or later, such as .* Received: grow=",
+        ),
+        (
+            dict(grow={"3": {"batch": 0}}),
+            "`grow` is a table of epochs, the second or later, such as .* Received: grow=",
+        ),
+        (dict(grow={"3": 64}), "`grow` is a table of epochs, the second or later, such as .* Received: grow="),
         (dict(optimizer_options={"clipnorm": 1}), "`optimizer_options` leaves 'clipnorm' to `max_norm` and `clip_by`"),
         (dict(optimizer_options={"use_ema": True}), "`optimizer_options` leaves 'use_ema' to `ema`"),
     ],
@@ -346,6 +372,10 @@ def test_settings_that_agree_are_accepted():
     Recipe(cell_options={"dropout": 0.1})  # an argument of Keras's layers too
     Recipe(cell_options={"zoneout": 0.1, "recurrent_dropout": 0.1})  # where they stood before they were settings
     Recipe(eval_every=0)
+    Recipe(optimizer_options={"gradient_accumulation_steps": 4})
+    Recipe(accumulate=2, random_windows=True, reduction="sum")
+    grown = Recipe().override(["grow.10.window=140", "grow.3.batch=64"])
+    assert grown.grow == {"3": {"batch": 64}, "10": {"window": 140}}
 
 
 def test_a_file_is_read_by_its_path(tmp_path):

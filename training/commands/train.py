@@ -9,6 +9,7 @@ from keras_rnnlm import cell_list
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.loop.failures import LearnedNothing, is_finite
+from keras_rnnlm.training.recipes.growth import stream_of
 from keras_rnnlm.training.recipes.recipe import Recipe, built_in, settings_help
 from keras_rnnlm.training.runs.display import Display, duration
 from keras_rnnlm.training.runs.kept_evaluations import model_digest
@@ -171,7 +172,7 @@ def _loop(folder, recipe, data, display):
         tf.config.experimental.enable_op_determinism()
     from keras_rnnlm.training.loop.loop import Loop
 
-    stream = task.stream(data, "train", recipe)
+    stream = stream_of(recipe, lambda recipe: task.stream(data, "train", recipe))
     model = build_model(recipe, data.vocabulary)
     scorer = task.scorer(model, data, recipe)
     check_has(stream, OF_STREAM, "The stream of a task")

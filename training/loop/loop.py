@@ -6,7 +6,6 @@ in `Progress`. A checkpoint holds these three, and is written when all that is d
 that turn out to be no good in a validation are not saved before.
 """
 
-import contextlib
 import copy
 import dataclasses
 import math
@@ -18,10 +17,13 @@ from keras import ops
 from keras_rnnlm.belonging import other
 from keras_rnnlm.perplexity import perplexity
 from keras_rnnlm.recurrence import backend
+from keras_rnnlm.training.loop.averaging import Averaging
 from keras_rnnlm.training.loop.failures import Diverged, check_loss, check_steps, decisive, is_finite, plain_errors
 from keras_rnnlm.training.loop.interrupts import interrupts
 from keras_rnnlm.training.loop.progress import RECORD, Progress, nothing
-from keras_rnnlm.training.runs.checkpoint_models import averaged, check_same_kind, model_variables, optimizer_variables
+from keras_rnnlm.training.loop.sums import Sums
+from keras_rnnlm.training.recipes import growth
+from keras_rnnlm.training.runs.checkpoint_models import check_same_kind, model_variables, optimizer_variables
 
 LOOK_EVERY = 10  # steps between looks at the loss, for the display and for NaN
 MANY_SKIPPED = 50  # steps: a loss scale finds its place in fewer
@@ -54,8 +56,10 @@ class Loop:
         # `fit` would put the averages in place of the weights at the end of every stretch.
         self.optimizer.finalize_variable_values = lambda variables: None
         if getattr(stream, "carries_states", False):
-            model.reset_states(recipe.batch)
+            for batch in growth.batches(recipe):
+                model.reset_states(batch)
         self.tally = model.tally()
+        self.sums, self.averaging = Sums(self.tally, model.optimizer), Averaging(recipe, model)
         self.checkpoints = folder.checkpoints(recipe.keep_checkpoints, RECORD)
         self.progress = Progress()
         self.saved = None  # the progress in the checkpoint that the run continues from
@@ -174,12 +178,12 @@ class Loop:
         return True
 
     def _check_steps(self):
-        counts = self._counts()
+        counts = self.sums.counts()
         check_steps(counts["steps"], counts["skipped"])
 
     def _save_model(self):
         """Writes model.keras, unless a weight is no number. Whether it did."""
-        with self._averaged():
+        with self.averaging.in_place(self.progress):
             if not is_finite(self.model.get_weights()):
                 return False
             self.folder.save_model(self.model, self.identity)
@@ -193,13 +197,17 @@ class Loop:
             # Of a loss that is summed over time, the gradient is longer for a longer window by itself.
             scaled = self.recipe.random_windows and self.recipe.reduction == "mean"
             self.lengths = self.stream.lengths(self.epoch) if scaled else None
+            self.usual = growth.at(self.recipe, self.epoch).window
         return self.steps
+
+    def _epochs(self):
+        """How many epochs are done, a fraction included."""
+        return self.progress.epoch + self.progress.window / self._steps()
 
     def rate(self):
         """The learning rate of now, for a window of the usual length."""
         p = self.progress
-        epoch = p.epoch + p.window / self._steps()
-        return self.recipe.learning_rate_at(p.step, epoch, p.decays, p.retries, p.seconds)
+        return self.recipe.learning_rate_at(p.step, self._epochs(), p.decays, p.retries, p.seconds)
 
     def record(self, kind, **values):
         """A line of history.jsonl."""
@@ -221,7 +229,9 @@ class Loop:
     def _stretch(self):
         """Trains to where something is due. Whether the loss remained a number."""
         p = self.progress
-        self.diverged, self.counted, self.rate_set = False, self._counts(), None
+        self.diverged, self.rate_set = False, None
+        self.sums.begin()
+        self.averaging.begin()
         self._tick()
         with plain_errors():
             self.model.fit(
@@ -238,10 +248,11 @@ class Loop:
     def before_step(self):
         rate = self.rate()
         if self.lengths is not None:
-            rate *= self.lengths[self.progress.window] / self.recipe.window
+            rate *= self.lengths[self.progress.window] / self.usual
         if rate != self.rate_set:
             backend.synchronize(self.model)
             self.optimizer.learning_rate = self.rate_set = rate
+        self.averaging.before_step(self.progress, self._epochs())
 
     def after_step(self):
         """Whether the stretch is over."""
@@ -268,28 +279,16 @@ class Loop:
     def _look(self):
         """Adds up what happened since the last look. False where the loss is no number."""
         backend.synchronize(self.model)
-        p, counts = self.progress, self._counts()
-        sums = self.tally.total, self.tally.count, self.optimizer.norm_sum
-        nats, tokens, norm = (float(ops.convert_to_numpy(variable.value)) for variable in sums)
-        for variable in (*sums, self.optimizer.clipped_norm_sum):
-            variable.assign(0.0)  # float32: a sum over an epoch would not notice a step any more
-        more = dict(nats=nats, tokens=int(tokens), norm=norm, seconds=self._tick())
-        more |= {name: counts[name] - self.counted[name] for name in counts}
-        self.counted = counts
-        if not math.isfinite(nats):
+        p, more = self.progress, self.sums.take() | {"seconds": self._tick()}
+        if not math.isfinite(more["nats"]):
             return False
         p.tokens += more["tokens"]
-        self.loss = nats / tokens if tokens else self.loss
+        self.loss = more["nats"] / more["tokens"] if more["tokens"] else self.loss
         p.sums = {name: p.sums[name] + more[name] for name in p.sums}
         self.display.training(p, self._steps(), self.recipe, {**self._shown(), "unit": self.tally.unit})
         if p.step % self.recipe.log_every == 0:
             self._record_training()
         return True
-
-    def _counts(self):
-        o = self.optimizer
-        counts = dict(steps=o.steps, clipped=o.clipped_steps, skipped=o.skipped_steps)
-        return {name: int(ops.convert_to_numpy(variable.value)) for name, variable in counts.items()}
 
     def _shown(self):
         sums = self.progress.sums
@@ -316,7 +315,7 @@ class Loop:
         p, recipe = self.progress, self.recipe
         self._tick()
         try:
-            with self._averaged():
+            with self.averaging.in_place(self.progress):
                 scores = self.scorer.score(self.valid, self._validating)
                 value = decisive(scores, self.scorer)
                 if not math.isfinite(value):
@@ -337,6 +336,9 @@ class Loop:
         self._tick()
         self.record("valid", **scores, best=better)
         self.display.validated(p, scores, better)
+        if self.averaging.validated(p, value):
+            self.record("averaging")
+            self.display.say(f"from step {p.step:,} on, the mean of the weights is validated and saved")
         self.save()
         return True
 
@@ -344,11 +346,6 @@ class Loop:
         if self.interrupted:
             raise Interrupted
         self.display.validating(done, windows)
-
-    def _averaged(self):
-        """With the averaged weights in the model, where the recipe asks for an average."""
-        has = self.recipe.ema is not None and self.progress.step
-        return averaged(self.optimizer) if has else contextlib.nullcontext()
 
     # What may go wrong
 

@@ -29,6 +29,8 @@ class Progress:
     retries: int = 0  # after a NaN
     went_back_to: int = -1  # the step that the last retry began from
     validated: int = -1  # the step of the last validation
+    averaging_from: int = -1  # the step from which on weights are averaged
+    losses: list = dataclasses.field(default_factory=list)  # of validations, while these decide when that is
     history: int = 0  # bytes of history.jsonl
     sums: dict = dataclasses.field(default_factory=nothing)  # since the last line of history.jsonl
 
@@ -39,6 +41,7 @@ RECORD = {
     **{field.name: COUNT if field.default == 0 else PLACE for field in dataclasses.fields(Progress)},
     "seconds": number(", 0 or above", lambda value: value >= 0),
     "best": Rule("a number", lambda value: is_a(value, numbers.Real) and not math.isnan(value)),
+    "losses": [REAL],
     "sums": {name: COUNT if name in ("tokens", "steps", "clipped", "skipped") else REAL for name in nothing()},
 }
 RECORD = {name: Optional(rule) for name, rule in RECORD.items()} | {"identity": SCHEMA}

@@ -56,13 +56,30 @@ def _check_options(recipe):
 
 
 def _check_optimisation(recipe):
+    averages = {name: getattr(recipe, name) for name in ("ema", "swa_from", "nt_asgd")}
+    averages = {name: value for name, value in averages.items() if value is not None}
+    if len(averages) > 1:
+        given = ", ".join(f"{name}={value}" for name, value in averages.items())
+        raise ValueError(f"A run has one average of its weights: `ema`, `swa_from` or `nt_asgd`. Received: {given}")
+    if recipe.accumulate > 1 and "gradient_accumulation_steps" in recipe.optimizer_options:
+        raise ValueError(
+            "`accumulate` is Keras's gradient_accumulation_steps: drop that from `optimizer_options`. Received: "
+            f"accumulate={recipe.accumulate} and optimizer_options={recipe.optimizer_options}"
+        )
+    if recipe.accumulate > 1 and recipe.random_windows and recipe.reduction == "mean":
+        raise ValueError(
+            "The rate follows the length of a random window, and an update of several windows has no one length: set "
+            f"accumulate=1, or random_windows=false. Received: accumulate={recipe.accumulate}, random_windows=True"
+        )
     if recipe.min_learning_rate > recipe.learning_rate:
         raise ValueError(
             "`min_learning_rate` is at most `learning_rate`. "
             f"Received: min_learning_rate={recipe.min_learning_rate}, learning_rate={recipe.learning_rate}"
         )
     if recipe.eval_every == 0:
-        for name, needs in (("schedule", recipe.schedule == "plateau"), ("stop_after", recipe.stop_after is not None)):
+        follows = {"schedule": recipe.schedule == "plateau"}
+        follows |= {name: getattr(recipe, name) is not None for name in ("stop_after", "nt_asgd")}
+        for name, needs in follows.items():
             if needs:
                 raise ValueError(
                     f"{name}={getattr(recipe, name)} follows the validation loss, and eval_every=0 turns validation "

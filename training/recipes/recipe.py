@@ -12,6 +12,7 @@ from keras_rnnlm import tasks
 from keras_rnnlm.cell_list import OWN
 from keras_rnnlm.schema import choice, number, read_regular, whole
 from keras_rnnlm.training.recipes import consistency, toml_text
+from keras_rnnlm.training.recipes.growth import GROWTH
 from keras_rnnlm.training.recipes.rules import (
     CELL,
     COUNT,
@@ -100,7 +101,9 @@ class Recipe:
     )
     batch: int = setting(32, "texts side by side", COUNT)
     window: int = setting(64, "time steps that a gradient reaches back; in sentences, the longest one", COUNT)
+    grow: dict = setting({}, "other values from an epoch on, such as {3 = {batch = 64}, 5 = {window = 140}}", GROWTH)
     random_windows: bool = setting(False, "their length is drawn around `window`, and the rate follows it", FLAG)
+    window_multiple: int = setting(1, "of which random lengths are multiples: JAX compiles each length", COUNT)
     eval_batch: int = setting(16, "texts side by side in validation", COUNT)
 
     optimizer: str = setting(
@@ -119,7 +122,7 @@ class Recipe:
     patience: int = setting(1, "with plateau: validations without a better loss before the rate falls", COUNT)
     warmup_steps: int = setting(100, "the number of steps over which the rate rises at first", whole(0))
     min_learning_rate: float = setting(0.0, "no schedule goes below this", NOT_NEGATIVE)
-    weight_decay: float = setting(0.0, "of the optimizer; 0: off", NOT_NEGATIVE)
+    weight_decay: float = setting(0.0, "of the optimizer, by rate and decay, for sgd as L2; 0: off", NOT_NEGATIVE)
     max_norm: float | None = setting(1.0, "gradients are clipped to this; none: never", optional(POSITIVE))
     clip_by: str = setting(
         "global", "the norm of all, of each variable, or each number: {}", choice("global", "variable", "value")
@@ -132,6 +135,16 @@ class Recipe:
         "momentum of the average of weights that is validated and saved; none: no average",
         optional(number(" between 0 and 1", lambda value: 0 < value < 1)),
     )
+    swa_from: float | None = setting(
+        None, "epochs after which the mean of the weights is validated and saved; none: never", optional(NOT_NEGATIVE)
+    )
+    nt_asgd: int | None = setting(
+        None,
+        "the same once a loss is worse than the best more than so many validations ago",
+        optional(COUNT),
+    )
+    average_every: int = setting(1, "steps from one to the next of the weights in such a mean", COUNT)
+    accumulate: int = setting(1, "batches whose gradients make one update", COUNT)
 
     epochs: int = setting(10, "passes over the text", COUNT, begins="Length")
     stop_after: int | None = setting(
@@ -163,6 +176,11 @@ class Recipe:
                 raise ValueError(f"`{field.name}` is {rule.allowed}. Received: {field.name}={value!r}")
             object.__setattr__(self, field.name, rule.keep(value))
         consistency.check(self)
+
+    @property
+    def averages(self):
+        """Whether an average of the weights is validated and saved in their place."""
+        return any(value is not None for value in (self.ema, self.swa_from, self.nt_asgd))
 
     @classmethod
     def load(cls, name_or_path):

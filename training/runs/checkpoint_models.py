@@ -4,6 +4,7 @@ import contextlib
 
 import numpy as np
 
+from keras_rnnlm.training.recipes import growth
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.tasks import task_of
 
@@ -18,12 +19,18 @@ def optimizer_variables(optimizer):
     return {f"optimizer {i} {v.name}": v for i, v in enumerate(optimizer.variables)}
 
 
+def innermost(optimizer):
+    """The optimizer that makes the steps, within those around it."""
+    while hasattr(optimizer, "inner_optimizer"):
+        optimizer = optimizer.inner_optimizer
+    return optimizer
+
+
 def averages(optimizer):
     """Pairs of the variables that are trained and their averages, where the recipe asks for averages."""
     from keras_rnnlm.optimizers.private_keras import averages_of, trained_by
 
-    while hasattr(optimizer, "inner_optimizer"):
-        optimizer = optimizer.inner_optimizer
+    optimizer = innermost(optimizer)
     return list(zip(trained_by(optimizer), averages_of(optimizer)))
 
 
@@ -98,7 +105,8 @@ def _model_of(folder, build, step, arrays):
     model = build(recipe, task.vocabulary(folder))
     model.optimizer.build(model.trainable_variables)
     if task.carries(recipe):
-        model.reset_states(recipe.batch)  # what the run carries is in its checkpoints
+        for batch in growth.batches(recipe):  # what the run carries is in its checkpoints
+            model.reset_states(batch)
     variables = model_variables(model) | optimizer_variables(model.optimizer)
     if {name: tuple(variable.shape) for name, variable in variables.items()} != {
         name: array.shape for name, array in arrays.items()
@@ -106,7 +114,7 @@ def _model_of(folder, build, step, arrays):
         raise ValueError(f"The checkpoints in {folder} are of another model than its recipe.toml tells")
     for name, variable in variables.items():
         variable.assign(arrays[name])
-    if recipe.ema is not None and step:
+    if recipe.averages and step:
         for variable, average in averages(model.optimizer):
             variable.assign(average.value)
     alone = type(model).from_config(model.get_config())

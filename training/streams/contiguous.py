@@ -27,6 +27,8 @@ class Contiguous(Stream):
             standard deviation 5, from 5 to `window` + 20. They are not padded. Scale the learning rate by
             `lengths(epoch) / window`.
         seed: of the lengths.
+        multiple: random lengths are multiples of this, the last one of an epoch excepted: a backend that compiles each
+            length anew then compiles few.
 
     Example:
         >>> from keras_rnnlm.training.streams import Contiguous
@@ -39,7 +41,7 @@ class Contiguous(Stream):
 
     carries_states = True
 
-    def __init__(self, tokens, batch, window, *, start, random=False, seed=0):
+    def __init__(self, tokens, batch, window, *, start, random=False, seed=0, multiple=1):
         super().__init__(tokens, batch, seed)
         check_integer("window", window, 1)
         check_integer("start", start, 0)
@@ -49,7 +51,8 @@ class Contiguous(Stream):
             )
         if random and window < 5:
             raise ValueError(f"Random lengths are at least 5, and so is their `window`. Received: window={window}")
-        self.window = int(window)
+        check_integer("multiple", multiple, 1)
+        self.window, self.multiple = int(window), int(multiple)
         self.start = int(start)
         self.random = bool(random)
         self._time = None if random else self.window
@@ -78,6 +81,8 @@ class Contiguous(Stream):
         while end < self._row:
             means = np.where(generator.random(1024) < 0.95, self.window, self.window / 2)
             lengths = generator.normal(means, 5).astype(np.int64).clip(5, self.window + 20)
+            if self.multiple > 1:
+                lengths = np.maximum(np.round(lengths / self.multiple).astype(np.int64), 1) * self.multiple
             ends = end + np.cumsum(lengths)
             end = ends[-1]
             yield ends

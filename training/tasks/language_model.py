@@ -71,6 +71,7 @@ class LanguageModeling(Task):
                 start=tokenizer.start,
                 random=recipe.random_windows,
                 seed=recipe.seed,
+                multiple=recipe.window_multiple,
             )
         if tokenizer.eos is None:
             raise ValueError(

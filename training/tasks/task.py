@@ -8,7 +8,8 @@ from keras_rnnlm import tasks
 VOCABULARY = ("tokenizer", "vocabulary_size", "min_count")
 NETWORK = ("task", "task_settings", "units", "layers", "cell", "cell_options", "embedding_dim", "tied", "connection")
 FIXED = (*VOCABULARY, "encoding", "split", *NETWORK, "initial_range", "forget_bias", "unigram_bias", "precision")
-FIXED += ("text_column", "mode", "batch", "window", "random_windows", "optimizer", "ema", "seed")
+FIXED += ("text_column", "mode", "batch", "window", "grow", "random_windows", "window_multiple")
+FIXED += ("optimizer", "ema", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
