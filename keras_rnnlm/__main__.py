@@ -16,6 +16,7 @@ COMMANDS = {
     "evaluate": ("measure how well a model predicts a text", "keras_rnnlm.training.commands.evaluate"),
     "generate": ("let a model write", "keras_rnnlm.training.commands.generate"),
     "info": ("compare runs", "keras_rnnlm.training.commands.info"),
+    "lr-find": ("find the learning rate that suits a text and a recipe", "keras_rnnlm.training.commands.lr_find"),
     "bench": ("measure how fast this machine trains", "keras_rnnlm.training.commands.bench"),
     "study": ("repeat an experiment of the literature", "keras_rnnlm.training.studies.command"),
     "export": ("write a model as SavedModel, ONNX and LiteRT", "keras_rnnlm.export.commands.export"),

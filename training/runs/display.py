@@ -56,6 +56,11 @@ class Display:
             seconds = min(seconds, max(60 * recipe.max_minutes - progress.seconds, 0))
         return duration(seconds)
 
+    def measuring(self, text):
+        """What a command is at: a line that the next one takes the place of."""
+        if self._is_time():
+            self._draw(text)
+
     def validating(self, done, windows):
         if self._is_time():
             self._draw(f"validation  {done:,}/{windows:,}")
