@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": ("let a model write", "keras_rnnlm.training.commands.generate"),
     "info": ("compare runs", "keras_rnnlm.training.commands.info"),
     "lr-find": ("find the learning rate that suits a text and a recipe", "keras_rnnlm.training.commands.lr_find"),
+    "search": ("find settings that suit a text, by training with many", "keras_rnnlm.training.commands.search"),
     "bench": ("measure how fast this machine trains", "keras_rnnlm.training.commands.bench"),
     "study": ("repeat an experiment of the literature", "keras_rnnlm.training.studies.command"),
     "export": ("write a model as SavedModel, ONNX and LiteRT", "keras_rnnlm.export.commands.export"),
