@@ -58,8 +58,11 @@ class LanguageModel(NextTokenModel):
             layer's own initializers.
         seed: of the initial weights and of the dropout (not on PyTorch, whose dropout draws from PyTorch's generator),
             but for layers that were given in a list, and a head that was given.
-        head: what turns features into logits and a loss: "full", the softmax over the whole vocabulary; or a class of
-            keras_rnnlm.heads, or a head, which brings everything but the table that it reads where `tied`.
+        head: what turns features into logits and a loss: a name, such as "full", the softmax over the whole vocabulary,
+            of those in `keras_rnnlm.head_list.HEADS`; or a class of keras_rnnlm.heads, or one of your own like them,
+            which "my_package.heads:Mine" names, too; or a head, which brings everything but the table that it reads
+            where `tied`.
+        head_options: dict of further arguments of the head, such as `{"cutoffs": [2000, 10000]}`.
 
     Example:
 
@@ -86,6 +89,7 @@ class LanguageModel(NextTokenModel):
         initial_range=None,
         seed=None,
         head="full",
+        head_options=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -114,6 +118,7 @@ class LanguageModel(NextTokenModel):
             initial_range=initial_range,
             seed=seed,
             head=head,
+            head_options=head_options,
         )
         self.vocabulary_size, self.tied = int(vocabulary_size), tied
         self._programs = Programs()
@@ -138,7 +143,8 @@ class LanguageModel(NextTokenModel):
         )
         self.stack = stack
         initializer = uniform(a) or "glorot_uniform"
-        self.head = heads.head_from(a.head, a.vocabulary_size, kernel_initializer=initializer, name="logits", **options)
+        options |= {"kernel_initializer": initializer, "name": "logits"}
+        self.head = heads.head_from(a.head, a.vocabulary_size, a.head_options, **options)
         if a.tied:
             self.head.tie(self.embedding)
         self.dropout = keras.layers.Dropout(a.dropout, name="dropout", **options)

@@ -33,7 +33,7 @@ def _check_task(recipe):
 
 
 def _check_options(recipe):
-    for table, allowed in (("cell_options", ("dropout",)), ("optimizer_options", ())):
+    for table, allowed in (("cell_options", ("dropout",)), ("head_options", ()), ("optimizer_options", ())):
         for key in getattr(recipe, table):
             if key in recipe.__dataclass_fields__ and key not in allowed:
                 raise ValueError(

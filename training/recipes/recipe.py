@@ -17,6 +17,7 @@ from keras_rnnlm.training.recipes.rules import (
     COUNT,
     FACTOR,
     FLAG,
+    HEAD,
     NOT_NEGATIVE,
     POSITIVE,
     SHARES,
@@ -69,6 +70,8 @@ class Recipe:
     )
     embedding_dim: int | None = setting(None, "width of the embedding; none: as the layers'", optional(COUNT))
     tied: bool = setting(True, "whether embedding and output layer share their weights", FLAG)
+    head: str = setting("full", f"what gives the logits: full, adaptive, ..., or a class of your own, {OWN}", HEAD)
+    head_options: dict = setting({}, "further arguments of the head, such as {cutoffs = [2000, 10000]}", TABLE)
     connection: str | None = setting(None, "between the layers: {}", optional(choice("residual", "dense", "highway")))
     dropout: float = setting(
         0.3,
