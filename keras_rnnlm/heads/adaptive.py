@@ -117,7 +117,7 @@ class AdaptiveSoftmax(Head):
         else:  # one product with the table: an exported file holds it once
             every = ops.matmul(features, ops.transpose(ops.cast(self.tied_to.embeddings, self.compute_dtype)))
             if self.order == "frequencies":
-                every = ops.take(every, self.ids, axis=-1)
+                every = ops.take(every, ops.cast(self.ids, "int32"), axis=-1)
             first, *logits = ops.split(every, self.cutoffs, axis=-1)
             clusters = ops.matmul(features, ops.transpose(ops.cast(self.cluster_kernel, self.compute_dtype)))
             logits = [ops.concatenate([first, clusters], axis=-1), *logits]
@@ -125,7 +125,7 @@ class AdaptiveSoftmax(Head):
         logs = [head[..., :shortlist]]
         logs += [tail + head[..., shortlist + k : shortlist + k + 1] for k, tail in enumerate(tails)]
         logs = ops.cast(ops.concatenate(logs, axis=-1), self.compute_dtype)
-        return logs if self.order == "ids" else ops.take(logs, self.ranks, axis=-1)
+        return logs if self.order == "ids" else ops.take(logs, ops.cast(self.ranks, "int32"), axis=-1)
 
     def losses_of(self, features, targets):
         """As `Head.losses_of`, a cluster at the rows alone that need it."""
@@ -176,7 +176,7 @@ class AdaptiveSoftmax(Head):
         if self.order == "ids":
             return targets
         size = self.vocabulary_size  # what is none of the vocabulary stays so, and has a loss that is NaN
-        ranks = ops.take(self.ranks, ops.clip(targets, 0, size - 1), axis=0)
+        ranks = ops.take(ops.cast(self.ranks, "int32"), ops.clip(targets, 0, size - 1), axis=0)
         return ops.where(ops.logical_and(targets >= 0, targets < size), ranks, targets)
 
     def _room(self, rows, begin, end):
@@ -193,7 +193,7 @@ class AdaptiveSoftmax(Head):
             return [ops.cast(kernel, self.compute_dtype) for kernel in (self.head_kernel, *self.kernels)]
         table = ops.cast(self.tied_to.embeddings, self.compute_dtype)
         if self.order == "frequencies":
-            table = _permuted(table, ops.convert_to_tensor(self.ids), ops.convert_to_tensor(self.ranks))
+            table = _permuted(table, ops.cast(self.ids, "int32"), ops.cast(self.ranks, "int32"))
         first, *tails = ops.split(table, self.cutoffs, axis=0)
         return [ops.concatenate([first, ops.cast(self.cluster_kernel, self.compute_dtype)], axis=0), *tails]
 

@@ -63,7 +63,7 @@ class MixtureOfSoftmaxes(VocabularyLogits):
         kernel, bias = self._weights()
         kernel, mixed = ops.transpose(kernel), []
         z, priors = self.read(features), self.log_priors(features)
-        for k in range(self.components):  # one after the other: with all logits side by side they take no less time
+        for k in range(self.components):  # one after the other: side by side, all of their logits would be held at once
             logits = plus(ops.matmul(z[..., k, :], kernel), bias)
             mixed.append(ops.log_softmax(logits, axis=-1) + priors[..., k : k + 1])
         largest = mixed[0]

@@ -87,7 +87,7 @@ class SampledSoftmax(VocabularyLogits):
         start = 1 - keras.random.uniform((), dtype="float32", seed=self.seed_generator)  # above 0
         # Points lie on a line at equal distances of 1. Token w has a piece of the line, of its chance's length, and is
         # drawn where a point lies in it: `last` counts the points up to its end, from -1.
-        last = ops.convert_to_tensor(self.whole) - ops.cast(ops.convert_to_tensor(self.fraction) < start, "int32")
+        last = ops.cast(self.whole, "int32") - ops.cast(ops.cast(self.fraction, "float32") < start, "int32")
         before = ops.concatenate([ops.full((1,), -1, dtype="int32"), last[:-1]], axis=0) + 1
         ids = ops.arange(size, dtype="int32")
         # Those that are drawn come first, in places of their own as all others: nothing is written twice.
@@ -104,7 +104,7 @@ class SampledSoftmax(VocabularyLogits):
         kernel = self.kernel if self.tied_to is None else self.tied_to.embeddings
         # First read, then cast: rows, not the table.
         vectors = ops.cast(ops.take(ops.cast(kernel, kernel.dtype), ids, axis=0), self.compute_dtype)
-        log_chances = ops.take(ops.convert_to_tensor(self.log_chance), ids, axis=0)
+        log_chances = ops.take(ops.cast(self.log_chance, "float32"), ids, axis=0)
         offsets = -log_chances
         if self.bias is not None:
             offsets = offsets + ops.cast(ops.take(ops.cast(self.bias, self.bias.dtype), ids, axis=0), "float32")

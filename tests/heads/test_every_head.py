@@ -194,3 +194,14 @@ def test_settings_of_a_head_are_checked():
             LanguageModel(VOCABULARY, 6, 1, **options)
     with pytest.raises(ValueError, match="give a head its settings yourself. Received: head_options="):
         LanguageModel(VOCABULARY, 6, 1, head=head_of("full")[0], head_options={"use_bias": False})
+
+
+def test_a_mixture_s_distributions_are_of_a_higher_rank_than_the_features():
+    ranks = {}
+    for case in ("projected", "mixture"):
+        head, _ = head_of(case)
+        features = np.random.default_rng(0).normal(size=(40, 6)).astype("float32")
+        logs = np.float64(numpy(head(features)))
+        values = np.linalg.svd(logs - logs.mean(-1, keepdims=True), compute_uv=False)
+        ranks[case] = (values > 1e-4 * values[0]).sum()
+    assert ranks["projected"] <= 5 and ranks["mixture"] > 10
