@@ -143,8 +143,8 @@ class LanguageModel(NextTokenModel):
         )
         self.stack = stack
         initializer = uniform(a) or "glorot_uniform"
-        options |= {"kernel_initializer": initializer, "name": "logits"}
-        self.head = heads.head_from(a.head, a.vocabulary_size, a.head_options, **options)
+        of_head = {"kernel_initializer": initializer, "name": "logits", **options}
+        self.head = heads.head_from(a.head, a.vocabulary_size, a.head_options, **of_head)
         if a.tied:
             self.head.tie(self.embedding)
         self.dropout = keras.layers.Dropout(a.dropout, name="dropout", **options)

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_rnnlm.heads import AdaptiveSoftmax, cross_entropy
 from tests.heads.every_head import frequencies, head_of, randomized, weights_of
@@ -25,7 +26,8 @@ def test_a_batch_of_one_cluster_alone_is_exact(case, ranks):
         for by in (type(head).total_loss, by_all_logits)
     )
     assert got[0] == pytest.approx(wanted[0], rel=1e-5)
-    assert largest_relative_difference(got[1], wanted[1]) < 2e-5
+    for gradient, plain in zip(got[1], wanted[1], strict=True):
+        np.testing.assert_allclose(gradient, plain, atol=2e-5)  # some are 0
 
 
 @pytest.mark.parametrize("jit", [False, True])
@@ -36,7 +38,7 @@ def test_what_lies_beyond_the_first_rows_costs_nothing_and_has_no_loss(jit):
     for count in (0, 3, 11, 20):
 
         def total(given, count=count):
-            first = tensors(np.int32(count))[0]
+            first = ops.convert_to_tensor(count, dtype="int32")
             return cross_entropy.linear_cross_entropy(*given, *tensors(targets, weights), chunk=4, count=first)[0]
 
         def plain(given, count=count):
@@ -46,9 +48,8 @@ def test_what_lies_beyond_the_first_rows_costs_nothing_and_has_no_loss(jit):
         got, wanted = value_and_gradients(total, arrays, jit=jit), value_and_gradients(plain, arrays)
         assert got[0] == pytest.approx(wanted[0], rel=1e-5)
         assert largest_relative_difference(got[1], wanted[1]) < 1e-5
-        losses = numpy(
-            cross_entropy.cross_entropy(*tensors(*arrays, targets), chunk=4, count=tensors(np.int32(count))[0])
-        )
+        first = ops.convert_to_tensor(count, dtype="int32")
+        losses = numpy(cross_entropy.cross_entropy(*tensors(*arrays, targets), chunk=4, count=first))
         assert losses[:count].all() and not losses[count:].any()
 
 
