@@ -78,7 +78,7 @@ def perplexity(name, tokenizer, splits, frequencies, options):
 
     model = model_of(frequencies, options.train, options.precision, **HEADS[name])
     model.fit(stream_of(splits["train"], tokenizer).dataset().repeat(), steps_per_epoch=options.train, verbose=0)
-    return Scorer(model, start=tokenizer.start, batch=16).score(splits["valid"])["perplexity"]
+    return Scorer(model, start=tokenizer.start, batch=16).score(splits["valid"][: options.tokens])["perplexity"]
 
 
 def main():
@@ -89,10 +89,14 @@ def main():
     parser.add_argument("--steps", type=int, default=5, help="that a head takes at its turn")
     parser.add_argument("--rounds", type=int, default=7, help="0: no times")
     parser.add_argument("--train", type=int, metavar="STEPS")
+    parser.add_argument(
+        "--tokens", type=int, metavar="N", help="of the validation text, the first so many (default: all)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end")
     options = parser.parse_args()
     if options.data is None:
         parser.error("say where the corpora are: --data DIR, or KERAS_RNNLM_DATA")
+    quiet.import_keras()
     tokenizer, splits, frequencies = read(pathlib.Path(options.data) / "wikitext-2")
     print(f"{len(frequencies):,} words, {UNITS} units, {BATCH} times {TIME} tokens, {options.precision}")
     found = {name: {} for name in options.heads}

@@ -153,22 +153,25 @@ def _in_chunks(loss, hidden, kernel, bias, targets, weights, more, count, chunk,
     inputs = (hidden, targets, weights, *more)
     most = chunk or max(1, CHUNK // (kernel.shape[0] * math.prod(hidden.shape[1:-1])))
     rows = hidden.shape[0] if hidden.shape[0] is not None else ops.shape(hidden)[0]
-    summed = [weight for weight in (kernel, bias) if keep and weight is not None]
-    nothing = [None] * (1 + len(summed))
     if count is None and isinstance(rows, int) and rows <= (chunk or 2 * most):  # to cut in two is slower, in more not
-        sums, outputs = body(nothing, inputs)
+        sums, outputs = body(_NOTHING, inputs)
     else:
-        known, least = isinstance(rows, int), 1 if count is None else 2
-        chunks = -(-rows // most) if known else ops.maximum(-(-rows // most), least)
+        chunks = -(-rows // most)
+        if not isinstance(rows, int):  # a loop over further chunks than the first needs one to look at
+            chunks = ops.maximum(chunks, 1 if count is None else 2)
         size = -(-rows // chunks) if count is None else most  # as many chunks, of one size
         inputs = [_cut(tensor, rows, chunks, size) for tensor in inputs]
         if count is None:
+            summed = [weight for weight in (kernel, bias) if keep and weight is not None]
             sums, outputs = _scan_all(body, summed, tuple(inputs))
         else:
-            sums, outputs = _scan_some(body, nothing, tuple(inputs), count, size)
+            sums, outputs = _scan_some(body, tuple(inputs), count, size)
         outputs = [ops.reshape(y, (chunks * size, *y.shape[2:]))[:rows] for y in outputs]
     losses, *gradients = outputs
     return [sums[0], _of_the_first(count, losses)[0]], gradients[:1] + sums[1:] + gradients[1:]
+
+
+_NOTHING = [None] * 3  # to add the total and the gradients to
 
 
 def _cut(tensor, rows, chunks, size):
@@ -182,9 +185,9 @@ def _scan_all(body, summed, inputs):
     return backend.scan(body, sums, inputs)
 
 
-def _scan_some(body, nothing, inputs, count, size):
+def _scan_some(body, inputs, count, size):
     """The first chunk by itself, for mostly it is all: nothing has to be set to zero and added to."""
-    sums, first = body(nothing, tuple(tensor[0] for tensor in inputs))
+    sums, first = body(_NOTHING, tuple(tensor[0] for tensor in inputs))
     if inputs[0].shape[0] == 1:
         return sums, [y[None] for y in first]
     sums = [cast(total, state_dtype(keras.backend.standardize_dtype(total.dtype))) for total in sums]

@@ -12,7 +12,7 @@ from tests.heads.test_every_head import by_all_logits, tensors, total_of
 from tests.support import BACKEND, largest_relative_difference, numpy, on_tensorflow, value_and_gradients
 
 
-@pytest.mark.parametrize("ranks", [(0, 5), (5, 12), (12, 23)], ids=["shortlist", "cluster", "rarest"])
+@pytest.mark.parametrize("ranks", [(0, 5), (12, 23)], ids=["shortlist", "rarest"])
 @pytest.mark.parametrize("case", ["adaptive", "adaptive, tied"])
 def test_a_batch_of_one_cluster_alone_is_exact(case, ranks):
     head, embedding = head_of(case)
@@ -35,7 +35,7 @@ def test_what_lies_beyond_the_first_rows_costs_nothing_and_has_no_loss(jit):
     rng = np.random.default_rng(0)
     arrays = [rng.normal(size=shape).astype("float32") for shape in ((20, 3), (9, 3), (9,))]
     targets, weights = rng.integers(0, 9, 20).astype("int32"), rng.random(20).astype("float32")
-    for count in (0, 3, 11, 20):
+    for count in (0, 11):
 
         def total(given, count=count):
             first = ops.convert_to_tensor(count, dtype="int32")

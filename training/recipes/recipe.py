@@ -70,7 +70,7 @@ class Recipe:
     )
     embedding_dim: int | None = setting(None, "width of the embedding; none: as the layers'", optional(COUNT))
     tied: bool = setting(True, "whether embedding and output layer share their weights", FLAG)
-    head: str = setting("full", f"what gives the logits: full, adaptive, ..., or a class of your own, {OWN}", HEAD)
+    head: str = setting("full", f"of the logits: full, adaptive, ..., or a class of your own, {OWN}", HEAD)
     head_options: dict = setting({}, "further arguments of the head, such as {cutoffs = [2000, 10000]}", TABLE)
     connection: str | None = setting(None, "between the layers: {}", optional(choice("residual", "dense", "highway")))
     dropout: float = setting(
@@ -289,7 +289,8 @@ def _files():
 
 def _check_known(key):
     if key not in SETTINGS:
-        near = difflib.get_close_matches(key, SETTINGS, n=2)
+        # Those a letter or two away, else those that have most of their letters in common.
+        near = difflib.get_close_matches(key, SETTINGS, 2, 0.7) or difflib.get_close_matches(key, SETTINGS, 2)
         way = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(SETTINGS)}."
         raise ValueError(f"There is no setting {key!r}: {way}")
 
