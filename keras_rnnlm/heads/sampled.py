@@ -75,11 +75,12 @@ class SampledSoftmax(VocabularyLogits):
 
     def read_frequencies(self, frequencies):
         frequencies = np.asarray(frequencies, "float64")
+        if self.proposal != "unigram":
+            return
         if not (np.isfinite(frequencies).all() and (frequencies > 0).all()):
             raise ValueError("Frequencies of tokens to be drawn are numbers above 0. Received: some that are not")
-        if self.proposal == "unigram":
-            for name, table in zip(_TABLES, _tables(frequencies, self.num_sampled)):
-                getattr(self, name).assign(table)
+        for name, table in zip(_TABLES, _tables(frequencies, self.num_sampled)):
+            getattr(self, name).assign(table)
 
     def draw(self):
         """`num_sampled` different ids, drawn by their chances."""
