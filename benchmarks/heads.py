@@ -83,7 +83,9 @@ def perplexity(name, tokenizer, splits, frequencies, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--heads", nargs="*", default=list(HEADS), choices=list(HEADS), metavar="NAME", help=f"{HEADS}")
+    parser.add_argument(
+        "--heads", nargs="*", default=list(HEADS), choices=list(HEADS), metavar="NAME", help=f"of {', '.join(HEADS)}"
+    )
     parser.add_argument("--data", type=pathlib.Path, default=os.environ.get("KERAS_RNNLM_DATA"))
     parser.add_argument("--precision", default="float32", help="or mixed_bfloat16, as the recipe has it")
     parser.add_argument("--steps", type=int, default=5, help="that a head takes at its turn")
@@ -100,7 +102,8 @@ def main():
     tokenizer, splits, frequencies = read(pathlib.Path(options.data) / "wikitext-2")
     print(f"{len(frequencies):,} words, {UNITS} units, {BATCH} times {TIME} tokens, {options.precision}")
     found = {name: {} for name in options.heads}
-    seconds = times(options.heads, tokenizer, splits, frequencies, options) if options.rounds else {}
+    with quiet.loggers("tensorflow"):  # which warns of as many models as there are heads
+        seconds = times(options.heads, tokenizer, splits, frequencies, options) if options.rounds else {}
     for name, spent in seconds.items():
         found[name] |= {"ms": 1e3 * spent, "tokens_per_second": BATCH * TIME / spent}
         times_full = f"{seconds['full'] / spent:8.2f} x full" if "full" in seconds else ""
