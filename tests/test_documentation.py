@@ -11,6 +11,7 @@ import pytest
 
 import keras_rnnlm
 from keras_rnnlm.cell_list import CELLS
+from keras_rnnlm.head_list import HEADS
 from tests.support import BACKEND
 
 README = pathlib.Path(__file__).parent.parent / "README.md"
@@ -54,3 +55,8 @@ def test_the_readme_runs(block, tmp_path, monkeypatch):
 def test_the_readme_lists_every_cell():
     wanted = "".join(f"| `{name}` | `{cell.layer}` | {cell.about} |\n" for name, cell in CELLS.items())
     assert f"| cell | layer | what it is |\n|---|---|---|\n{wanted}\n" in README.read_text(encoding="utf-8")
+
+
+def test_the_readme_lists_every_head():
+    wanted = "".join(f"| `{name}` | `{head.head}` | {head.about} |\n" for name, head in HEADS.items())
+    assert f"| head | class | what it is |\n|---|---|---|\n{wanted}\n" in README.read_text(encoding="utf-8")

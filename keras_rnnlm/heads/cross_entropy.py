@@ -1,5 +1,7 @@
 """The cross-entropy of a linear layer over a large vocabulary, a chunk of the logits at a time."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -9,7 +11,40 @@ from keras_rnnlm.recurrence import backend
 CHUNK = 2**24  # logits that are held at a time, where there are more than twice as many: 64 MB in float32
 
 
-def linear_cross_entropy(hidden, kernel, bias, targets, weights, *, chunk=None):
+class LossOfLogits:
+    """A loss of rows of logits, for `in_chunks`.
+
+    Args:
+        losses: `losses(logits, bias, targets, *more)`, float32 of shape (n,). The logits lie in n rows, or in several
+            for each target, one after the other; the bias, or None, is not yet added to them.
+        slopes: `slopes(logits, bias, targets, weights, *more)`: the losses; the gradient of their weighted sum by the
+            logits, in their dtype; and its gradients by each of `more`, in float32.
+    """
+
+    def __init__(self, losses, slopes):
+        self.losses, self.slopes = losses, slopes
+        self.losses_in_one_pass, self.slopes_in_one_pass = map(backend.in_one_pass, (losses, slopes))
+
+
+def _losses(logits, bias, targets):
+    return backend.softmax_cross_entropy(plus(logits, bias), targets)[0]
+
+
+def _slopes(logits, bias, targets, weights):
+    losses, slopes = backend.softmax_cross_entropy(plus(logits, bias), targets)
+    return losses, cast(slopes * weights[:, None], keras.backend.standardize_dtype(logits.dtype))
+
+
+def plus(logits, bias):
+    """In float32."""
+    logits = cast(logits, "float32")
+    return logits if bias is None else logits + cast(bias, "float32")
+
+
+SOFTMAX = LossOfLogits(_losses, _slopes)
+
+
+def linear_cross_entropy(hidden, kernel, bias, targets, weights, *, chunk=None, count=None):
     """`-log softmax(hidden @ kernel.T + bias)[target]`, with its gradient formed in the same pass.
 
     Nothing of the size (n, vocabulary) exists: a chunk of logits becomes losses and gradients, and is gone. Nor are the
@@ -22,36 +57,19 @@ def linear_cross_entropy(hidden, kernel, bias, targets, weights, *, chunk=None):
         targets: integers, (n,).
         weights: (n,), what each loss is multiplied by in the sum.
         chunk: how many of the n rows to hold logits of. Default: all of up to two chunks of `CHUNK` logits, else one.
+        count: an integer tensor: the first rows, so many, have a loss, and that of the others is 0. Only the chunks
+            that the former lie in are computed.
 
     Returns:
         The sum of weights times losses, a float32 scalar, which carries the gradients of `hidden`, `kernel` and `bias`;
         and the losses, float32 of shape (n,), which carry none.
     """
-    tensors = [hidden, kernel] + [bias] * (bias is not None) + [targets, weights]
-
-    def forward(flat, keep):
-        hidden, kernel, *bias, targets, weights = flat
-        return _in_chunks(hidden, kernel, *(bias or [None]), targets, weights, chunk, keep)
-
-    def backward(gradients, cotangents):
-        if cotangents[0] is None:
-            return [None] * len(tensors)
-        scaled = backend.scaled(gradients, cotangents[0])  # which a loss scale comes with
-        return [cast(gradient, tensor.dtype) for gradient, tensor in zip(scaled, tensors)] + [None, None]
-
-    def plain(flat):
-        hidden, kernel, *bias, targets, weights = flat
-        losses = _losses(backend.product(hidden, kernel, transpose_b=True), *(bias or [None]), targets)
-        return [ops.sum(losses * ops.stop_gradient(weights)), ops.stop_gradient(losses)]
-
-    return backend.custom_gradient(forward, backward, plain)(*tensors)
+    return in_chunks(SOFTMAX, hidden, kernel, bias, targets, weights, chunk=chunk, count=count)
 
 
-def cross_entropy(hidden, kernel, bias, targets, *, chunk=None):
+def cross_entropy(hidden, kernel, bias, targets, *, chunk=None, count=None):
     """The losses alone, (n,), for evaluation: no gradient is formed."""
-    weights = ops.zeros_like(targets, dtype="float32")
-    (_, losses), _ = _in_chunks(hidden, kernel, bias, targets, weights, chunk, keep=False)
-    return losses
+    return losses_in_chunks(SOFTMAX, hidden, kernel, bias, targets, chunk=chunk, count=count)
 
 
 def losses_of_logits(logits, targets):
@@ -59,58 +77,123 @@ def losses_of_logits(logits, targets):
     return _losses(logits, None, targets)
 
 
-def _slopes(logits, bias, targets, weights):
-    """The losses of a chunk, and the weighted gradients by its logits, in their dtype."""
-    losses, slopes = backend.softmax_cross_entropy(_plus(logits, bias), targets)
-    return losses, cast(slopes * weights[:, None], keras.backend.standardize_dtype(logits.dtype))
+def in_chunks(loss, hidden, kernel, bias, targets, weights, more=(), *, chunk=None, count=None):
+    """As `linear_cross_entropy`, of a `LossOfLogits`, whose gradients by `more`, (n, ...) each, are carried, too.
+
+    `hidden` may be (n, several, features), for as many rows of logits a target.
+    """
+    tensors = [hidden, kernel, *[bias] * (bias is not None), *more, targets, weights, *[count] * (count is not None)]
+
+    def named(flat):
+        hidden, kernel, *rest = flat
+        own_bias = None if bias is None else rest.pop(0)
+        first = None if count is None else rest.pop()
+        *more, targets, weights = rest
+        return hidden, kernel, own_bias, targets, weights, more, first
+
+    def forward(flat, keep):
+        return _in_chunks(loss, *named(flat), chunk, keep)
+
+    def backward(gradients, cotangents):
+        if cotangents[0] is None:
+            return [None] * len(tensors)
+        scaled = backend.scaled(gradients, cotangents[0])  # which a loss scale comes with
+        found = [cast(gradient, tensor.dtype) for gradient, tensor in zip(scaled, tensors)]
+        return found + [None] * (len(tensors) - len(found))
+
+    def plain(flat):
+        hidden, kernel, bias, targets, weights, more, count = named(flat)
+        targets, weights = _of_the_first(count, targets, weights)
+        logits = backend.product(_rows_of(hidden), kernel, transpose_b=True)
+        losses = loss.losses(logits, bias, targets, *more)
+        return [ops.sum(losses * ops.stop_gradient(weights)), ops.stop_gradient(_of_the_first(count, losses)[0])]
+
+    return backend.custom_gradient(forward, backward, plain)(*tensors)
 
 
-def _losses(logits, bias, targets):
-    return backend.softmax_cross_entropy(_plus(logits, bias), targets)[0]
+def losses_in_chunks(loss, hidden, kernel, bias, targets, more=(), *, chunk=None, count=None):
+    """The losses alone, (n,), for evaluation: no gradient is formed."""
+    weights = ops.zeros_like(targets, dtype="float32")
+    (_, losses), _ = _in_chunks(loss, hidden, kernel, bias, targets, weights, more, count, chunk, keep=False)
+    return losses
 
 
-_slopes_in_one_pass, _losses_in_one_pass = backend.in_one_pass(_slopes), backend.in_one_pass(_losses)
+def _rows_of(hidden):
+    return hidden if len(hidden.shape) == 2 else ops.reshape(hidden, (-1, hidden.shape[-1]))
 
 
-def _plus(logits, bias):
-    logits = cast(logits, "float32")
-    return logits if bias is None else logits + cast(bias, "float32")
+def _of_the_first(count, *tensors):
+    """The tensors, of which all but the first numbers, so many, are 0."""
+    if count is None:
+        return tensors
+    live = ops.arange(ops.shape(tensors[0])[0], dtype="int32") < count
+    return [ops.where(live, tensor, ops.zeros_like(tensor)) for tensor in tensors]
 
 
-def _in_chunks(hidden, kernel, bias, targets, weights, chunk, keep):
-    """`[total, losses]`, and, if they are to be kept, the total's gradients by hidden, kernel and bias."""
+def _in_chunks(loss, hidden, kernel, bias, targets, weights, more, count, chunk, keep):
+    """`[total, losses]`, and, if they are to be kept, the total's gradients by hidden, kernel, bias and more."""
 
     def body(sums, inputs):
-        hidden, targets, weights = inputs
-        logits = backend.product(hidden, kernel, transpose_b=True)
+        hidden, targets, weights, *more = inputs
+        rows = _rows_of(hidden)
+        logits = backend.product(rows, kernel, transpose_b=True)
         if not keep:
-            losses = _losses_in_one_pass(logits, bias, targets)
+            losses = loss.losses_in_one_pass(logits, bias, targets, *more)
             return [_add(sums[0], ops.sum(losses * weights))], (losses,)
-        losses, slopes = _slopes_in_one_pass(logits, bias, targets, weights)
-        found = [ops.sum(losses * weights), backend.product(slopes, hidden, transpose_a=True)]
+        losses, slopes, *of_more = loss.slopes_in_one_pass(logits, bias, targets, weights, *more)
+        found = [ops.sum(losses * weights), backend.product(slopes, rows, transpose_a=True)]
         if bias is not None:  # a sum over rows as a product, which is faster
             found.append(backend.product(ops.ones_like(slopes[:, :1]), slopes, transpose_a=True)[0])
-        return [_add(total, part) for total, part in zip(sums, found)], (losses, backend.product(slopes, kernel))
+        of_hidden = backend.product(slopes, kernel)
+        if len(hidden.shape) > 2:
+            of_hidden = ops.reshape(of_hidden, ops.shape(hidden))
+        return [_add(total, part) for total, part in zip(sums, found)], (losses, of_hidden, *of_more)
 
-    most = chunk or max(1, CHUNK // kernel.shape[0])
+    targets, weights = _of_the_first(count, targets, weights)
+    inputs = (hidden, targets, weights, *more)
+    most = chunk or max(1, CHUNK // (kernel.shape[0] * math.prod(hidden.shape[1:-1])))
     rows = hidden.shape[0] if hidden.shape[0] is not None else ops.shape(hidden)[0]
-    if isinstance(rows, int) and rows <= (chunk or 2 * most):  # to cut in two is slower, in more it is not
-        sums, outputs = body([None, None, None], (hidden, targets, weights))
+    if count is None and isinstance(rows, int) and rows <= (chunk or 2 * most):  # to cut in two is slower, in more not
+        sums, outputs = body(_NOTHING, inputs)
     else:
-        chunks = ops.maximum(-(-rows // most), 1) if not isinstance(rows, int) else -(-rows // most)
-        size = -(-rows // chunks)  # as many chunks, of one size
-
-        def cut(tensor):
-            padded = ops.pad(tensor, [(0, chunks * size - rows)] + [(0, 0)] * (len(tensor.shape) - 1))
-            return ops.reshape(padded, (chunks, size, *tensor.shape[1:]))
-
-        dtype = state_dtype(keras.backend.standardize_dtype(kernel.dtype))
-        summed = [weight for weight in (kernel, bias) if keep and weight is not None]
-        sums = [ops.zeros((), dtype="float32"), *(ops.zeros(weight.shape, dtype=dtype) for weight in summed)]
-        sums, outputs = backend.scan(body, sums, (cut(hidden), cut(targets), cut(weights)))
+        chunks = -(-rows // most)
+        if not isinstance(rows, int):  # a loop over further chunks than the first needs one to look at
+            chunks = ops.maximum(chunks, 1 if count is None else 2)
+        size = -(-rows // chunks) if count is None else most  # as many chunks, of one size
+        inputs = [_cut(tensor, rows, chunks, size) for tensor in inputs]
+        if count is None:
+            summed = [weight for weight in (kernel, bias) if keep and weight is not None]
+            sums, outputs = _scan_all(body, summed, tuple(inputs))
+        else:
+            sums, outputs = _scan_some(body, tuple(inputs), count, size)
         outputs = [ops.reshape(y, (chunks * size, *y.shape[2:]))[:rows] for y in outputs]
     losses, *gradients = outputs
-    return [sums[0], losses], gradients + sums[1:]
+    return [sums[0], _of_the_first(count, losses)[0]], gradients[:1] + sums[1:] + gradients[1:]
+
+
+_NOTHING = [None] * 3  # to add the total and the gradients to
+
+
+def _cut(tensor, rows, chunks, size):
+    padded = ops.pad(tensor, [(0, chunks * size - rows)] + [(0, 0)] * (len(tensor.shape) - 1))
+    return ops.reshape(padded, (chunks, size, *tensor.shape[1:]))
+
+
+def _scan_all(body, summed, inputs):
+    dtypes = [state_dtype(keras.backend.standardize_dtype(weight.dtype)) for weight in summed]
+    sums = [ops.zeros((), dtype="float32"), *(ops.zeros(w.shape, dtype=d) for w, d in zip(summed, dtypes))]
+    return backend.scan(body, sums, inputs)
+
+
+def _scan_some(body, inputs, count, size):
+    """The first chunk by itself, for mostly it is all: nothing has to be set to zero and added to."""
+    sums, first = body(_NOTHING, tuple(tensor[0] for tensor in inputs))
+    if inputs[0].shape[0] == 1:
+        return sums, [y[None] for y in first]
+    sums = [cast(total, state_dtype(keras.backend.standardize_dtype(total.dtype))) for total in sums]
+    further = ops.clip(-(-count // size) - 1, 0, ops.shape(inputs[0])[0] - 1)
+    sums, rest = backend.scan_first(body, sums, tuple(tensor[1:] for tensor in inputs), further, like=first)
+    return sums, [ops.concatenate([y[None], ys], axis=0) for y, ys in zip(first, rest)]
 
 
 def _add(total, part):

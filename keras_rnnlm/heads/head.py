@@ -19,7 +19,8 @@ class Head(keras.layers.Layer):
     at a time. `total_loss`, which is for training, may be an estimate of the sum of `losses_of`.
 
     A head that can read an embedding's table says so, `can_be_tied = True`, and finds the embedding in `tied_to`, or
-    None there. The model ties it before it is built.
+    None there. The model ties it before it is built. One that has to know how frequent the tokens are says
+    `reads_frequencies = True`, and `read_frequencies` is called before training.
 
     Args:
         vocabulary_size: how many logits.
@@ -40,6 +41,7 @@ class Head(keras.layers.Layer):
     """
 
     can_be_tied = False
+    reads_frequencies = False
 
     def __init__(self, vocabulary_size, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
@@ -60,6 +62,23 @@ class Head(keras.layers.Layer):
             raise ValueError(f"{self.name!r} has a kernel of its own already: tie it before it is built")
         self._tied.to = embedding
 
+    def check_table(self, width):
+        """Raises unless the table that it reads has so many columns, and a row for each token."""
+        embedding, needed = self.tied_to, (self.vocabulary_size, width)
+        table = needed if embedding is None else (embedding.input_dim, embedding.output_dim)
+        if table != needed:
+            raise ValueError(
+                "A tied output layer reads the embedding's table, so the table must be (vocabulary, features) = "
+                f"{needed}. Received: an embedding of {table}"
+            )
+
+    def add_matrix(self, name, shape):
+        """A weight that begins as `kernel_initializer` has it: each with random numbers of its own."""
+        initializer = self.kernel_initializer
+        if hasattr(initializer, "clone"):
+            initializer = initializer.clone()
+        return self.add_weight(name=name, shape=shape, initializer=initializer)
+
     def losses_of(self, features, targets):
         """`-log p(target)`, float32 in the shape of `targets`, for evaluation."""
         return ops.stop_gradient(self._differentiable(features, targets))
@@ -73,8 +92,11 @@ class Head(keras.layers.Layer):
         logits = ops.reshape(self(features), (-1, self.vocabulary_size))
         return ops.reshape(losses_of_logits(logits, ops.reshape(targets, (-1,))), ops.shape(targets))
 
+    def read_frequencies(self, frequencies):
+        """Told how often each token occurs, (vocabulary,), before training: it changes no weight that learns."""
+
     def begin_with_frequencies(self, frequencies):
-        """Told how often each token occurs, (vocabulary,), before training: a head with a bias begins with them."""
+        """The same, for a head with a bias to begin with them. It includes `read_frequencies`."""
 
     def get_config(self):
         return {

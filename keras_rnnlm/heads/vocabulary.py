@@ -36,15 +36,8 @@ class VocabularyLogits(Head):
         self.bias_initializer = keras.initializers.get(bias_initializer)
 
     def build(self, input_shape):
-        embedding = self.tied_to
-        if embedding is not None:
-            table, needed = (embedding.input_dim, embedding.output_dim), (self.vocabulary_size, input_shape[-1])
-            if table != needed:
-                raise ValueError(
-                    "A tied output layer reads the embedding's table, so the table must be (vocabulary, features) = "
-                    f"{needed}. Received: an embedding of {table}"
-                )
-        else:
+        self.check_table(input_shape[-1])
+        if self.tied_to is None:
             self.kernel = self.add_weight(
                 name="kernel", shape=(self.vocabulary_size, input_shape[-1]), initializer=self.kernel_initializer
             )
@@ -76,6 +69,7 @@ class VocabularyLogits(Head):
         return total, ops.reshape(losses, ops.shape(targets))
 
     def begin_with_frequencies(self, frequencies):
+        self.read_frequencies(frequencies)
         if self.bias is not None:
             self.bias.assign(np.log(frequencies))
 

@@ -60,8 +60,11 @@ class LanguageModel(NextTokenModel):
             layer's own initializers.
         seed: of the initial weights and of the dropout (not on PyTorch, whose dropout draws from PyTorch's generator),
             but for layers that were given in a list, and a head that was given.
-        head: what turns features into logits and a loss: "full", the softmax over the whole vocabulary; or a class of
-            keras_rnnlm.heads, or a head, which brings everything but the table that it reads where `tied`.
+        head: what turns features into logits and a loss: a name, such as "full", the softmax over the whole vocabulary,
+            of those in `keras_rnnlm.head_list.HEADS`; or a class of keras_rnnlm.heads, or one of your own like them,
+            which "my_package.heads:Mine" names, too; or a head, which brings everything but the table that it reads
+            where `tied`.
+        head_options: dict of further arguments of the head, such as `{"cutoffs": [2000, 10000]}`.
         locked_dropout: whether a mask of `dropout` is drawn once a sequence, or window, and is the same at all steps
             (Gal & Ghahramani 2016). Otherwise each step has its own.
         input_dropout: fraction dropped of the embedding. None: that of `dropout`.
@@ -98,6 +101,7 @@ class LanguageModel(NextTokenModel):
         initial_range=None,
         seed=None,
         head="full",
+        head_options=None,
         locked_dropout=False,
         input_dropout=None,
         output_dropout=None,
@@ -140,6 +144,7 @@ class LanguageModel(NextTokenModel):
             initial_range=initial_range,
             seed=seed,
             head=head,
+            head_options=head_options,
             locked_dropout=locked_dropout,
             input_dropout=input_dropout,
             output_dropout=output_dropout,
@@ -173,7 +178,8 @@ class LanguageModel(NextTokenModel):
         )
         self.stack = stack
         initializer = uniform(a) or "glorot_uniform"
-        self.head = heads.head_from(a.head, a.vocabulary_size, kernel_initializer=initializer, name="logits", **options)
+        of_head = {"kernel_initializer": initializer, "name": "logits", **options}
+        self.head = heads.head_from(a.head, a.vocabulary_size, a.head_options, **of_head)
         if a.tied:
             self.head.tie(self.embedding)
         dropout = keras.layers.SpatialDropout1D if a.locked_dropout else keras.layers.Dropout

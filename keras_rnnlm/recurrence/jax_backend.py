@@ -29,6 +29,22 @@ def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
     return carry, ys
 
 
+def scan_first(body, carry, xs, count, like):
+    """`scan` over the first `count` of `xs`, a tensor, as long as that takes: what lies beyond comes out as zeros.
+
+    `like` is a `y` of the body, for its shapes. JAX does not differentiate it.
+    """
+    total = jax.tree.leaves(xs)[0].shape[0]
+
+    def step(t, state):
+        carry, ys = state
+        carry, y = body(carry, jax.tree.map(lambda x: jax.lax.dynamic_index_in_dim(x, t, keepdims=False), xs))
+        return carry, jax.tree.map(lambda stack, value: stack.at[t].set(value), ys, y)
+
+    ys = jax.tree.map(lambda y: jnp.zeros((total, *y.shape), y.dtype), like)
+    return jax.lax.fori_loop(0, count, step, (carry, ys))
+
+
 def vjp(f, args):
     """`f(*args)`, a list, and `pull(cotangents)`: gradients in the structure of `args`, None where there is none."""
     outputs, transpose = jax.vjp(f, *args)

@@ -58,6 +58,14 @@ def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
     return carry, tree.pack_sequence_as(structure, [stack.stack() for stack in stacks])
 
 
+def scan_first(body, carry, xs, count, like):
+    """`scan` over the first `count` of `xs`, a tensor, as long as that takes: what lies beyond comes out as zeros.
+
+    `like` is a `y` of the body, for its shapes.
+    """
+    return scan(body, carry, xs, length=count)
+
+
 def _outputs(body, carry, xs, leaves):
     """The shapes, dtypes and structure of what `body` returns beside the carry, from a graph that is thrown away."""
     with new_graph("outputs").as_default():

@@ -20,6 +20,20 @@ def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
     return carry, tree.pack_sequence_as(ys[0], [torch.stack(column) for column in columns])
 
 
+def scan_first(body, carry, xs, count, like):
+    """`scan` over the first `count` of `xs`, a tensor, as long as that takes: what lies beyond comes out as zeros.
+
+    `like` is a `y` of the body, for its shapes.
+    """
+    leaves = tree.flatten(xs)
+    ys = [y.new_zeros((len(leaves[0]), *y.shape)) for y in tree.flatten(like)]
+    for t in range(int(count)):
+        carry, y = body(carry, tree.pack_sequence_as(xs, [leaf[t] for leaf in leaves]))
+        for stack, value in zip(ys, tree.flatten(y)):
+            stack[t] = value
+    return carry, tree.pack_sequence_as(like, ys)
+
+
 def vjp(f, args):
     """`f(*args)`, a list, and `pull(cotangents)`: gradients in the structure of `args`, None where there is none."""
     with torch.enable_grad():

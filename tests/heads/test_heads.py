@@ -151,7 +151,7 @@ def test_a_head_that_does_not_fit_is_an_error():
     built = VocabularyLogits(VOCABULARY, name="used")
     LanguageModel(VOCABULARY, UNITS, 1, head=built)
     for options, message in (
-        ({"head": "half"}, r"`head` is one of \['full'\], or .*Received: head='half'"),
+        ({"head": "half"}, r"`head` is one of \['adaptive', 'full', .*\], or .*Received: head='half'"),
         ({"head": keras.layers.Dense(VOCABULARY)}, "`head` is one of"),
         ({"head": VocabularyLogits(5)}, "each of the model's 11 tokens. Received: the head '.*' for 5"),
         ({"head": built}, "give it a new one. Received: 'used', which is built"),

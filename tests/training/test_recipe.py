@@ -37,6 +37,8 @@ OTHERS = dict(
     },
     embedding_dim=200,
     tied=False,
+    head="adaptive",
+    head_options={"cutoffs": [10, 100]},
     connection="highway",
     dropout=0.1 + 0.2,
     input_dropout=0.4,
@@ -431,6 +433,18 @@ def test_a_recipe_takes_every_cell_that_exists_and_a_class_of_someone_else():
     for cell in ("", "Mine", ":Mine", "my package:Mine", "mine:", "os.system('x'):Mine", "..mine:Mine"):
         with pytest.raises(ValueError, match='`cell` is "lstm", .*, or a class of your own, "package.module:Class"'):
             Recipe(cell=cell)
+
+
+def test_a_recipe_takes_every_head_that_exists_and_a_class_of_someone_else():
+    from keras_rnnlm import heads
+
+    for head in [*heads.HEADS, "my_package.heads:Mine"]:
+        assert Recipe(head=head).head == head
+    with pytest.raises(ValueError, match='`head` is "full", .*, or a class of your own, "package.module:Class"'):
+        Recipe(head="Mine")
+    # Two heads project the features to the width of a table of their own choice.
+    for head in ("projected", "mixture"):
+        assert Recipe(head=head, embedding_dim=64).embedding_dim == 64
 
 
 def test_recipes_and_curves_load_no_framework():

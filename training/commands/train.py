@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 import shlex
 
-from keras_rnnlm import cell_list
+from keras_rnnlm import cell_list, head_list
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.loop.failures import LearnedNothing, is_finite
@@ -43,7 +43,7 @@ def arguments(parser):
     parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
     recipes = "\n".join(f"  {name:<16}{text}" for name, text in built_in().items())
     parser.epilog = (
-        f"recipes:\n{recipes}\n\ncells:\n{cell_list.listed()}\n\n"
+        f"recipes:\n{recipes}\n\ncells:\n{cell_list.listed()}\n\nheads:\n{head_list.listed()}\n\n"
         f"settings, their defaults and meanings:\n{settings_help()}"
     )
 

@@ -35,7 +35,8 @@ def _check_task(recipe):
 
 
 def _check_options(recipe):
-    for table, allowed in (("cell_options", ("dropout", *OF_CELLS)), ("optimizer_options", ())):
+    options = (("cell_options", ("dropout", *OF_CELLS)), ("head_options", ()), ("optimizer_options", ()))
+    for table, allowed in options:
         for key in getattr(recipe, table):
             if key in OF_CELLS and getattr(recipe, key):
                 raise ValueError(

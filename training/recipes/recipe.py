@@ -18,6 +18,7 @@ from keras_rnnlm.training.recipes.rules import (
     COUNT,
     FACTOR,
     FLAG,
+    HEAD,
     NOT_NEGATIVE,
     POSITIVE,
     RATE,
@@ -71,6 +72,8 @@ class Recipe:
     )
     embedding_dim: int | None = setting(None, "width of the embedding; none: as the layers'", optional(COUNT))
     tied: bool = setting(True, "whether embedding and output layer share their weights", FLAG)
+    head: str = setting("full", f"of the logits: full, adaptive, ..., or a class of your own, {OWN}", HEAD)
+    head_options: dict = setting({}, "further arguments of the head, such as {cutoffs = [2000, 10000]}", TABLE)
     connection: str | None = setting(None, "between the layers: {}", optional(choice("residual", "dense", "highway")))
     dropout: float = setting(0.3, "fraction dropped before, between and after the layers", RATE)
     input_dropout: float | None = setting(None, "fraction dropped before the layers; none: `dropout`", optional(RATE))
@@ -310,7 +313,8 @@ def _files():
 
 def _check_known(key):
     if key not in SETTINGS:
-        near = difflib.get_close_matches(key, SETTINGS, n=2)
+        # Those a letter or two away, else those that have most of their letters in common.
+        near = difflib.get_close_matches(key, SETTINGS, 2, 0.7) or difflib.get_close_matches(key, SETTINGS, 2)
         way = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(SETTINGS)}."
         raise ValueError(f"There is no setting {key!r}: {way}")
 

@@ -4,6 +4,7 @@ import dataclasses
 
 from keras_rnnlm import tasks
 from keras_rnnlm.cell_list import CELLS, OWN
+from keras_rnnlm.head_list import HEADS
 from keras_rnnlm.places import is_place
 from keras_rnnlm.schema import Rule, choice, number, whole
 
@@ -60,6 +61,9 @@ WIDTHS = Rule(
 )
 CELL = Rule(
     f'{choice(*CELLS).allowed}, or a class of your own, "{OWN}"', lambda value: value in tuple(CELLS) or is_place(value)
+)
+HEAD = Rule(
+    f'{choice(*HEADS).allowed}, or a class of your own, "{OWN}"', lambda value: value in tuple(HEADS) or is_place(value)
 )
 TASK = Rule(f"{choice(*tasks.TASKS).allowed}, or the place of one, package.module:NAME", tasks.is_name)
 TOKENIZERS = ("word", "char", "byte", "bpe")

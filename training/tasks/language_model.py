@@ -5,6 +5,7 @@ Every recipe asks its task whether settings fit each other: numpy, and all that 
 
 import os
 
+from keras_rnnlm.places import is_place
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.recipes.consistency import OF_CELLS
 from keras_rnnlm.training.recipes.rules import TOKENIZERS
@@ -93,6 +94,8 @@ class LanguageModeling(Task):
             embedding_dim=recipe.embedding_dim,
             tied=recipe.tied,
             connection=recipe.connection,
+            head=recipe.head,
+            head_options=_head_options(recipe, vocabulary),
             dropout=recipe.dropout,
             locked_dropout=recipe.locked_dropout,
             input_dropout=recipe.input_dropout,
@@ -116,8 +119,13 @@ class LanguageModeling(Task):
         model.compile(optimizer, reduction=recipe.reduction, auto_scale_loss=False)
 
     def begin(self, model, data, recipe):
-        if recipe.unigram_bias:
-            _begin_with_frequencies(model, data.splits["train"])
+        if recipe.unigram_bias or model.head.reads_frequencies:
+            frequencies = _frequencies(model.vocabulary_size, data.splits["train"])
+            # Learnt from zero, they take hundreds of steps, and the states help to learn them: they settle where the
+            # logits are right on average. A text that then begins from fresh states may settle elsewhere, and is
+            # predicted badly throughout.
+            tell = model.head.begin_with_frequencies if recipe.unigram_bias else model.head.read_frequencies
+            tell(frequencies)
 
     def check_model(self, model, vocabulary, folder):
         if model.vocabulary_size != vocabulary.vocabulary_size:
@@ -163,7 +171,8 @@ def _check_network(recipe):
         )
     last = units[-1] if isinstance(units, list) else units
     # Other connections make the output wider than the last layer: the model knows how wide.
-    if recipe.tied and recipe.connection is None and recipe.embedding_dim not in (None, last):
+    projects = recipe.head in ("projected", "mixture") or is_place(recipe.head)  # so that the table may be narrower
+    if recipe.tied and recipe.connection is None and recipe.embedding_dim not in (None, last) and not projects:
         raise ValueError(
             f"Tied weights need an embedding as wide as the last layer: drop `embedding_dim`, set it to {last}, or set "
             f"tied=false. Received: embedding_dim={recipe.embedding_dim}, units={units}"
@@ -225,15 +234,17 @@ def set_forget_bias(layer, forget_bias):
         variable.assign(bias)
 
 
-def _begin_with_frequencies(model, text, chunk=1 << 20):
-    """Has the output begin with the symbols' frequencies.
+def _head_options(recipe, vocabulary):
+    """The rare words of a vocabulary of words come last; of any other, an adaptive head has to be told the order."""
+    order = {"order": "frequencies"} if recipe.head == "adaptive" and vocabulary.kind != "word" else {}
+    return order | recipe.head_options
 
-    Learnt from zero, they take hundreds of steps, and the states help to learn them: they settle where the logits are
-    right on average. A text that then begins from fresh states may settle elsewhere, and is predicted badly throughout.
-    """
+
+def _frequencies(vocabulary_size, text, chunk=1 << 20):
+    """Of each symbol in a text."""
     import numpy as np
 
-    counts = np.ones(model.vocabulary_size)  # what the text lacks is not impossible
+    counts = np.ones(vocabulary_size)  # what the text lacks is not impossible
     for begin in range(0, len(text), chunk):
         counts += np.bincount(text[begin : begin + chunk], minlength=len(counts))
-    model.head.begin_with_frequencies(counts / counts.sum())
+    return counts / counts.sum()

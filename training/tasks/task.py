@@ -7,6 +7,7 @@ from keras_rnnlm import tasks
 
 VOCABULARY = ("tokenizer", "vocabulary_size", "min_count")
 NETWORK = ("task", "task_settings", "units", "layers", "cell", "cell_options", "embedding_dim", "tied", "connection")
+NETWORK += ("head", "head_options")
 FIXED = (*VOCABULARY, "encoding", "split", *NETWORK, "initial_range", "forget_bias", "unigram_bias", "precision")
 FIXED += ("text_column", "mode", "batch", "window", "grow", "random_windows", "window_multiple")
 FIXED += ("optimizer", "ema", "seed")
