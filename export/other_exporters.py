@@ -24,7 +24,7 @@ def teach_keras():
     _patch("keras.src.export.onnx", "get_concrete_fn", native)
     litert = _module("keras.src.export.litert")
     if hasattr(litert, "LiteRTExporter"):
-        _patch(litert.LiteRTExporter, "export", loops)
+        _patch(litert.LiteRTExporter, "export", as_loops)
     if keras.backend.backend() == "tensorflow":
         archive = type(keras.export.ExportArchive())
         for method in ("add_endpoint", "write_out"):
@@ -72,7 +72,7 @@ def native():
     return tracing.native()
 
 
-def loops():
+def as_loops():
     from keras_rnnlm.export import litert
 
     return exporting.exporting(litert.loop)

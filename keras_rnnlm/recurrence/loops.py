@@ -85,9 +85,9 @@ class Loops:
         def loop_back(read):
             return backward_scan(step, read, self.calls, emit, unroll, projected)
 
-        loops = loop_forward_keeping, loop_forward, loop_back
+        parts = loop_forward_keeping, loop_forward, loop_back
         # Written out, each step is compiled by itself, which takes minutes and gains nothing.
-        self._kept, self._run, self._back = loops if unroll else map(backend.region, loops)
+        self._kept, self._run, self._back = parts if unroll else map(backend.region, parts)
 
     def forward(self, args, fixed, keep):
         final, out = (self._kept if keep else self._run)(args, fixed)

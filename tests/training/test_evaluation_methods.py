@@ -159,15 +159,15 @@ def test_what_is_scored_is_not_yet_learned_from_and_is_forgotten_after_the_text(
 def test_a_step_of_learning_is_the_equation(learner, tokens):
     bias = learner.model.head.bias
     scales = [ops.convert_to_numpy(scale) for scale in learner._scales]
-    mean = np.concatenate([scale.ravel() for scale in scales]).mean()
     scale = next(s for s, v in zip(scales, learner.model.trainable_variables) if v is bias)
+    mean = np.sqrt(np.mean(scale**2))
     logits = learner.model(np.append(0, tokens[:9])[None])
     gradient = (ops.convert_to_numpy(ops.softmax(logits))[0] - np.eye(VOCABULARY)[tokens[:10]]).mean(0)
 
     learner.rate, learner.decay, begin = 0.01, 0.3, ops.convert_to_numpy(bias).copy()
     reading = learner._scored(learner._stream(tokens), None)
     next(reading)
-    wanted = begin - 0.01 * gradient / (scale + 0.1 * mean)
+    wanted = begin - 0.01 * gradient / (scale + mean)
     np.testing.assert_allclose(ops.convert_to_numpy(bias), wanted, rtol=1e-4, atol=1e-7)
     reading.close()
 

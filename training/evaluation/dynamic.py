@@ -10,13 +10,15 @@ from keras_rnnlm.training.evaluation.scorer import Scorer
 
 RATES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
 DECAYS = (0.0, 1e-3, 1e-2)
-EPSILON = 0.1  # in units of the mean s: what training hardly moved does not fly far now
 
 
 class DynamicScorer(Scorer):
     """As `Scorer`, with a step of gradient descent after each window: what it scores it has not yet learned from.
 
-        w <- w - rate g / (s + 0.1 mean of s) + decay (s / mean of s) (w_0 - w),  s = sqrt(mean of g^2 in training)
+        w <- w - rate g / (s + r) + decay (s / r) (w_0 - w)
+
+    s is the root of the mean square of g in training, and r that of s over all numbers of a variable: what training
+    hardly moved, such as the rows of rare words, does not fly away.
 
     `observe` takes the s of each weight from a text, the training text, and `tune` the rate and the decay from another.
     The model has its own weights again when a text ends.
@@ -49,10 +51,8 @@ class DynamicScorer(Scorer):
                 gradients, (_, *states) = self._gradient(*read, states)
                 squares = [s + ops.square(ops.cast(g, "float32")) for s, g in zip(squares, gradients)]
                 count += 1
-        scales = [ops.sqrt(s / count) for s in squares]
-        numbers = sum(int(np.prod(s.shape)) for s in scales)
-        mean = sum(float(ops.sum(s)) for s in scales) / numbers
-        self._scales, self._mean = scales, max(mean, 1e-30)
+        self._scales = [ops.sqrt(s / count) for s in squares]
+        self._means = [ops.maximum(ops.sqrt(ops.mean(s / count)), 1e-30) for s in squares]
 
     def tune(self, tokens, progress=None):
         """Takes the rate, and then the decay, with which a text is the likeliest."""
@@ -69,8 +69,9 @@ class DynamicScorer(Scorer):
     def _scored(self, stream, progress):
         if self._scales is None:
             raise ValueError("Dynamic evaluation needs the size of the gradients in training: call `observe` first")
-        self._steps = [self.rate / (scale + EPSILON * self._mean) for scale in self._scales]
-        self._pulls = [ops.minimum(self.decay * scale / self._mean, 1.0) for scale in self._scales]
+        both = list(zip(self._scales, self._means))
+        self._steps = [self.rate / (scale + mean) for scale, mean in both]
+        self._pulls = [ops.minimum(self.decay * scale / mean, 1.0) for scale, mean in both]
         with self._put_back():
             yield from super()._scored(stream, progress)
 
