@@ -91,7 +91,7 @@ class Search:
     def __init__(self, path, told, recipe, quiet=False):
         self.path, self.told_of, self.recipe, self.quiet = path, told, recipe, quiet
         self.space = space.parse(told["over"])
-        self.display, self.interrupted = Display(quiet=quiet), False
+        self.display = Display(quiet=quiet)
         self.optuna = import_optuna()
 
     @classmethod

@@ -115,6 +115,7 @@ class Ways:
 
         if not self.ensemble:
             yield from read_models(folder, build_model)
+            return
         mine = folder.read_tokenizer().fingerprint
         for path in self.ensemble:
             other = RunFolder(path)
