@@ -39,13 +39,13 @@ TOGETHER = 20  # steps in one call of the backend, which costs as much as half a
 SETTINGS = dict(
     full=dict(
         seeds=3,
-        corpus="stdlib:600k",
+        corpus="stdlib:450k",
         passes=4,
         parameters=15_000,
         embedding=16,
         batch=16,
         window=50,
-        learning_rates=[3e-3, 1e-2, 3e-2, 1e-1],
+        learning_rates=[1e-2, 3e-2, 1e-1],
         models=[*VARIANTS, *OTHERS],
     ),
     short=dict(
