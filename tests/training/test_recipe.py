@@ -1,16 +1,20 @@
 """Recipes: what they hold, how they are changed, written and read, and what they say of mistakes."""
 
+import concurrent.futures
 import dataclasses
 import math
 import subprocess
 import sys
 import tomllib
+import types
 
 import pytest
 
+from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.text import pipelines
 from keras_rnnlm.training.recipes.recipe import SETTINGS, Recipe, _files, built_in, settings_help
 from keras_rnnlm.training.recipes.rules import TOKENIZERS
+from keras_rnnlm.training.tasks import task_of
 from tests import majority
 
 # The table in Zaremba et al. (2014): units, steps, initial range, keep probability, clipping, epochs at the full rate
@@ -20,6 +24,9 @@ ZAREMBA = {
     "zaremba-medium": (650, 35, 0.05, 0.5, 5, 6, 39, 0.8),
     "zaremba-large": (1500, 35, 0.04, 0.35, 10, 14, 55, 1 / 1.15),
 }
+
+# Of published networks, the symbols of their text and their weights.
+PUBLISHED_WEIGHTS = {"awd-lstm": (33_278, 33e6), "mogrifier": (33_278, 35e6), "char-large": (205, 47e6)}
 
 # One other value for every setting, so that what is written and read is seen to be this one's.
 OTHERS = dict(
@@ -157,8 +164,22 @@ def test_the_recipes_that_come_along_name_only_what_differs(name):
 
 
 def test_the_recipes_that_come_along_are_described():
-    assert set(built_in()) == {*ZAREMBA, "char", "wikitext-2", "quickstart"}
+    assert set(built_in()) == {*ZAREMBA, *PUBLISHED_WEIGHTS, "char", "wikitext-2", "quickstart"}
     assert all(description.endswith(".") and len(description) < 120 for description in built_in().values())
+
+
+@pytest.mark.parametrize("name", PUBLISHED_WEIGHTS)
+def test_a_published_network_has_as_many_weights_as_published(name):
+    recipe, (symbols, published) = Recipe.load(name), PUBLISHED_WEIGHTS[name]
+    keras, vocabulary = import_keras(), types.SimpleNamespace(vocabulary_size=symbols, kind="word")
+
+    def count():
+        with keras.StatelessScope(initialize_variables=False):
+            return sum(math.prod(v.shape) for v in task_of(recipe).build(recipe, vocabulary).trainable_variables)
+
+    # What Keras notes of variables without values, to make them later, it notes for each thread.
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        assert thread.submit(count).result() == pytest.approx(published, rel=0.02)
 
 
 @pytest.mark.parametrize("name", ZAREMBA)
@@ -392,8 +413,9 @@ def test_an_unknown_recipe_is_answered_with_those_that_exist(tmp_path):
         with pytest.raises(ValueError) as error:
             Recipe.load(name)
         assert str(error.value) == (
-            f"There is no recipe {str(name)!r}: give the path of a TOML file, or one of char, quickstart, wikitext-2, "
-            "zaremba-large, zaremba-medium, zaremba-small."
+            f"There is no recipe {str(name)!r}: give the path of a TOML file, or one of awd-lstm, char, "
+            "char-large, mogrifier, quickstart, wikitext-2, zaremba-large, zaremba-medium, "
+            "zaremba-small."
         )
 
 
