@@ -10,7 +10,7 @@ from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.loop.failures import LearnedNothing, is_finite
 from keras_rnnlm.training.recipes.growth import stream_of
-from keras_rnnlm.training.recipes.recipe import Recipe, built_in, settings_help
+from keras_rnnlm.training.recipes.recipe import Recipe, added, built_in, names_of, settings_help
 from keras_rnnlm.training.runs.display import Display, duration
 from keras_rnnlm.training.runs.kept_evaluations import model_digest
 from keras_rnnlm.training.runs.run import RunFolder, build_model, to_json
@@ -35,7 +35,12 @@ def arguments(parser):
     parser.add_argument("--split", help="percentages to cut a text by that has no splits of its own, such as 90/5/5")
     parser.add_argument("--text-column", metavar="NAME", help="of tables, the column that is the text")
     parser.add_argument("--encoding", help="of the text's files, such as latin-1 (default: utf-8)")
-    parser.add_argument("--recipe", help="the name of a built-in recipe, or a TOML file")
+    parser.add_argument(
+        "--recipe",
+        help="the name of a built-in recipe, or a TOML file. Without one, and with --minutes or no --set, what suits "
+        "the text and this machine is chosen, and said",
+    )
+    parser.add_argument("--minutes", type=float, metavar="N", help="how long it may train (default, chosen: 30)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as often as needed")
     parser.add_argument("--resume", action="store_true", help="resume an interrupted run")
     parser.add_argument("--init-from", type=pathlib.Path, metavar="RUN", help="begin with the weights of another run")
@@ -49,7 +54,7 @@ def arguments(parser):
 
 
 def run(options):
-    alone = ("task", "valid", "test", "split", "text_column", "encoding", "recipe", "init_from")
+    alone = ("task", "valid", "test", "split", "text_column", "encoding", "recipe", "minutes", "init_from")
     given = [name for name in alone if getattr(options, name) is not None]
     if options.resume and (options.corpus or given):
         raise ValueError(
@@ -66,6 +71,7 @@ def run(options):
             options.out,
             options.recipe,
             task=options.task,
+            minutes=options.minutes,
             changes=options.set,
             valid=options.valid,
             test=options.test,
@@ -86,6 +92,7 @@ def train(
     recipe=None,
     *,
     task=None,
+    minutes=None,
     changes=(),
     valid=None,
     test=None,
@@ -101,8 +108,10 @@ def train(
         corpus: what `open_corpus` takes: paths, globs, "stdlib", "tfds:NAME".
         out: the run directory, which must be new.
         recipe: a `Recipe`, the name of one that comes along, the path of a TOML file, or a dict of settings; by default
-            that of `init_from`, else `Recipe()`.
+            that of `init_from`. Without both, and with `minutes` or no `changes`, what suits the text and this machine
+            is chosen; with `changes` alone, `Recipe()`.
         task: what is learned; by default the recipe's, that of language models.
+        minutes: how long it may train: the recipe's `max_minutes`.
         changes: settings to change, a dict of them, or each "key=value".
         valid, test, split, text_column, encoding: see `open_corpus`.
         init_from: a run to begin with: its best weights, its vocabulary, its network. What of these the recipe leaves
@@ -113,16 +122,21 @@ def train(
         Whether the run came to its end; an interrupted one is resumed by `resume(out)`.
     """
     first = None if init_from is None else RunFolder(init_from)
-    recipe = None if recipe is None else Recipe.of(recipe)
-    if task is not None:
-        changes = {"task": task, **changes} if isinstance(changes, dict) else [f"task={task}", *changes]
+    chooses = recipe is None and first is None and (minutes is not None or not changes)
+    recipe, named = None if recipe is None else Recipe.of(recipe), names_of(changes)
+    if minutes is not None and "max_minutes" in named:
+        raise ValueError(f"`minutes` are the setting `max_minutes`: give one of them. Received: minutes={minutes}")
+    changes = added(changes, {"task": task, "max_minutes": minutes})
     recipe = _fine_tuning(recipe, first, changes) if first else (recipe or Recipe()).override(changes)
     given = {"split": split, "text_column": text_column, "encoding": encoding}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     folder, task = RunFolder(out), task_of(recipe)
     display = Display(quiet=quiet, tensorboard=folder.tensorboard)
+    given = Given(corpus, valid, test)
     with folder.new():
-        data = task.prepare(Given(corpus, valid, test), recipe, folder, display, first)
+        if chooses:
+            recipe = recipe.override(task.choose(given, recipe, named, folder, display, minutes))
+        data = task.prepare(given, recipe, folder, display, first)
         recipe = _with_precision(recipe, data, display)
         folder.write_recipe(recipe)
         loop = _loop(folder, recipe, data, display)

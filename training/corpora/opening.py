@@ -180,10 +180,12 @@ def _shares(split, valid=None, test=None):
 
 
 def _spool(path):
-    """Copies standard input to a file."""
+    """Copies standard input to a file, where there is no copy yet."""
     if path is None:
         raise ValueError("Standard input can be read only once: `spool` says where a copy of it is kept.")
     path = pathlib.Path(path)
+    if path.is_file():
+        return TextFile(path, name="standard input")
     try:
         with written_whole(path) as partial, open(partial, "wb") as file:
             shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)

@@ -305,6 +305,19 @@ def settings_help():
     return Recipe().to_toml().partition("\n\n")[2]
 
 
+def names_of(changes):
+    """The settings that changes name, which are such as `Recipe.override` takes."""
+    return {path.split(".")[0].strip() for _, path, _ in _assigned(changes)}
+
+
+def added(changes, more):
+    """Changes and further ones, a dict, of those that are not None."""
+    more = {name: value for name, value in more.items() if value is not None}
+    if isinstance(changes, dict):
+        return {**more, **changes}
+    return [*(f"{name}={value}" for name, value in more.items()), *([changes] if isinstance(changes, str) else changes)]
+
+
 def _files():
     folder = importlib.resources.files("keras_rnnlm.training.recipes")
     files = {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}

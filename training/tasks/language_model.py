@@ -19,21 +19,24 @@ class LanguageModeling(Task):
         _check_network(recipe)
         _check_text_and_data(recipe)
 
+    def choose(self, given, recipe, named, folder, display, minutes):
+        from keras_rnnlm.training.recipes import choosing
+
+        text = choosing.look(_opened(given, recipe, folder).splits["train"].chunks())
+        minutes, rate = minutes or choosing.MINUTES, choosing.machine_rate()
+        chosen = choosing.choose(text, minutes, rate, recipe.tokenizer if "tokenizer" in named else None)
+        chosen = {name: of for name, of in chosen.items() if name not in named}
+        for line in choosing.told(text, minutes, rate, chosen):
+            display.say(line)
+        return {name: value for name, (value, reason) in chosen.items()}
+
     def prepare(self, given, recipe, folder, display, first=None):
         from keras_rnnlm.text.tokenizers import Tokenizer
         from keras_rnnlm.training.corpora.encoded import encode_corpus
         from keras_rnnlm.training.corpora.encoded_again import as_given
-        from keras_rnnlm.training.corpora.opening import open_corpus, tell_columns
+        from keras_rnnlm.training.corpora.opening import tell_columns
 
-        texts = open_corpus(
-            given.corpus,
-            valid=given.valid,
-            test=given.test,
-            split=recipe.split,
-            encoding=recipe.encoding,
-            spool=folder.spool,
-            text_column=recipe.text_column,
-        )
+        texts = _opened(given, recipe, folder)
         tell_columns(texts, recipe.text_column, display)
         if first is not None:
             tokenizer = first.read_tokenizer()
@@ -146,6 +149,20 @@ class LanguageModeling(Task):
         from keras_rnnlm.training.evaluation.texts import evaluate_text
 
         return evaluate_text(folder, recipe, text, display, **options)
+
+
+def _opened(given, recipe, folder):
+    from keras_rnnlm.training.corpora.opening import open_corpus
+
+    return open_corpus(
+        given.corpus,
+        valid=given.valid,
+        test=given.test,
+        split=recipe.split,
+        encoding=recipe.encoding,
+        spool=folder.spool,
+        text_column=recipe.text_column,
+    )
 
 
 def _data(folder, encoded, tokenizer):

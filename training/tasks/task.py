@@ -80,6 +80,13 @@ class Task:
     def check(self, recipe):
         """Raises a ValueError where settings of a recipe do not fit each other."""
 
+    def choose(self, given, recipe, named, folder, display, minutes):
+        """Settings that suit what is `Given`, where the user names no recipe: a dict, told with its reasons.
+
+        `named` are the settings that the user has named all the same, and `minutes` may be None.
+        """
+        return {} if minutes is None else {"max_minutes": minutes}
+
     def prepare(self, given, recipe, folder, display, first=None):
         """Reads what is `Given`, learns a vocabulary, leaves all that is read again in a `RunFolder`: a `Data`.
 

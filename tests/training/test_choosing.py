@@ -1,0 +1,76 @@
+"""The recipe that is chosen where the user names none."""
+
+import dataclasses
+
+import pytest
+
+from keras_rnnlm.training.commands.train import train
+from keras_rnnlm.training.recipes import choosing
+from keras_rnnlm.training.recipes.choosing import NETWORKS, Text, choose, look
+from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.runs.run import RunFolder
+
+PLAIN = Text(1_000_000, 5.5, 25_000, False)
+RATE = 5e10
+
+
+def values(*given, **named):
+    return {name: value for name, (value, reason) in choose(*given, **named).items()}
+
+
+def network(text, minutes, rate=RATE):
+    chosen = values(text, minutes, rate)
+    return NETWORKS.index((chosen["units"], chosen["layers"]))
+
+
+@pytest.mark.parametrize("characters", [10_000, 1_000_000, 100_000_000])
+def test_a_longer_time_and_a_faster_machine_give_no_smaller_network(characters):
+    text = dataclasses.replace(PLAIN, characters=characters)
+    by_minutes = [network(text, minutes) for minutes in (1e-3, 1, 10, 100, 10_000)]
+    by_rate = [network(text, 10, rate) for rate in (1e5, 1e10, 1e11, 1e13)]
+    assert by_minutes == sorted(by_minutes) and by_rate == sorted(by_rate)
+    assert by_minutes[-1] == by_rate[-1] == len(NETWORKS) - 1 and by_minutes[0] == 0
+
+
+def test_a_short_text_is_read_often_and_with_dropout_and_a_long_one_without():
+    short, long = (values(dataclasses.replace(PLAIN, characters=n), 10, RATE) for n in (100_000, 100_000_000))
+    assert short["dropout"] > 0.2 and long["dropout"] == 0
+    assert short["vocabulary_size"] < long["vocabulary_size"]
+
+
+def test_a_text_whose_rare_words_are_unk_is_one_of_words():
+    marked = look(["a b <unk> a b c d e f g\n"] * 300)
+    assert marked.marked and marked.words == 8
+    assert values(marked, 10, RATE)["tokenizer"] == "word"
+    assert not look(["a b c\n"] * 300).marked and not look([]).marked
+    large = values(dataclasses.replace(PLAIN, marked=True, words=33_278), 60, RATE)
+    assert large["head"] == "adaptive" and "vocabulary_size" not in large
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "byte", "word", "some/tokenizer.json"])
+def test_a_tokenizer_of_the_users_stays_theirs(tokenizer):
+    assert not {"tokenizer", "vocabulary_size"} & values(PLAIN, 10, RATE, tokenizer=tokenizer).keys()
+
+
+def test_what_is_chosen_is_a_recipe():
+    for minutes in (0.01, 1, 1000):
+        for text in (PLAIN, dataclasses.replace(PLAIN, marked=True), Text(1, 1.0, 1, False)):
+            Recipe().override(values(text, minutes, RATE))
+
+
+def test_train_without_a_recipe_says_what_it_chose_and_why(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(choosing, "NETWORKS", ((8, 1), (16, 1)))
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 400)
+    settings = ["batch=4", "window=9", "epochs=2"]
+    assert train(tmp_path / "text.txt", tmp_path / "run", minutes=0.5, changes=settings)
+    told = capsys.readouterr().err
+    assert "no recipe was named: chosen for" in told and "units=16" in told and "passes over the text" in told
+    recipe = RunFolder(tmp_path / "run").read_recipe()
+    assert (recipe.units, recipe.layers, recipe.max_minutes) == (16, 1, 0.5)
+    assert (recipe.batch, recipe.window, recipe.epochs) == (4, 9, 2) and "epochs=40" not in told
+
+
+def test_minutes_are_a_setting_of_a_recipe_that_is_named(tmp_path):
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 400)
+    with pytest.raises(ValueError, match="give one of them. Received: minutes=1"):
+        train(tmp_path / "text.txt", tmp_path / "run", minutes=1, changes={"max_minutes": 2})
