@@ -18,7 +18,7 @@ from keras_rnnlm.whole_files import reason, write_whole
 FORM = {False: "full", True: "short"}
 
 
-def run_study(study, name, out, *, short=False, seeds=None, minutes=None, display=None):
+def run_study(study, name, out, *, short=False, seeds=None, minutes=None, display=None, command=None):
     """Makes the runs of a study that `out` does not hold yet, and writes its table and its picture there.
 
     Args:
@@ -29,6 +29,7 @@ def run_study(study, name, out, *, short=False, seeds=None, minutes=None, displa
         seeds: how many runs of each kind, in place of the study's own number.
         minutes: begin no further run after so long.
         display: says what goes on; by default nothing is said.
+        command: what starts it; by default `keras-rnnlm study`.
 
     Returns:
         What NAME.json holds: the rows of the table, the claims, the settings, and what ran where.
@@ -38,7 +39,8 @@ def run_study(study, name, out, *, short=False, seeds=None, minutes=None, displa
         if value is not None and value <= 0:
             raise ValueError(f"`{argument}` is positive. Received: {argument}={value}")
     settings = study.SETTINGS[FORM[short]] | ({} if seeds is None else {"seeds": seeds})
-    command = f"keras-rnnlm study {name}{' --short' * short}{'' if seeds is None else f' --seeds {seeds}'}"
+    seeded = "" if seeds is None else f" --seeds {seeds}"
+    command = command or f"keras-rnnlm study {name}{' --short' * short}{seeded}"
     files = {kind: pathlib.Path(out, f"{name}.{kind}") for kind in ("jsonl", "json", "md", "png")}
     pathlib.Path(out).mkdir(parents=True, exist_ok=True)
 

@@ -1,0 +1,143 @@
+"""What each piece of a recipe is worth, in equal minutes: the recipe, it without each piece, and it with further ones.
+
+    python benchmarks/ablation.py --out DIR [--recipe wikitext-2] [--text wikitext-2] [--minutes 10] [--seeds 3]
+
+Every run is kept in DIR as soon as it is over, and the same command resumes. Medians of the seeds, with their range, or
+from six seeds on their interval. Nothing else may run on the machine meanwhile: minutes are what is compared.
+"""
+
+import argparse
+import os
+import pathlib
+import shlex
+import sys
+import tempfile
+import types
+
+from keras_rnnlm import standard_streams
+from keras_rnnlm.training.commands.evaluate import evaluate
+from keras_rnnlm.training.commands.info import summary
+from keras_rnnlm.training.commands.train import train
+from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.runs.display import Display
+from keras_rnnlm.training.studies.running import run_study, shown
+from keras_rnnlm.training.studies.summaries import groups, median
+
+WHOLE = "the recipe"
+PIECES = {
+    "without peepholes": {"cell_options.peephole": False},
+    "without coupled gates": {"cell_options.coupled": False},
+    "without the head": {"head": "full", "head_options": {}},
+    "without tied weights": {"tied": False},
+    "without dropout": {"dropout": 0.0},
+    "without a falling rate": {"schedule": "constant"},
+    "without warm-up": {"warmup_steps": 0},
+    "without clipping": {"max_norm": None},
+    "without unigram bias": {"unigram_bias": False},
+    "without a second layer": {"layers": 1},
+    "with locked dropout": {"locked_dropout": True},
+    "with embedding dropout": {"embedding_dropout": 0.1},
+    "with weight drop": {"weight_drop": 0.2},
+    "with zoneout": {"zoneout": 0.1},
+    "with AR and TAR": {"ar": 2.0, "tar": 1.0},
+    "with averaged weights": {"ema": 0.999},
+    "with random windows": {"random_windows": True},
+    "with residual connections": {"connection": "residual"},
+    "with layer normalization": {"cell_options.layer_norm": True},
+}
+
+
+def pieces(recipe):
+    """Those that change something of the recipe."""
+    return [WHOLE, *(name for name, changes in PIECES.items() if _changed(recipe, changes) != recipe)]
+
+
+def _changed(recipe, changes):
+    options = {name.partition(".")[2]: value for name, value in changes.items() if name.startswith("cell_options.")}
+    absent = {name for name, value in options.items() if value is False and name not in recipe.cell_options}
+    return recipe.override({name: value for name, value in changes.items() if name.partition(".")[2] not in absent})
+
+
+def trials(settings):
+    return [dict(piece=piece, seed=seed) for seed in range(settings["seeds"]) for piece in settings["pieces"]]
+
+
+def measure(settings, piece, seed):
+    recipe = _changed(Recipe.load(settings["recipe"]), PIECES.get(piece, {}))
+    recipe = recipe.override({"seed": seed, "max_minutes": settings["minutes"]}).override(settings["set"])
+    with tempfile.TemporaryDirectory() as scratch:
+        run = pathlib.Path(scratch, "run")
+        if not train([settings["text"]], run, recipe, quiet=True):
+            raise KeyboardInterrupt
+        result = summary(run)["result"]
+        scores = {split: evaluate(run, split, batch=recipe.eval_batch, quiet=True)["model"] for split in ("valid", "test")}
+    bits = {split: score["bits_per_character"] for split, score in scores.items()}
+    return {"bits": bits, "perplexity": {split: score["perplexity"] for split, score in scores.items()}, **result}
+
+
+def table(settings, results):
+    found = groups(results, "piece")
+    whole = median([result["bits"]["valid"] for result in found[WHOLE]])["median"]
+    rows = []
+    for piece, group in found.items():
+        bits = median([result["bits"]["valid"] for result in group])
+        row = {
+            "": piece,
+            "validation, bits a character": bits,
+            "beside the recipe": f"{bits['median'] / whole - 1:+.1%}",
+        }
+        row |= {f"{split} perplexity": median([r["perplexity"][split] for r in group]) for split in ("valid", "test")}
+        rows.append(row | {"tokens read": median([float(result["tokens"]) for result in group])})
+    return rows
+
+
+def draw(settings, results, figure):
+    axes, found = figure.subplots(), groups(results, "piece")
+    for row, group in enumerate(found.values()):
+        values = [result["bits"]["valid"] for result in group]
+        axes.plot(values, [row] * len(values), "o", color="#0072B2", alpha=0.6)
+    axes.set_yticks(range(len(found)), list(found))
+    axes.invert_yaxis()
+    axes.set(xlabel="validation, bits a character")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=pathlib.Path, required=True, help="keep results here")
+    parser.add_argument("--recipe", default="wikitext-2")
+    parser.add_argument("--text", default="wikitext-2", help="within the data's folder, or stdlib")
+    parser.add_argument("--minutes", type=float, default=10.0, help="of each run")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--pieces", nargs="*", metavar="NAME", help="only these, such as 'without dropout'")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for all runs")
+    parser.add_argument("--data", type=pathlib.Path, default=os.environ.get("KERAS_RNNLM_DATA"))
+    options = parser.parse_args()
+    text = options.text
+    if not text.startswith("stdlib"):
+        if options.data is None:
+            parser.error("say where the corpora are: --data DIR, or KERAS_RNNLM_DATA")
+        text = str(pathlib.Path(options.data) / text)
+    recipe = Recipe.load(options.recipe)
+    settings = dict(
+        seeds=options.seeds,
+        recipe=options.recipe,
+        text=text,
+        minutes=options.minutes,
+        set=options.set,
+        pieces=[piece for piece in pieces(recipe) if not options.pieces or piece in (WHOLE, *options.pieces)],
+    )
+    study = types.SimpleNamespace(
+        __doc__=__doc__.partition("\n")[0],
+        SETTINGS={"full": settings},
+        trials=trials,
+        measure=measure,
+        table=table,
+        draw=draw,
+    )
+    command = f"python benchmarks/ablation.py {shlex.join(sys.argv[1:])}"
+    print(shown(run_study(study, "ablation", options.out, display=Display(), command=command)))
+
+
+if __name__ == "__main__":
+    standard_streams.prepare()
+    main()
