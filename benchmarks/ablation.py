@@ -70,7 +70,9 @@ def measure(settings, piece, seed):
         if not train([settings["text"]], run, recipe, quiet=True):
             raise KeyboardInterrupt
         result = summary(run)["result"]
-        scores = {split: evaluate(run, split, batch=recipe.eval_batch, quiet=True)["model"] for split in ("valid", "test")}
+        scores = {
+            split: evaluate(run, split, batch=recipe.eval_batch, quiet=True)["model"] for split in ("valid", "test")
+        }
     bits = {split: score["bits_per_character"] for split, score in scores.items()}
     return {"bits": bits, "perplexity": {split: score["perplexity"] for split, score in scores.items()}, **result}
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 from keras_rnnlm import standard_streams
+from keras_rnnlm.schema import nearest
 
 BROKEN_PIPE = 128 + 13  # what a shell reports of a program whose output nobody reads any more
 
@@ -23,7 +24,14 @@ COMMANDS = {
     "export": ("write a model as SavedModel, ONNX and LiteRT", "keras_rnnlm.export.commands.export"),
     "verify": ("check that exported files are whole and right", "keras_rnnlm.export.commands.verify"),
     "run": ("let an exported model write, without Keras", "keras_rnnlm.export.commands.run"),
+    "completion": ("complete commands and options in bash, zsh or fish", "keras_rnnlm.completion"),
 }
+
+CODES = """exit codes:
+  0    done
+  1    it ran, and the result is not as it should be: nothing was learned, a file is damaged
+  2    a mistake in what was given, told in one line
+  130  interrupted; 141: nobody read the output"""
 
 
 def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):
@@ -60,6 +68,8 @@ def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):
 def _run(argv, asked, name, offered):
     parser = argparse.ArgumentParser(prog=name, description="Recurrent language models in Keras.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = CODES
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for word in offered:
         text, module = COMMANDS[word]
@@ -68,6 +78,8 @@ def _run(argv, asked, name, offered):
             room = importlib.import_module(module)
             room.arguments(command)
             command.set_defaults(run=room.run)
+    if asked is not None and asked not in offered:
+        raise ValueError(f"There is no command {asked!r}: {nearest(asked, offered)}")
     options = parser.parse_args(argv)
     if options.version:
         from keras_rnnlm import __version__

@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import difflib
 import json
 import math
 import numbers
@@ -143,3 +144,13 @@ def read_regular(path, most=1 << 30):
         if status.st_size > most:
             raise ValueError(f"{path} has {status.st_size:,} bytes, and what is read of its kind has at most {most:,}")
         return file.read()
+
+
+def nearest(name, names):
+    """How an unknown name may have been meant, for an error: those a letter or two away, else those that share most.
+
+    >>> nearest("unit", ["units", "layers"]), nearest("x", ["units", "layers"])
+    ('did you mean units?', 'there are units, layers.')
+    """
+    near = difflib.get_close_matches(name, names, 2, 0.7) or difflib.get_close_matches(name, names, 2)
+    return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(names)}."

@@ -51,7 +51,7 @@ def test_a_display_whose_stream_fails_does_not_end_a_run():
 
 
 def test_help_is_shown_in_a_locale_of_ascii_alone():
-    code, out, err = shell("k train --help", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    code, out, err = shell("k train --help-settings", PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
     assert code == 0 and err == "" and "uniform in \\xb1 this" in out
 
 

@@ -17,6 +17,12 @@ from keras_rnnlm.training.runs.run import RunFolder, build_model, to_json
 from keras_rnnlm.training.tasks import Given, task_of
 from keras_rnnlm.training.tasks.needed import OF_MODEL, OF_SCORER, OF_STREAM, check_has
 
+EXAMPLES = """examples:
+  keras-rnnlm train book.txt --out run --minutes 10               what suits the text and this machine
+  keras-rnnlm train book.txt --out run --recipe char --set units=512
+  keras-rnnlm train reviews.csv --out run --text-column review
+  keras-rnnlm train --out run --resume"""
+
 
 def arguments(parser):
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -46,11 +52,21 @@ def arguments(parser):
     parser.add_argument("--init-from", type=pathlib.Path, metavar="RUN", help="begin with the weights of another run")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end: what `info` tells")
     parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    parser.add_argument("--help-settings", action=HelpSettings, help="list the settings, cells and heads, and exit")
     recipes = "\n".join(f"  {name:<16}{text}" for name, text in built_in().items())
-    parser.epilog = (
-        f"recipes:\n{recipes}\n\ncells:\n{cell_list.listed()}\n\nheads:\n{head_list.listed()}\n\n"
-        f"settings, their defaults and meanings:\n{settings_help()}"
-    )
+    parser.epilog = f"{EXAMPLES}\n\nrecipes:\n{recipes}"
+
+
+class HelpSettings(argparse.Action):
+    """Prints what `--set` and a recipe's file may hold."""
+
+    def __init__(self, option_strings, dest, **options):
+        super().__init__(option_strings, argparse.SUPPRESS, nargs=0, **options)
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        print(f"settings, their defaults and meanings:\n{settings_help()}\n")
+        print(f"cells:\n{cell_list.listed()}\n\nheads:\n{head_list.listed()}")
+        parser.exit()
 
 
 def run(options):

@@ -1,7 +1,6 @@
 """Recipes: every setting of a training run as data, with its meaning, its limits and its place in a TOML file."""
 
 import dataclasses
-import difflib
 import importlib.resources
 import math
 import os
@@ -10,7 +9,7 @@ import tomllib
 
 from keras_rnnlm import tasks
 from keras_rnnlm.cell_list import OWN
-from keras_rnnlm.schema import choice, number, read_regular, whole
+from keras_rnnlm.schema import choice, nearest, number, read_regular, whole
 from keras_rnnlm.training.recipes import consistency, toml_text
 from keras_rnnlm.training.recipes.growth import GROWTH
 from keras_rnnlm.training.recipes.rules import (
@@ -326,10 +325,7 @@ def _files():
 
 def _check_known(key):
     if key not in SETTINGS:
-        # Those a letter or two away, else those that have most of their letters in common.
-        near = difflib.get_close_matches(key, SETTINGS, 2, 0.7) or difflib.get_close_matches(key, SETTINGS, 2)
-        way = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(SETTINGS)}."
-        raise ValueError(f"There is no setting {key!r}: {way}")
+        raise ValueError(f"There is no setting {key!r}: {nearest(key, SETTINGS)}")
 
 
 def _assigned(changes):

@@ -13,7 +13,8 @@ from keras_rnnlm.training.studies.running import run_study, shown
 
 def arguments(parser):
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("name", nargs="?", metavar="NAME", help="the study; without one, all are listed")
+    name = parser.add_argument("name", nargs="?", metavar="NAME", help="the study; without one, all are listed")
+    name.words = studies.NAMES  # for completion: a name that is none of them has an error of its own
     parser.add_argument("--list", action="store_true", help="list the studies")
     parser.add_argument("--short", action="store_true", help="within a minute: it shows that all runs, and little more")
     parser.add_argument("--seeds", type=int, help="how many runs to make of each kind, by default those of the study")
