@@ -5,9 +5,9 @@ import dataclasses
 import pathlib
 import warnings
 
+from keras_rnnlm import tasks
 from keras_rnnlm.export.parity import Parity
-from keras_rnnlm.export.runtime.loading import check_belongs
-from keras_rnnlm.text import Tokenizer
+from keras_rnnlm.export.runtime.answers import answer_of
 from keras_rnnlm.whole_files import written_whole
 
 
@@ -93,11 +93,12 @@ def raise_unless_equal(measured, quantize, what, tolerance=None):
         )
 
 
-def as_tokenizer(tokenizer, vocabulary_size):
-    """A tokenizer, or None, from one or from the path of a tokenizer.json; of a language model, its own."""
-    if tokenizer is None:
+def as_vocabulary(given, interface):
+    """A vocabulary, or None, from one or from its path: a tokenizer, or what the task of the model has instead."""
+    if given is None:
         return None
-    tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer.load(tokenizer)
-    if vocabulary_size is not None:
-        check_belongs(tokenizer, vocabulary_size, "The tokenizer")
-    return tokenizer
+    about = interface.description()
+    kind = tasks.vocabulary_of(interface.task)
+    vocabulary = given if isinstance(given, kind) else kind.load(given)
+    answer_of(about, trusted=True).check_belongs(vocabulary, about, "The tokenizer")
+    return vocabulary

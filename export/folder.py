@@ -11,13 +11,20 @@ import numpy as np
 
 from keras_rnnlm import tasks
 from keras_rnnlm.belonging import attached, other
-from keras_rnnlm.export.manifest import FILES, MANIFEST, check_whole, format_of, hashes, read_manifest
+from keras_rnnlm.export.manifest import (
+    FILES,
+    MANIFEST,
+    check_whole,
+    files_of_vocabulary,
+    format_of,
+    hashes,
+    read_manifest,
+)
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.schema import read_regular
 
 FORMATS = tuple(FILES)
 TEXT_KINDS = ("word", "char", "byte")  # of tokenizers, whose work a SavedModel does itself
-TOKENIZER = "tokenizer.json"
 
 
 def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
@@ -46,11 +53,12 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
     _check_there(run, "model.keras")
     interface = interface_of(_load(run))
     answer = answer_of(interface.description(), trusted=True)
-    if answer.takes_text:
-        _check_there(run, TOKENIZER)
+    names = tasks.vocabulary_of(interface.task).FILES if answer.takes_text else ()
+    for name in names:
+        _check_there(run, name)
     out.parent.mkdir(parents=True, exist_ok=True)
     tokens = answer.held_out(run / "data", say)
-    tokenizer = artifacts.as_tokenizer(run / TOKENIZER if answer.takes_text else None, interface.vocabulary_size)
+    tokenizer = artifacts.as_vocabulary(run if names else None, interface)
     if quantize is not None and set(formats) == {"saved_model"}:
         warnings.warn(f"A SavedModel stays in float32: quantize={quantize!r} is of ONNX and LiteRT", stacklevel=2)
     here = {} if tokenizer is None else {"vocabulary": tokenizer.fingerprint}
@@ -59,8 +67,8 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
         raise ValueError(f"{run / 'model.keras'} was trained with {differs}. Put back the files that the run wrote")
     with artifacts.whole(out) as partial:
         partial.mkdir()
-        if tokenizer is not None:
-            shutil.copyfile(run / TOKENIZER, partial / TOKENIZER)
+        for name in names:
+            shutil.copyfile(run / name, partial / name)
         made = []
         for kind in dict.fromkeys(formats):
             say(f"writing {FILES[kind]}, and comparing it with the Keras model")
@@ -88,7 +96,7 @@ def _say_what_is_in_it(made, quantize, tokenizer, say):
     if made.format == "saved_model":
         if quantize is not None:
             say(f"{name} stays in float32")
-        if tokenizer is not None and tokenizer.kind not in TEXT_KINDS:
+        if getattr(tokenizer, "kind", "word") not in TEXT_KINDS:
             say(f"{name} takes ids, not text: TensorFlow has no operators for tokenizers of the kind {tokenizer.kind}")
     elif quantize is not None:
         say(f"{name} holds {made.quantized:,} weights in {quantize}")
@@ -106,7 +114,7 @@ def describe(interface, tokenizer, made, folder):
         "keras_rnnlm": __version__,
         "task": task,
         "model": about,
-        **({} if tokenizer is None else {"tokenizer": _described(tokenizer, folder)}),
+        **({} if tokenizer is None else _described(tokenizer, folder)),
         "artifacts": [
             {
                 "format": export.format,
@@ -123,8 +131,13 @@ def describe(interface, tokenizer, made, folder):
     }
 
 
-def _described(tokenizer, folder):
-    return {"file": TOKENIZER, "kind": tokenizer.kind, **hashes(folder / TOKENIZER)}
+def _described(vocabulary, folder):
+    """The files of a vocabulary; of a tokenizer, the one, as version 0.1.0 reads it."""
+    if vocabulary.FILES == ("tokenizer.json",):
+        (name,) = vocabulary.FILES
+        return {"tokenizer": {"file": name, "kind": vocabulary.kind, **hashes(folder / name)}}
+    written = [{"file": name, **hashes(folder / name)} for name in vocabulary.FILES]
+    return {"vocabulary": written}
 
 
 def verify(folder, threads=None, trusted=False):
@@ -143,8 +156,8 @@ def verify(folder, threads=None, trusted=False):
 
     folder = pathlib.Path(folder)
     manifest, found = read_manifest(folder, trusted), {}
-    if "tokenizer" in manifest:
-        check_whole(folder / manifest["tokenizer"]["file"], manifest["tokenizer"])
+    for entry in files_of_vocabulary(manifest):
+        check_whole(folder / entry["file"], entry)
     for entry in manifest["artifacts"]:
         kind = entry["format"]
         report = found[kind] = {"file": entry["file"], "bytes": entry["bytes"], "quantize": entry["quantize"]}

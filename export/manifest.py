@@ -50,6 +50,21 @@ def about_of(manifest):
     return {"task": task_of(manifest), **manifest["model"]}
 
 
+def _check_vocabulary(manifest):
+    names, wanted = (
+        {entry["file"] for entry in files_of_vocabulary(manifest)},
+        tasks.vocabulary_of(task_of(manifest)).FILES,
+    )
+    if names != set(wanted):
+        raise ValueError(f"its vocabulary is {', '.join(wanted)}, and it names {', '.join(sorted(names)) or 'none'}")
+
+
+def files_of_vocabulary(manifest):
+    """What is written of each file of its vocabulary, if it has one."""
+    tokenizer = manifest.get("tokenizer")
+    return manifest.get("vocabulary", []) if tokenizer is None else [tokenizer]
+
+
 def _damaged(path, error):
     return ValueError(f"{path} is damaged ({type(error).__name__}: {error}). Export again")
 
@@ -62,7 +77,8 @@ def is_hashes(value):
 WRITTEN = {"file": FILE, "bytes": COUNT, "sha256": Rule("a hash, or one for each file", is_hashes)}
 SCHEMA = {
     "model": {},
-    "tokenizer": Optional(WRITTEN),
+    "tokenizer": Optional(WRITTEN),  # the file of a vocabulary that is a tokenizer, as version 0.1.0 has it
+    "vocabulary": Optional([WRITTEN]),  # those of any other
     "artifacts": [{**WRITTEN, "format": choice(*FILES)}],
     "check": {},
 }
@@ -71,8 +87,8 @@ SCHEMA = {
 def _check(manifest, answer):
     """Raises where something is missing, or of another kind, that its readers count on."""
     check(manifest, SCHEMA)
-    if answer.takes_text and "tokenizer" not in manifest:
-        raise ValueError("`tokenizer` is missing")
+    if answer.takes_text:
+        _check_vocabulary(manifest)
     answer.check_manifest(manifest)
     if not manifest["artifacts"]:
         raise ValueError("it names no export")

@@ -1,7 +1,8 @@
-"""The tasks by name: where each one's three parts stand. Importing this imports none of them.
+"""The tasks by name: where each one's parts stand. Importing this imports none of them.
 
 A recipe and an export name their task. What differs between tasks stands in three classes, one a room: the network, how
-it learns, and how an exported file answers without Keras. A line in `TASKS` joins them. A task of your own is named by
+it learns, and how an exported file answers without Keras; and a fourth says what it knows its symbols by, which most
+share. A line in `TASKS` joins them. A task of your own is named by
 the place of its `Parts`: `task = "my_package.tagging:TASK"`.
 """
 
@@ -21,11 +22,15 @@ class Parts:
             `keras_rnnlm.models.signatures`; one that carries states from batch to batch has `reset_states(batch_size)`.
         learning: a `keras_rnnlm.training.tasks.Task`.
         answer: a `keras_rnnlm.export.runtime.ExportedModel`.
+        vocabulary: what a run, an export and an exported file keep with the model: a `Tokenizer` by default, or a class
+            with what `keras_rnnlm.text.Vocabulary` has of one: `FILES`, `load`, `save`, `definitions`, `of` and
+            `fingerprint`.
     """
 
     model: str
     learning: str
     answer: str
+    vocabulary: str = "keras_rnnlm.text:Tokenizer"
 
 
 TASKS = {
@@ -52,3 +57,8 @@ def parts_of(task):
     if not isinstance(found, Parts):
         raise ValueError(f"A task's place holds its `keras_rnnlm.tasks.Parts`. Received: {task!r}, {found!r:.80}")
     return found
+
+
+def vocabulary_of(task):
+    """The class of a task's vocabulary; of no task, that of texts."""
+    return imported((parts_of(task) if task is not None else parts_of(DEFAULT)).vocabulary)

@@ -21,6 +21,7 @@ SOURCES = {
     "keras_rnnlm/standard_streams.py": ".",
     "keras_rnnlm/perplexity.py": ".",
     "keras_rnnlm/places.py": ".",
+    "keras_rnnlm/predict.py": ".",
     "keras_rnnlm/tasks.py": ".",
     "keras_rnnlm/viterbi.py": ".",
     "keras_rnnlm/whole_files.py": ".",

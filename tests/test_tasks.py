@@ -163,6 +163,21 @@ def test_what_a_file_names_is_imported_for_those_who_trust_it_alone(exported):
         export.verify(exported)
 
 
+@on_tensorflow
+def test_a_run_and_each_of_its_files_predict_the_same_of_a_file(run, exported, tmp_path, capsys):
+    (tmp_path / "texts.txt").write_text("aabab\ncbccc\n")
+    wanted = [{"text": "aabab", "symbol": "a"}, {"text": "cbccc", "symbol": "c"}]
+    for model in (run, exported, exported / "model.tflite"):
+        given = ["predict", str(model), str(tmp_path / "texts.txt"), *(["--trusted"] if model != run else [])]
+        assert main([*given, "--json"]) == 0
+        assert json.loads(capsys.readouterr().out) == {"predictions": wanted}
+        assert main(given) == 0
+        assert capsys.readouterr().out == "aabab a\ncbccc c\n"
+    for more, message in ((["--batch", "0"], "--batch is at least 1"), (["--format", "onnx"], "are of exports")):
+        assert main(["predict", str(run), str(tmp_path / "texts.txt"), *more]) == 2
+        assert message in capsys.readouterr().err
+
+
 WITHOUT_KERAS = """
 import sys
 class Nowhere:

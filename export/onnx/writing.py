@@ -24,7 +24,8 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         opset: of ONNX, at least 18.
         quantize: "int8", "float16" (stored so, computed in float32), or None.
         padding: "right" where masks hide the ends of sequences only. Without it a layer with a mask becomes a Loop.
-        tokenizer: to put into the file of a language model: a `keras_rnnlm.text.Tokenizer`, or a tokenizer.json's path.
+        tokenizer: to put into the file of a language model: a `keras_rnnlm.text.Tokenizer`, or a tokenizer.json's path;
+            of a model of another task, its vocabulary.
         tokens: ids of a real text, on which the perplexity is compared, too.
         tolerance: the largest relative error to let through, instead of the format's own bound.
 
@@ -36,7 +37,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         raise ValueError(f"`opset` is a whole number, at least 18. Received: opset={opset!r}")
     artifacts.check_quantize(quantize)
     interface = interface_of(model)
-    tokenizer = artifacts.as_tokenizer(tokenizer, interface.vocabulary_size)
+    tokenizer = artifacts.as_vocabulary(tokenizer, interface)
     with artifacts.whole(path) as partial:
         proto, quantized = convert(interface, opset, padding), 0
         if quantize is not None:
@@ -98,7 +99,7 @@ def _describe(proto, interface, tokenizer):
     """Says in the file what it takes and gives, in which order, and what generation needs to know."""
     properties = {description.KEY: description.text_of(interface.description())}
     if tokenizer is not None:
-        properties["tokenizer.json"] = tokenizer.definition
+        properties |= tokenizer.definitions
     for key, value in properties.items():
         entry = proto.metadata_props.add()
         entry.key, entry.value = key, value

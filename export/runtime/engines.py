@@ -34,7 +34,7 @@ class Onnx:
         self._taken = {given.name for given in session.get_inputs()}
         properties = session.get_modelmeta().custom_metadata_map
         self.description = description.read(properties.get(description.KEY), path)
-        self.tokenizer = properties.get("tokenizer.json")
+        self.held = properties
         self._states = {name for state in self.description.get("states", ()) for name in state[:2]}
 
     def run(self, inputs):
@@ -58,7 +58,7 @@ class LiteRT:
     would hold all weights again, 1.3 times the file, and was as fast or at most 1.4 times as fast on two cores.
     """
 
-    tokenizer = None
+    held = {}  # texts by name, the files of a vocabulary among them
 
     def __init__(self, path, threads):
         interpreter, self._turn, self._path = runtime_of("litert").Interpreter, threading.Lock(), path
@@ -109,7 +109,7 @@ class LiteRT:
 class SavedModel:
     """`run(inputs)` and `step(inputs)`, of a SavedModel in TensorFlow."""
 
-    tokenizer = None
+    held = {}  # texts by name, the files of a vocabulary among them
 
     def __init__(self, path, threads, trusted=False):
         os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

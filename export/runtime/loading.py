@@ -2,7 +2,8 @@
 
 import pathlib
 
-from keras_rnnlm.export.manifest import MANIFEST, about_of, check_whole, read_manifest
+from keras_rnnlm import tasks
+from keras_rnnlm.export.manifest import MANIFEST, about_of, check_whole, files_of_vocabulary, read_manifest
 from keras_rnnlm.export.runtime.answers import answer_of
 from keras_rnnlm.export.runtime.engines import ENGINES, PACKAGES, has_runtime
 from keras_rnnlm.schema import is_count
@@ -27,8 +28,8 @@ def load(path, format=None, *, threads=None, trusted=False):
         alone.
 
     What a manifest names, in the folder or beside the file, is compared with its hash before a runtime reads it. A file
-    without one is believed: where such a file was damaged, LiteRT may end the process. Its tokenizer is the one within
-    it, or a tokenizer.json beside it.
+    without one is believed: where such a file was damaged, LiteRT may end the process. Its tokenizer, or the vocabulary
+    that its task has instead, is the one within it, or the one beside it.
     """
     path = pathlib.Path(path)
     if threads is not None and not (is_count(threads) and threads <= MOST_THREADS):
@@ -59,10 +60,8 @@ def load(path, format=None, *, threads=None, trusted=False):
         raise ValueError(f"{path} is damaged: of itself it says that {error}") from error
     if not answer.takes_text:
         return answer.of(engine, kind, about)
-    tokenizer, missing = _tokenizer(path, manifest, engine, about), None
-    if tokenizer is None:
-        tokenizer, missing = _tokenizer_beside(path, about)
-    return answer.of(engine, kind, about, tokenizer, missing)
+    vocabulary, missing = _vocabulary(path, manifest, engine, answer, about)
+    return answer.of(engine, kind, about, vocabulary, missing)
 
 
 def _chosen(folder, manifest, format):
@@ -101,42 +100,33 @@ def _kind(path):
     return SUFFIXES[path.suffix]
 
 
-def _tokenizer(path, manifest, engine, model):
-    definition = engine.tokenizer
-    if definition is None and manifest is not None and "tokenizer" in manifest:
-        file = path.parent / manifest["tokenizer"]["file"]
-        check_whole(file, manifest["tokenizer"])
-        definition = file.read_text(encoding="utf-8")
-    return None if definition is None else _read(definition, path, model)
+def _vocabulary(path, manifest, engine, answer, about):
+    """The vocabulary that a file holds, or that the manifest names, or that lies beside it; or None and why not.
 
-
-def _tokenizer_beside(path, model):
-    """The tokenizer.json in the folder of a file alone, or None and why that is none: ids are taken all the same."""
-    file = path.parent / "tokenizer.json"
-    if not file.is_file():
-        return None, f"{path} came without its tokenizer.json, so it takes ids, not text: put that file beside it"
+    Without one, ids are taken all the same.
+    """
+    named = [] if manifest is None else files_of_vocabulary(manifest)
+    for entry in named:
+        check_whole(path.parent / entry["file"], entry)
+    folder, is_within = path.parent, False
     try:
-        return _read(file.read_text(encoding="utf-8"), path, model), None
+        kind = tasks.vocabulary_of(about.get("task"))
+        is_within = all(name in engine.held for name in kind.FILES)
+        texts = {n: engine.held[n] if is_within else (folder / n).read_text(encoding="utf-8") for n in kind.FILES}
+        return _read(kind, texts, answer, about, path), None
+    except FileNotFoundError:
+        files = " and ".join(kind.FILES)
+        return None, f"{path} came without its {files}, so it takes ids, not text: put that file beside it"
     except (OSError, ValueError) as error:
+        if named or is_within:
+            raise
         return None, str(error)
 
 
-def _read(definition, path, model):
+def _read(kind, texts, answer, about, path):
     try:
-        from keras_rnnlm.text import Tokenizer
-
-        tokenizer = Tokenizer(definition)
-    except ImportError as error:
-        raise ValueError(f"Text needs the package tokenizers: pip install tokenizers ({error})") from error
+        vocabulary = kind.of(texts)
     except Exception as error:  # Hugging Face raises a bare Exception
         raise ValueError(f"The tokenizer of {path} cannot be read: {' '.join(str(error).split())[:200]}") from error
-    if "vocabulary_size" in model:
-        check_belongs(tokenizer, model["vocabulary_size"], f"The tokenizer beside {path}")
-    return tokenizer
-
-
-def check_belongs(tokenizer, vocabulary_size, name):
-    if tokenizer.vocabulary_size > vocabulary_size:
-        raise ValueError(
-            f"{name} has {tokenizer.vocabulary_size} ids, the model {vocabulary_size}: they do not belong together"
-        )
+    answer.check_belongs(vocabulary, about, f"The tokenizer beside {path}")
+    return vocabulary

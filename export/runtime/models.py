@@ -25,7 +25,7 @@ class ExportedModel:
     own of the rest: what the command `run` shows, and what is compared with the Keras model.
 
     Attributes:
-        takes_text: whether it needs a tokenizer, which then lies beside the file or in it.
+        takes_text: whether it needs its task's vocabulary, which then lies beside the file or in it.
         manifest: the schema of what a manifest says of the model and of what is checked.
     """
 
@@ -33,10 +33,10 @@ class ExportedModel:
     manifest = {"check": {"inputs": NUMBERS, "outputs": NUMBERS}}
 
     def __init__(self, engine, kind, about=None, tokenizer=None, missing=None):
-        """Args: about: what the file says of itself. missing: why there is no tokenizer."""
+        """Args: about: what the file says of itself. tokenizer: its vocabulary. missing: why there is none."""
         self.engine, self.format, self.about = engine, kind, about or {}
         self.tokenizer = tokenizer
-        self._missing = missing or "This model came without a tokenizer, so it takes ids, not text"
+        self._missing = missing or "This model came without a vocabulary, so it takes ids, not text"
 
     @classmethod
     def of(cls, engine, kind, about, tokenizer=None, missing=None):
@@ -47,16 +47,32 @@ class ExportedModel:
         return self.engine.run(inputs)
 
     def reader(self):
-        """The tokenizer, or a ValueError that says why there is none."""
+        """The tokenizer, or what else its task knows symbols by, or a ValueError that says why there is none."""
         if self.tokenizer is None:
             raise ValueError(self._missing)
         return self.tokenizer
+
+    @classmethod
+    def check_belongs(cls, vocabulary, about, name):
+        """Raises where a vocabulary, which messages call `name`, has other symbols than the model."""
+        if "vocabulary_size" in about and vocabulary.vocabulary_size > about["vocabulary_size"]:
+            raise ValueError(
+                f"{name} has {vocabulary.vocabulary_size} ids, the model {about['vocabulary_size']}: they do not "
+                "belong together"
+            )
 
     # On the command line
 
     def show(self, options, settings, prompts):
         """What the command `run` prints."""
         raise ValueError(f"{options.artifact} holds no model that answers to text: nothing to write with")
+
+    def predict(self, file, *, encoding="utf-8", batch_size=32):
+        """What the command `predict` finds of a file, which it reads in its own way: yields lines and records.
+
+        A line is what is printed; its record is an object for JSON that says the same, or None where there is none.
+        """
+        raise ValueError("This model has no task that predicts something of a file: `generate` or `run` has it write")
 
     # Beside the Keras model
 

@@ -39,7 +39,7 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
         An `Exported`: size, operators, measured error.
     """
     path, interface = pathlib.Path(path), interface_of(model)
-    tokenizer = artifacts.as_tokenizer(tokenizer, interface.vocabulary_size)
+    tokenizer = artifacts.as_vocabulary(tokenizer, interface)
     with artifacts.whole(path) as partial:
         write(interface, partial, tokenizer)
         _warn_of_operators(partial)

@@ -12,6 +12,7 @@ import tokenizers
 from keras_rnnlm import quiet
 from keras_rnnlm.schema import TEXT, Optional, Rule, is_a, is_whole, parse_json, read_regular, whole
 from keras_rnnlm.text import pipelines
+from keras_rnnlm.text.vocabulary import file_of
 from keras_rnnlm.whole_files import written_whole
 
 # What other people's vocabularies call the end of a text.
@@ -70,6 +71,8 @@ class Tokenizer:
     'the dog\\n<unk> cat\\n'
     """
 
+    FILES = ("tokenizer.json",)
+
     def __init__(self, definition):
         """Args: definition: the text of a tokenizer.json."""
         self._data = data = _parsed(definition)
@@ -123,11 +126,12 @@ class Tokenizer:
 
     @classmethod
     def load(cls, path):
-        """The tokenizer of a `tokenizer.json`, ours or anyone's.
+        """The tokenizer of a `tokenizer.json`, ours or anyone's, or of the folder that holds one.
 
         What someone else's adds around a text (beginning, end, padding) or cuts off is left out, and so is BPE dropout:
         `save` writes it as it is used.
         """
+        path = file_of(cls, path)
         definition = read_regular(path, LARGEST)
         try:
             return cls(definition)
@@ -138,14 +142,24 @@ class Tokenizer:
             ) from error
 
     def save(self, path):
-        """Writes the tokenizer.json."""
-        with written_whole(path) as partial:
+        """Writes the tokenizer.json, to a path or into a folder."""
+        with written_whole(file_of(self, path)) as partial:
             partial.write_text(self.definition, encoding="utf-8")
 
     @property
     def definition(self):
         """The text of the tokenizer.json."""
         return json.dumps(self._data, ensure_ascii=False, indent=1)
+
+    @property
+    def definitions(self):
+        """The text of each of `FILES`."""
+        return {"tokenizer.json": self.definition}
+
+    @classmethod
+    def of(cls, definitions):
+        """The tokenizer of the texts of its `FILES`, by name."""
+        return cls(definitions["tokenizer.json"])
 
     def symbols(self):
         """Each symbol and its id: words, characters or single bytes; of the other kinds, as their model spells them."""

@@ -1,4 +1,4 @@
-"""The command line: `keras-rnnlm-runtime run` and `verify`."""
+"""The command line: `keras-rnnlm-runtime run`, `predict` and `verify`."""
 
 import sys
 
@@ -6,7 +6,7 @@ from keras_rnnlm_runtime import command_line
 
 
 def main(argv=None):
-    return command_line.main(argv, "keras-rnnlm-runtime", ("run", "verify"))
+    return command_line.main(argv, "keras-rnnlm-runtime", ("run", "predict", "verify"))
 
 
 if __name__ == "__main__":

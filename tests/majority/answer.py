@@ -12,3 +12,8 @@ class Answer(ExportedModel):
 
     def show(self, options, settings, prompts):
         print("\n".join(self.majority(prompts)))
+
+    def predict(self, file, *, encoding="utf-8", batch_size=32):
+        texts = file.read_text(encoding).split()
+        for text, symbol in zip(texts, self.majority(texts)):
+            yield f"{text} {symbol}", {"text": text, "symbol": symbol}

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from keras_rnnlm.training.streams import Contiguous, Sentences, contiguous, sentences
+from keras_rnnlm.training.streams import Contiguous, Examples, Sentences, contiguous, padded, pools, sentences
 
 START, END = 99_999, 3
 SHAPES = [(1, 1, 1), (7, 1, 3), (7, 7, 2), (8, 7, 2), (12, 3, 4), (13, 3, 4), (50, 8, 100), (1000, 20, 35), (997, 6, 7)]
@@ -191,10 +191,10 @@ def test_sentences_can_be_seen():
 
 @pytest.mark.parametrize("shuffle", [False, True])
 def test_sentences_resume_at_every_batch(monkeypatch, shuffle):
-    monkeypatch.setattr(sentences, "POOL", 3)
+    monkeypatch.setattr(pools, "POOL", 3)
     text = lines_of(500)
     whole = list(Sentences(text, 7, end=END, seed=2, shuffle=shuffle).windows(epoch=3))
-    assert len(whole) > 2 * sentences.POOL
+    assert len(whole) > 2 * pools.POOL
     for first in range(len(whole) + 1):
         assert_same(Sentences(text, 7, end=END, seed=2, shuffle=shuffle).windows(3, first), whole[first:])
 
@@ -329,3 +329,48 @@ def test_a_bad_place_in_the_data_is_named(stream, read):
         getattr(stream, read)(0, -1)
     with pytest.raises(ValueError, match=r"`first` is the number of a window.*first=9"):
         getattr(stream, read)(0, 9)
+
+
+def examples_of(lengths, **options):
+    """Each example is its own number, plus one, over and over."""
+    texts = [np.full(length, k + 1, np.int32) for k, length in enumerate(lengths)]
+
+    def collate(chosen, *shape):
+        return {"words": padded([texts[k] for k in chosen], *shape)}, np.arange(shape[0])
+
+    return Examples(lengths, collate, **options)
+
+
+def test_examples_each_come_once_an_epoch_beside_others_of_their_length():
+    lengths = np.random.default_rng(0).integers(0, 100, 1000)
+    stream = examples_of(lengths, batch=8, seed=3)
+    found, shapes, all_there = [], set(), 0
+    for inputs, _ in stream.batches(epoch=1):
+        found += [int(row[0]) - 1 for row in inputs["words"] if row[0]]
+        shapes.add(inputs["words"].shape)
+        all_there += inputs["words"].size
+    assert sorted(found) == np.flatnonzero(lengths).tolist()
+    assert {rows for rows, _ in shapes} == {8} and {time for _, time in shapes} <= {8, 12, 16, 24, 32, 48, 64, 96, 128}
+    assert all_there < 1.4 * lengths.sum()  # with batches drawn at random it is nearly 2
+    other = [int(row[0]) - 1 for inputs, _ in stream.batches(epoch=2) for row in inputs["words"] if row[0]]
+    assert sorted(other) == sorted(found) and other != found
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_examples_resume_at_every_batch_and_are_the_same_from_tensorflow(monkeypatch, shuffle):
+    monkeypatch.setattr(pools, "POOL", 3)
+    lengths = np.random.default_rng(1).integers(1, 30, 83)
+    whole = list(examples_of(lengths, batch=4, shuffle=shuffle).batches(epoch=2))
+    assert len(whole) == examples_of(lengths, batch=4).steps() == 21
+    for first in (0, 1, 3, 8, 20, 21):
+        stream = examples_of(lengths, batch=4, shuffle=shuffle)
+        rest = list(stream.batches(2, first))
+        dataset = stream.dataset(2, first)
+        assert len(rest) == len(dataset) == 21 - first
+        for one, other, made in zip(whole[first:], rest, dataset.as_numpy_iterator(), strict=True):
+            np.testing.assert_array_equal(one[0]["words"], other[0]["words"])
+            np.testing.assert_array_equal(one[0]["words"], made[0]["words"])
+    with pytest.raises(ValueError, match="epoch 2 has 21. Received: first=22"):
+        next(stream.batches(2, 22))
+    with pytest.raises(ValueError, match="at least one example"):
+        Examples([], None, 4)

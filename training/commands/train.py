@@ -124,8 +124,8 @@ def train(
         corpus: what `open_corpus` takes: paths, globs, "stdlib", "tfds:NAME".
         out: the run directory, which must be new.
         recipe: a `Recipe`, the name of one that comes along, the path of a TOML file, or a dict of settings; by default
-            that of `init_from`. Without both, and with `minutes` or no `changes`, what suits the text and this machine
-            is chosen; with `changes` alone, `Recipe()`.
+            that of `init_from`, or that of the `task`. Without these, and with `minutes` or no `changes`, what suits
+            the text and this machine is chosen; with `changes` alone, `Recipe()`.
         task: what is learned; by default the recipe's, that of language models.
         minutes: how long it may train: the recipe's `max_minutes`.
         changes: settings to change, a dict of them, or each "key=value".
@@ -138,6 +138,8 @@ def train(
         Whether the run came to its end; an interrupted one is resumed by `resume(out)`.
     """
     first = None if init_from is None else RunFolder(init_from)
+    if recipe is None and first is None and task is not None:
+        recipe = task_of(Recipe(task=task)).recipe
     chooses = recipe is None and first is None and (minutes is not None or not changes)
     recipe, named = None if recipe is None else Recipe.of(recipe), names_of(changes)
     if minutes is not None and "max_minutes" in named:
@@ -149,7 +151,7 @@ def train(
     folder, task = RunFolder(out), task_of(recipe)
     display = Display(quiet=quiet, tensorboard=folder.tensorboard)
     given = Given(corpus, valid, test)
-    with folder.new():
+    with folder.new(task.files):
         if chooses:
             recipe = recipe.override(task.choose(given, recipe, named, folder, display, minutes))
         data = task.prepare(given, recipe, folder, display, first)

@@ -31,6 +31,10 @@ def _check_task(recipe):
             raise ValueError(f"`task_settings.{name}` is {rule.allowed}. Received: {name}={value!r}")
         given[name] = rule.keep(value)
     object.__setattr__(recipe, "task_settings", given)
+    for name in task.unread:
+        field, value = recipe.__dataclass_fields__[name], getattr(recipe, name)
+        if value != field.default and value != {}:
+            raise ValueError(f"The task {recipe.task} does not read `{name}`: drop it. Received: {name}={value!r}")
     task.check(recipe)
 
 

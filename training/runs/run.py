@@ -10,6 +10,7 @@ import shutil
 
 from keras_rnnlm.belonging import attach, attached, other
 from keras_rnnlm.quiet import import_keras
+from keras_rnnlm.schema import FILE
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training.recipes.optimizer import optimizer_of
 from keras_rnnlm.training.recipes.recipe import Recipe
@@ -23,8 +24,9 @@ from keras_rnnlm.whole_files import reason, write_whole, written_whole
 class RunFolder:
     """The files of a run: recipe.toml, tokenizer.json, history.jsonl, checkpoints/, data/, model.keras, plots/.
 
-    A run is what has a checkpoint. Until there is one a hidden file marks the folder: what a process that is killed
-    leaves there may be cleared away.
+    In the place of the tokenizer.json stand the files of the vocabulary that its task has. A run is what has a
+    checkpoint. Until there is one a hidden file marks the folder: what a process that is killed leaves there may be
+    cleared away.
     """
 
     def __init__(self, path):
@@ -44,8 +46,11 @@ class RunFolder:
     # Its life
 
     @contextlib.contextmanager
-    def new(self):
-        """Makes the folder of a new run. What goes wrong before its first checkpoint takes back what was made."""
+    def new(self, files=()):
+        """Makes the folder of a new run. What goes wrong before its first checkpoint takes back what was made.
+
+        `files` are the names of those of its vocabulary.
+        """
         existed = self.path.exists()
         if existed and not self._is_free():
             way = "choose another --out"
@@ -55,7 +60,7 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         with self.held():
             self._clear()
-            self.beginning.touch()
+            self.beginning.write_text("\n".join(files), encoding="utf-8")
             try:
                 yield
             except BaseException:
@@ -75,6 +80,9 @@ class RunFolder:
 
     def _files(self):
         named = [path for path in vars(self).values() if path != self.path]
+        if self.beginning.is_file():
+            names = self.beginning.read_text(encoding="utf-8").splitlines()
+            named += [self.path / name for name in names if FILE.fits(name)]
         return [*named, self.path / "checkpoints", *self.path.glob("partial-*"), *self.path.glob(".data.*.partial")]
 
     def _clear(self):
@@ -132,7 +140,13 @@ class RunFolder:
         return Recipe.load(self._of_a_run(self.recipe))
 
     def read_tokenizer(self):
-        return Tokenizer.load(self._of_a_run(self.tokenizer))
+        return self.read_vocabulary(Tokenizer)
+
+    def read_vocabulary(self, kind):
+        """What a task knows its symbols by, of the class `kind`."""
+        for name in kind.FILES:
+            self._of_a_run(self.path / name)
+        return kind.load(self.path)
 
     def read_history(self):
         return read_history(self.history) if self.history.is_file() else []
@@ -229,7 +243,8 @@ def to_json(value):
 class Run:
     """A run as Python sees it: its best model so far, recipe and history.
 
-    `tokenizer` is what its task calls the vocabulary: a `Tokenizer`, where it learns from text.
+    `tokenizer`, and by its other name `vocabulary`, is what the task knows its symbols by: a `Tokenizer`, where it
+    learns from text.
     """
 
     model: object
@@ -237,6 +252,10 @@ class Run:
     recipe: Recipe
     history: list
     folder: RunFolder
+
+    @property
+    def vocabulary(self):
+        return self.tokenizer
 
 
 def load_run(path):

@@ -2,10 +2,10 @@
 
 import numpy as np
 
+from keras_rnnlm.training.streams.pools import pools
 from keras_rnnlm.training.streams.stream import Stream, check_integer
 
 CHUNK = 1 << 20  # tokens searched for sentences' ends at once
-POOL = 64  # batches among which sentences are sorted by length
 MULTIPLE = 8  # of which the time of a batch of sentences is one, so that few shapes are compiled
 GAP = 1 << 10  # tokens between two sentences that are read rather than skipped: as fast as another read
 
@@ -85,32 +85,18 @@ class Sentences(Stream):
     def _pools(self, epoch, first):
         """For each pool its batches, and their times."""
         count = len(self._bounds) - 1
-        if self.shuffle:
-            order = np.random.default_rng((self.seed, epoch)).permutation(count)
-        else:
-            order = np.arange(count)
-        pool = first // POOL
-        while first < self.steps(epoch):
-            chosen = order[pool * POOL * self.batch : (pool + 1) * POOL * self.batch]
-            lengths = self._bounds[chosen + 1] - self._bounds[chosen]
-            # The longest come first, so that a batch that is not full holds the shortest.
-            chosen = chosen[np.argsort(-lengths, kind="stable")]
-            batches = [chosen[i : i + self.batch] for i in range(0, len(chosen), self.batch)]
-            if self.shuffle:
-                # From a generator of its own, so that no pool depends on those before it. (A 0 would change nothing.)
-                places = np.random.default_rng((self.seed, epoch, pool + 1)).permutation(len(batches))
-                batches = [batches[i] for i in places]
-            batches = batches[first - pool * POOL :]
-            longest = np.array([(self._bounds[batch + 1] - self._bounds[batch]).max() for batch in batches])
+        for batches in pools(count, self._lengths, self.batch, epoch, first, shuffle=self.shuffle, seed=self.seed):
+            longest = np.array([self._lengths(batch).max() for batch in batches])
             yield batches, -(-longest // MULTIPLE) * MULTIPLE
-            pool += 1
-            first = pool * POOL
+
+    def _lengths(self, chosen):
+        return self._bounds[chosen + 1] - self._bounds[chosen]
 
     def _blocks(self, epoch, first):
         for batches, times in self._pools(epoch, first):
             chosen = np.concatenate(batches)
             text, places = self._read(chosen)
-            lengths = self._bounds[chosen + 1] - self._bounds[chosen]
+            lengths = self._lengths(chosen)
             before = np.where(self._bounds[chosen] > 0, text[places - 1], self.end)
             before[before == self.end] = self.start
             parts, a = [], 0

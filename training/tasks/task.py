@@ -2,6 +2,7 @@
 
 import collections.abc
 import dataclasses
+import os
 
 from keras_rnnlm import tasks
 
@@ -28,7 +29,7 @@ class Data:
 
     Attributes:
         splits: by name, "train" always and "valid" where there is one: what `Task.stream` and `Scorer.score` read.
-        vocabulary: what `Task.build` needs to know of the symbols: a `Tokenizer`, say.
+        vocabulary: what `Task.build` needs to know of the symbols, of the class that the task's `Parts` name.
         fingerprints: the texts "vocabulary" and "text", of what a run must resume with.
     """
 
@@ -61,19 +62,31 @@ class Task:
 
     Attributes:
         settings: its own settings, which a recipe has in `task_settings`: from each one's name to a `setting`.
-        files: of the run directory, what is needed to resume. What else it keeps it puts into `folder.data`.
+        recipe: the built-in recipe that is taken where none is named; None: the defaults.
+        unread: settings of a recipe that it does not read: another value than the default is refused.
         vocabulary_settings, network_settings: a run that begins with another's weights has these from it.
         fixed: what `--resume` must not change: it would be another run, or the setting would have no effect any more.
     """
 
     settings = {}
-    files = ("tokenizer.json",)
+    recipe = None
+    unread = ()
     vocabulary_settings = VOCABULARY
     network_settings = NETWORK
     fixed = FIXED
 
     def __init__(self, parts):
         self.parts = parts
+
+    @property
+    def vocabulary_class(self):
+        """The class of what it knows its symbols by, see `keras_rnnlm.tasks.Parts`."""
+        return tasks.imported(self.parts.vocabulary)
+
+    @property
+    def files(self):
+        """Of the run directory, what is needed to resume. What else it keeps it puts into `folder.data`."""
+        return self.vocabulary_class.FILES
 
     # What it reads
 
@@ -100,7 +113,7 @@ class Task:
 
     def vocabulary(self, folder):
         """The vocabulary that `prepare` left, without the texts."""
-        return folder.read_tokenizer()
+        return folder.read_vocabulary(self.vocabulary_class)
 
     def describe(self, data):
         """The data in a few words, for the display."""
@@ -151,7 +164,12 @@ class Task:
             if options[name] not in (None, False):
                 raise ValueError(f"`{name}` is for language models, and {folder} is a run of the task {recipe.task}")
         data = self.restore(recipe, folder, display)
-        if text not in data.splits:
+        is_own = text in data.splits and not os.path.exists(text)
+        split = data.splits[text] if is_own else self.read(text, data, recipe, options["encoding"], display)
+        if split is None:
             raise ValueError(f"The run {folder} has no {text} split, but {', '.join(data.splits)}: name one")
-        model = folder.read_model(data.fingerprints.get("text"))
-        return {"model": self.scorer(model, data, recipe).score(data.splits[text], display.validating)}
+        model = folder.read_model(data.fingerprints.get("text") if is_own else None)
+        return {"model": self.scorer(model, data, recipe).score(split, display.validating)}
+
+    def read(self, path, data, recipe, encoding, display):
+        """A file of examples as a split, for `evaluate`; None where the task reads no files beside its own splits."""

@@ -1,0 +1,76 @@
+"""The command `predict`: what a model says of a file: tags, classes. Of a run by Keras, of an exported file without."""
+
+import json
+import pathlib
+
+from keras_rnnlm.schema import is_count
+
+
+def arguments(parser):
+    parser.add_argument("model", metavar="RUN|ARTIFACT", type=pathlib.Path, help="a run directory, or an export")
+    parser.add_argument(
+        "file", metavar="FILE", type=pathlib.Path, help="what to read, in the form of the task's corpus"
+    )
+    parser.add_argument("--encoding", default="utf-8", help="of the file (default: utf-8)")
+    parser.add_argument("--batch", type=int, default=32, help="texts side by side: changes the speed alone")
+    parser.add_argument(
+        "--format",
+        choices=("onnx", "litert", "saved_model"),
+        help="of an export folder that holds several (default: the first of these that can run here)",
+    )
+    parser.add_argument("--threads", type=int, help="how many threads an exported file may use")
+    parser.add_argument("--trusted", action="store_true", help="an export is your own: run and import what it names")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options):
+    if not is_count(options.batch):
+        raise ValueError(f"--batch is at least 1. Received: {options.batch}")
+    model = answer(options.model, options.format, threads=options.threads, trusted=options.trusted)
+    found = model.predict(options.file, encoding=options.encoding, batch_size=options.batch)
+    if options.json:
+        print(json.dumps({"predictions": [record for _, record in found if record is not None]}))
+        return
+    for line, _ in found:
+        print(line)
+
+
+def answer(path, format=None, *, threads=None, trusted=False):
+    """How the task of a run, or of an export, answers: what is asked of it is the same, whoever computes.
+
+    Args:
+        path: a run directory, whose best model Keras runs; or an export, see `export.runtime.load`, as are the others.
+    """
+    from keras_rnnlm.export import runtime
+
+    if not (pathlib.Path(path) / "recipe.toml").is_file():
+        return runtime.load(path, format, threads=threads, trusted=trusted)
+    if format is not None or threads is not None:
+        raise ValueError(f"{path} is a run, which Keras computes: --format and --threads are of exports")
+    from keras_rnnlm.export.runtime.answers import answer_of
+    from keras_rnnlm.training.runs.run import load_run
+
+    trained = load_run(path)
+    (signature,) = trained.model.signatures()
+    about = {"task": signature.task, **signature.facts}
+    return answer_of(about, trusted=True).of(_Keras(trained.model, signature), None, about, trained.vocabulary)
+
+
+class _Keras:
+    """`run(inputs)` as the engines of exported files have it, of a model in Keras."""
+
+    def __init__(self, model, signature):
+        from keras_rnnlm.models.compiled import compiled
+
+        self._inputs = [tensor.name for tensor in signature.inputs] + [state.name for state in signature.states]
+        self._names = [*signature.outputs, *(state.output for state in signature.states)]
+        self._call = compiled(model, lambda *given: self._in_order(signature.call(dict(zip(self._inputs, given)))))
+
+    def _in_order(self, found):
+        return [found[name] for name in self._names]
+
+    def run(self, inputs):
+        from keras import ops
+
+        found = self._call(*(ops.convert_to_tensor(inputs[name]) for name in self._inputs))
+        return {name: ops.convert_to_numpy(value) for name, value in zip(self._names, found)}
