@@ -70,7 +70,7 @@ def setup():
     needed = {re.split(r"[<>=!]", line)[0]: line for line in needed}
     setuptools.setup(
         name="keras-rnnlm-runtime",
-        version=of_all["metadata"]["version"],
+        version=re.search(r'^__version__ = "(.+)"$', (ROOT / "keras_rnnlm/__init__.py").read_text(), re.M)[1],
         description="Runs language models that keras-rnnlm exported to ONNX and LiteRT, without Keras and TensorFlow",
         long_description='Choose a runtime: `pip install "keras-rnnlm-runtime[onnx]"`, or `[litert]`.',
         long_description_content_type="text/markdown",

@@ -1,6 +1,7 @@
 """The package as a whole: imports, registration, command line."""
 
 import configparser
+import importlib.metadata
 import os
 import pathlib
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 import keras_rnnlm
 
+ROOT = pathlib.Path(__file__).parent.parent
 ROOMS = ("keras_rnnlm", "training", "export")
 ENVIRONMENT = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
 
@@ -87,3 +89,9 @@ def test_a_mistake_on_the_command_line_ends_in_one_line():
         "keras-rnnlm quickstart: `units` is a whole number, at least 1, or a list of them. Received: units=0",
     )
     assert command("quikstart").returncode == 2
+
+
+def test_the_version_is_the_same_wherever_it_is_written():
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {keras_rnnlm.__version__}\n" in citation
+    assert importlib.metadata.version("keras-rnnlm") == keras_rnnlm.__version__
