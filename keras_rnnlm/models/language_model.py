@@ -16,7 +16,8 @@ from keras_rnnlm.models.carried import CarriedStates
 from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.models.next_token import NextTokenModel, Perplexity, check_batch
-from keras_rnnlm.models.recurrent_layers import CELLS, recurrent_layers, uniform
+from keras_rnnlm.models.recurrent_layers import CELLS, recurrent_layers, to_config, uniform
+from keras_rnnlm.models.recurrent_layers import from_config as layers_from_config
 from keras_rnnlm.models.regularizers import WordDropout
 from keras_rnnlm.schema import is_a, is_count
 
@@ -341,19 +342,13 @@ class LanguageModel(NextTokenModel):
     # Configuration
 
     def get_config(self):
-        config = {**super().get_config(), **vars(self._arguments)}
-        if isinstance(config["layers"], (list, tuple)):
-            config["layers"] = [keras.saving.serialize_keras_object(layer) for layer in config["layers"]]
-        if not isinstance(config["cell"], str):
-            config["cell"] = keras.saving.get_registered_name(config["cell"])
+        config = {**super().get_config(), **to_config(vars(self._arguments))}
         config["head"] = heads.to_config(config["head"])
         return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = dict(config)
-        if isinstance(config["layers"], list):
-            config["layers"] = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
+        config = layers_from_config(config)
         if "head" in config:
             config["head"] = heads.from_config(config["head"])
         return cls(**config)

@@ -58,3 +58,21 @@ def uniform(a):
     """How a matrix begins, where an `initial_range` says it."""
     r = a.initial_range
     return None if r is None else keras.initializers.RandomUniform(-r, r)
+
+
+def to_config(arguments):
+    """The arguments of a model with recurrent layers as Keras saves them: `layers` may be a list, `cell` a class."""
+    config = dict(arguments)
+    if isinstance(config["layers"], (list, tuple)):
+        config["layers"] = [keras.saving.serialize_keras_object(layer) for layer in config["layers"]]
+    if not isinstance(config["cell"], str):
+        config["cell"] = keras.saving.get_registered_name(config["cell"])
+    return config
+
+
+def from_config(config):
+    """The arguments that `to_config` wrote, the layers new ones."""
+    config = dict(config)
+    if isinstance(config["layers"], list):
+        config["layers"] = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
+    return config

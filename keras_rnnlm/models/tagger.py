@@ -6,19 +6,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_rnnlm.layers import CRF, RecurrentStack
+from keras_rnnlm.layers import CRF
 from keras_rnnlm.layers.crf import log_probabilities_of
-from keras_rnnlm.models import ids
-from keras_rnnlm.models.embedding import Embedding
-from keras_rnnlm.models.recurrent_layers import recurrent_layers
-from keras_rnnlm.models.signatures import Signature, Tensor
+from keras_rnnlm.models.signatures import Signature
 from keras_rnnlm.models.tally import Tally
-from keras_rnnlm.schema import is_count
+from keras_rnnlm.models.words import WordModel, check_counts, read_both
 from keras_rnnlm.viterbi import best_tags
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
-class Tagger(keras.Model):
+class Tagger(WordModel):
     """Words and their characters, a stack of bidirectional recurrent layers, and a tag for each word.
 
     `model({"words": words, "characters": characters})` is (batch, time) and (batch, time, characters of a word) to the
@@ -69,9 +66,9 @@ class Tagger(keras.Model):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        _check_counts(words=words, characters=characters, tags=tags, word_dim=word_dim, character_dim=character_dim)
+        check_counts(words=words, characters=characters, tags=tags, word_dim=word_dim, character_dim=character_dim)
         if filters != 0:
-            _check_counts(filters=filters)
+            check_counts(filters=filters)
         if allowed is not None and not crf:
             raise ValueError("`allowed` is of a conditional random field: pass crf=True. Received: crf=False")
         # In a namespace, where Keras does not look for layers.
@@ -97,15 +94,7 @@ class Tagger(keras.Model):
 
     def _make_layers(self, a):
         options = {"dtype": self.dtype_policy}
-        self.embedding = Embedding(a.words, a.word_dim, name="words", **options)
-        if a.filters:
-            self.character_embedding = Embedding(a.characters, a.character_dim, name="characters", **options)
-            self.convolution = keras.layers.Conv1D(
-                a.filters, 3, padding="same", activation="relu", name="convolution", **options
-            )
-        stacked = recurrent_layers(types.SimpleNamespace(**vars(a), initial_range=None), options)
-        self.stack = RecurrentStack(stacked, a.connection, a.dropout, bidirectional=True, name="stack", **options)
-        self.dropout = keras.layers.Dropout(a.dropout, name="dropout", **options)
+        self._make_encoder(a, options)
         self.logits = keras.layers.Dense(a.tags, name="logits", **options)
         self.crf = CRF(a.tags, a.allowed, name="crf", **options) if a.crf else None
 
@@ -113,36 +102,20 @@ class Tagger(keras.Model):
         if self.built:
             return
         a = self._arguments
-        self.embedding.build((None, None))
-        if a.filters:
-            self.character_embedding.build((None, None))
-            self.convolution.build((None, None, a.character_dim))
-        self.stack.build((None, None, a.word_dim + a.filters))
+        self._build_encoder()
         self.logits.build((None, None, self.stack.output_width))
         if self.crf is not None:
             self.crf.build((None, None, a.tags))
         self.built = True
 
     def call(self, inputs, training=False):
-        words, characters = _read(inputs)
-        x = _looked_up(self.embedding, words)
-        if self._arguments.filters:
-            x = ops.concatenate([x, self._spelled(characters)], axis=-1)
-        x, _ = self.stack(self.dropout(x, training=training), mask=ops.not_equal(words, 0), training=training)
+        x = self._encoded(*read_both(inputs), training)
         return self.logits(self.dropout(x, training=training))
-
-    def _spelled(self, characters):
-        """What the filters find in each word: (batch, time, filters)."""
-        batch, time, length = ops.shape(characters)
-        flat = ops.reshape(characters, (-1, length))
-        shown = ops.expand_dims(ops.cast(ops.not_equal(flat, 0), self.compute_dtype), 2)
-        found = self.convolution(_looked_up(self.character_embedding, flat) * shown) * shown  # none is below 0
-        return ops.reshape(ops.max(found, axis=1), (batch, time, self._arguments.filters))
 
     # What it learns from
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        shown = ops.not_equal(_read(x)[0], 0)
+        shown = ops.not_equal(read_both(x)[0], 0)
         losses, weights = self._losses_of(y_pred, y, shown), ops.cast(shown, "float32")
         if sample_weight is not None:
             given = ops.cast(sample_weight, "float32")
@@ -166,7 +139,7 @@ class Tagger(keras.Model):
 
     def tag(self, inputs, batch_size=32):
         """The best tags, int32 (batch, time), of arrays as `fit` takes them; zeros where the words are padding."""
-        words = ops.convert_to_numpy(_read(inputs)[0])
+        words = ops.convert_to_numpy(read_both(inputs)[0])
         logits = self.predict(inputs, batch_size=batch_size, verbose=0)
         return best_tags(logits, words != 0, **self._chain())
 
@@ -185,37 +158,5 @@ class Tagger(keras.Model):
 
         `keras_rnnlm.viterbi.best_tags(logits, words != 0, **loaded.about["chain"])` are the tags.
         """
-        a = self._arguments
-        words = Tensor("words", (None, None), "int32", below=a.words)
-        characters = Tensor("characters", (None, None, None), "int32", below=a.characters)
         facts = {"chain": {name: scores.tolist() for name, scores in self._chain().items()}}
-        return [Signature("tag", (words, characters), ("logits",), lambda x: {"logits": self(x)}, facts=facts)]
-
-    def get_config(self):
-        return {**super().get_config(), **vars(self._arguments)}
-
-
-def _looked_up(embedding, given):
-    """The rows of a table. Of an id that has none it is an error, or NaN."""
-    poison, x = ids.poison(given, embedding.input_dim, is_tied=False), embedding(given)
-    return x if poison is None else x + ops.cast(poison, x.dtype)
-
-
-def _read(inputs):
-    """The words and the characters that came in."""
-    if not isinstance(inputs, dict) or set(inputs) != {"words", "characters"}:
-        received = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
-        raise ValueError(f"Inputs are a dict of `words` and `characters`. Received: {received}")
-    words, characters = inputs["words"], inputs["characters"]
-    if len(words.shape) != 2 or len(characters.shape) != 3:
-        raise ValueError(
-            "`words` are integers (batch, time), `characters` integers (batch, time, characters of a word). Received: "
-            f"shapes {tuple(words.shape)} and {tuple(characters.shape)}"
-        )
-    return words, characters
-
-
-def _check_counts(**given):
-    for name, value in given.items():
-        if not is_count(value):
-            raise ValueError(f"`{name}` is a positive integer. Received: {name}={value!r}")
+        return [Signature("tag", self._takes(), ("logits",), lambda x: {"logits": self(x)}, facts=facts)]
