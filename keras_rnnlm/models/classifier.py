@@ -173,7 +173,7 @@ class Classifier(WordModel):
         shapes = [tuple(weight.shape) for weight in mine], [weight.shape for weight in given]
         if shapes[0] != shapes[1]:
             raise ValueError(
-                "The embedding and the stack of the language model do not fit: the classifier has weights of the shapes "
+                "The embedding and the stack of the language model do not fit: the classifier has weights of shapes "
                 f"{shapes[0]}. Received: {shapes[1]}"
             )
         for variable, weight in zip(mine, given):

@@ -12,7 +12,7 @@ GROUPS = ["middle", "bottom"]
 
 
 def variables():
-    return [keras.Variable(np.array([1.0, 2.0]), name=name) for name in ("top", "middle", "bottom")]
+    return [keras.Variable(np.array([1.0, 2.0], "float32"), name=name) for name in ("top", "middle", "bottom")]
 
 
 def gradients(step):

@@ -10,7 +10,7 @@ from keras_rnnlm.training.corpora.tables import Table, text_file
 from keras_rnnlm.training.corpora.text_files import FileDocument, TextFile, cut
 
 SPLITS = ("train", "valid", "test")
-_ROLES = {"train": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid", "test": "test"}
+ROLES = {"train": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid", "test": "test"}
 
 
 class Files:
@@ -128,12 +128,12 @@ def _walk(folder):
 def _role(inside):
     """The split that a file's name tells, and the name without it: files that share the rest belong together."""
     parts = pathlib.PurePath(inside).parts
-    if len(parts) > 1 and parts[0].lower() in _ROLES:
-        return _ROLES[parts[0].lower()], "*/"
+    if len(parts) > 1 and parts[0].lower() in ROLES:
+        return ROLES[parts[0].lower()], "*/"
     words = re.split(r"([._-])", parts[-1].lower().removesuffix(".gz"))
-    found = [i for i, word in enumerate(words) if word in _ROLES]
+    found = [i for i, word in enumerate(words) if word in ROLES]
     if len(found) != 1:
         return None, inside
-    role = _ROLES[words[found[0]]]
+    role = ROLES[words[found[0]]]
     words[found[0]] = "*"
     return role, "".join([*(f"{part}/" for part in parts[:-1]), *words])

@@ -91,18 +91,18 @@ def open_corpus(
     >>> list(corpus.splits)
     ['train', 'valid', 'test']
     """
-    sources = _paths(sources)
+    sources = paths_of(sources)
     check_encoding(encoding)
     if not sources:
         raise ValueError("A corpus has at least one source: a file, a folder, a pattern, -, tfds:NAME or stdlib.")
     if sources.count("-") > 1:
         raise ValueError("Standard input is one source: `-` can be given once.")
-    shares = None if split is None else _shares(split, valid, test)
+    shares = None if split is None else shares_of(split, valid, test)
 
     skipped = []
     given = {"valid": valid, "test": test}
     given = {
-        name: Files(_paths(paths), encoding, skipped, column=text_column)
+        name: Files(paths_of(paths), encoding, skipped, column=text_column)
         for name, paths in given.items()
         if paths is not None
     }
@@ -127,7 +127,7 @@ def open_corpus(
             )
         known = own.keys() | given.keys()
         if "valid" not in known and shares != [1]:
-            parts = shares or _shares("95/5" if "test" in known else "90/5/5")
+            parts = shares or shares_of("95/5" if "test" in known else "90/5/5")
             own.update(zip(SPLITS, group.cut(own["train"], parts)))
         for name, parts in own.items():
             splits.setdefault(name, []).extend(parts)
@@ -150,7 +150,7 @@ def tell_columns(corpus, wanted, display):
         )
 
 
-def _paths(given):
+def paths_of(given):
     return [os.fspath(path) for path in ([given] if isinstance(given, (str, os.PathLike)) else given)]
 
 
@@ -158,7 +158,7 @@ def _is_named(source):
     return source == "stdlib" or source.startswith(("tfds:", "stdlib:"))
 
 
-def _shares(split, valid=None, test=None):
+def shares_of(split, valid=None, test=None):
     """The fractions that percentages such as "90/5/5" say."""
     if valid is not None:
         raise ValueError(f"Either `valid` or `split` says what validates. Received: valid={valid!r}, split={split!r}")

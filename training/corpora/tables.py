@@ -35,7 +35,7 @@ class Table(TextFile):
         if wanted in columns:
             return wanted
         if wanted is not None:
-            raise ValueError(f"{self.name} has no column {wanted!r}. {self._listing()}")
+            raise ValueError(f"{self.name} has no column {wanted!r}. {self.listing()}")
         texts = [name for name, is_text in columns.items() if is_text]
         usual = [name for name in texts if name.lower() in USUAL]
         for plain in (usual, texts):
@@ -43,10 +43,11 @@ class Table(TextFile):
                 return plain[0]
         raise ValueError(
             f"{self.name} is a table, and no column is plainly its text: name one by `--text-column NAME` "
-            f'(text_column="NAME"). {self._listing()} To learn the file as it stands, with its signs, pass it as `-`.'
+            f'(text_column="NAME"). {self.listing()} To learn the file as it stands, with its signs, pass it as `-`.'
         )
 
-    def _listing(self):
+    def listing(self):
+        """Which columns there are, for a message."""
         columns = self.rows.columns
         found = [repr(name) if is_text else f"{name!r} (no text)" for name, is_text in columns.items()]
         return f"It has the columns {', '.join(found)}." if found else "It has no columns."
@@ -60,17 +61,23 @@ class Table(TextFile):
     def texts(self):
         """Yields (number of the line or row, text that ends in a line end), without the empty ones."""
         for number, cell in self.rows.cells(self.column):
-            if cell is None or cell == "":
-                continue
-            if not isinstance(cell, str):
-                raise ValueError(
-                    f"{self.place(number)}: {self.column!r} is a text in every row. Received: {str(cell)[:60]!r}"
-                )
-            try:
-                cell.isascii() or cell.encode()
-            except UnicodeEncodeError as error:
-                raise ValueError(f"{self.place(number)}: {self.column!r} is no text of Unicode: {error}") from error
-            yield number, closed_text(cell)
+            text = self.checked(number, cell)
+            if text is not None:
+                yield number, text
+
+    def checked(self, number, cell):
+        """A cell of the column as a text that ends in a line end, or None: it is empty."""
+        if cell is None or cell == "":
+            return None
+        if not isinstance(cell, str):
+            raise ValueError(
+                f"{self.place(number)}: {self.column!r} is a text in every row. Received: {str(cell)[:60]!r}"
+            )
+        try:
+            cell.isascii() or cell.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{self.place(number)}: {self.column!r} is no text of Unicode: {error}") from error
+        return closed_text(cell)
 
     def place(self, number):
         return f"{self.name}, {self.rows.counted} {number:,}"
