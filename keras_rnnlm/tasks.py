@@ -39,6 +39,12 @@ TASKS = {
         "keras_rnnlm.training.tasks.language_model:LanguageModeling",
         "keras_rnnlm.export.runtime.language_model:ExportedLanguageModel",
     ),
+    "classify": Parts(
+        "keras_rnnlm.models:Classifier",
+        "keras_rnnlm.training.tasks.classification:Classification",
+        "keras_rnnlm.export.runtime.classifier:ExportedClassifier",
+        "keras_rnnlm.text:Vocabulary",
+    ),
 }
 
 

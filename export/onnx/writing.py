@@ -23,7 +23,8 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         path: the file, ending in ".onnx".
         opset: of ONNX, at least 18.
         quantize: "int8", "float16" (stored so, computed in float32), or None.
-        padding: "right" where masks hide the ends of sequences only. Without it a layer with a mask becomes a Loop.
+        padding: "right" where masks hide the ends of sequences only. Without it a layer with a mask becomes a Loop,
+            unless the model's signature says so.
         tokenizer: to put into the file of a language model: a `keras_rnnlm.text.Tokenizer`, or a tokenizer.json's path;
             of a model of another task, its vocabulary.
         tokens: ids of a real text, on which the perplexity is compared, too.
@@ -37,6 +38,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         raise ValueError(f"`opset` is a whole number, at least 18. Received: opset={opset!r}")
     artifacts.check_quantize(quantize)
     interface = interface_of(model)
+    padding = interface.signature.padding if padding is None else padding
     tokenizer = artifacts.as_vocabulary(tokenizer, interface)
     with artifacts.whole(path) as partial:
         proto, quantized = convert(interface, opset, padding), 0

@@ -132,14 +132,16 @@ class Classifier(WordModel):
         self.built = True
 
     @classmethod
-    def from_language_model(cls, model, classes, **options):
+    def from_language_model(cls, model, classes, *, rows=None, **options):
         """A classifier that begins with the embedding and the stack of a `LanguageModel`, its weights copied.
 
-        A text's words are the model's ids plus 1: 0 is padding here. It reads in the model's direction alone.
+        It reads in the model's direction alone.
 
         Args:
             model: the `LanguageModel`.
             classes: how many classes there are.
+            rows: for each id of a word the model's, or -1 where it has none: such words begin in the middle of all.
+                Default: its ids plus 1, as 0 is padding here.
             options: further arguments of a `Classifier`, such as `pooling`, but for those that say what is taken over.
                 Of `dropout`, `embedding_dropout` and `locked_dropout` the defaults are the model's.
 
@@ -160,15 +162,25 @@ class Classifier(WordModel):
         config = from_config(model.get_config())
         kept = (*taken, "dropout", "embedding_dropout", "locked_dropout")
         given = {"dtype": model.dtype_policy, **{name: config[name] for name in kept}, **options}
-        words, width = model.vocabulary_size + 1, model.embedding.output_dim
+        words = model.vocabulary_size + 1 if rows is None else len(rows)
+        width = model.embedding.output_dim
         made = cls(words, classes, word_dim=width, bidirectional=False, **given)
-        made.take_over(model)
+        made.take_over(model, rows)
         return made
 
-    def take_over(self, model):
-        """Copies the weights of a `LanguageModel`'s embedding and stack, which are of the same shapes."""
+    def take_over(self, model, rows=None):
+        """Copies the weights of a `LanguageModel`'s embedding and stack, which are of the same shapes.
+
+        `rows` are those of `from_language_model`.
+        """
         table = ops.convert_to_numpy(model.embedding.embeddings)
-        given = [np.concatenate([np.zeros_like(table[:1]), table]), *model.stack.get_weights()]
+        rows = np.arange(-1, len(table)) if rows is None else np.asarray(rows)
+        if rows.ndim != 1 or rows.min() < -1 or rows.max() >= len(table):
+            raise ValueError(
+                f"`rows` are ids of the language model, from 0 to {len(table) - 1}, or -1. Received: {rows.min()} to "
+                f"{rows.max()}"
+            )
+        given = [np.where(rows[:, None] < 0, table.mean(axis=0), table[rows]), *model.stack.get_weights()]
         mine = [*self.embedding.weights, *self.stack.weights]
         shapes = [tuple(weight.shape) for weight in mine], [weight.shape for weight in given]
         if shapes[0] != shapes[1]:
@@ -273,4 +285,8 @@ class Classifier(WordModel):
 
     def signatures(self):
         """What an exported file takes and gives: the logits of the classes."""
-        return [Signature("classify", self._takes(), ("logits",), lambda x: {"logits": self(x)})]
+        a = self._arguments
+        facts = {"words": a.words, "classes": a.classes}
+        facts |= {} if a.characters is None else {"characters": a.characters}
+        call = lambda x: {"logits": self(x)}  # noqa: E731
+        return [Signature("classify", self._takes(), ("logits",), call, task="classify", facts=facts, padding="right")]

@@ -48,6 +48,7 @@ class Signature:
         step: of one that splits in time, the same for one time step, without that axis and without a loop.
         task: by what `keras_rnnlm.tasks` knows how an exported file answers; None: it has `run` alone.
         facts: what that answer needs to know besides, as JSON can hold it.
+        padding: "right" where all that is padding stands at the end of a row; None: that is not known.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Signature:
     step: Callable | None = None
     task: str | None = None
     facts: Mapping = dataclasses.field(default_factory=dict)
+    padding: str | None = None
 
 
 def of_language_model(model):

@@ -5,7 +5,7 @@ import dataclasses
 import pathlib
 import shlex
 
-from keras_rnnlm import cell_list, head_list
+from keras_rnnlm import cell_list, head_list, tasks
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.loop.failures import LearnedNothing, is_finite
@@ -145,7 +145,7 @@ def train(
     if minutes is not None and "max_minutes" in named:
         raise ValueError(f"`minutes` are the setting `max_minutes`: give one of them. Received: minutes={minutes}")
     changes = added(changes, {"task": task, "max_minutes": minutes})
-    recipe = _fine_tuning(recipe, first, changes) if first else (recipe or Recipe()).override(changes)
+    recipe = _fine_tuning(recipe, first, changes, task) if first else (recipe or Recipe()).override(changes)
     given = {"split": split, "text_column": text_column, "encoding": encoding}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     folder, task = RunFolder(out), task_of(recipe)
@@ -159,7 +159,7 @@ def train(
         folder.write_recipe(recipe)
         loop = _loop(folder, recipe, data, display)
         if first is not None:
-            _begin_with(loop.model, first)
+            _begin_with(task, loop.model, first, data)
             loop.record("origin", run=str(first.path.absolute()), model=model_digest(first))
         else:
             task.begin(loop.model, data, recipe)
@@ -257,9 +257,14 @@ def _with_precision(recipe, data, display):
     return dataclasses.replace(recipe, precision=precision)
 
 
-def _fine_tuning(recipe, first, changes):
+def _fine_tuning(recipe, first, changes, wanted):
     """The recipe with the network and the vocabulary of the run to begin with."""
     begun, default = dataclasses.replace(first.read_recipe(), text_column=None), Recipe()  # of another text
+    _check_weights(first)
+    if wanted is None and recipe is not None and recipe.task != tasks.DEFAULT:
+        wanted = recipe.task
+    if wanted not in (None, begun.task):
+        return _from_another_task(recipe, begun, changes, wanted)
     task = task_of(begun)
     names = (*task.vocabulary_settings, *task.network_settings)
     taken = {
@@ -274,16 +279,36 @@ def _fine_tuning(recipe, first, changes):
                 f"A run that begins with another's weights has its vocabulary and its network, too: drop `{name}`. "
                 f"Received: {name}={getattr(recipe, name)!r}, and {first} has {getattr(begun, name)!r}"
             )
-    if not first.model_file.is_file() and not first.checkpoints().files():
-        first.read_model()  # which tells what is missing
     return recipe
 
 
-def _begin_with(model, first):
-    weights = first.read_model().get_weights()
-    if not is_finite(weights):
+def _from_another_task(recipe, begun, changes, wanted):
+    own = task_of(Recipe(task=wanted))
+    taken = own.settings_from(begun)
+    if recipe is None:
+        recipe = Recipe(task=wanted) if own.recipe is None else Recipe.load(own.recipe)
+    recipe = recipe.override({"task": wanted, **taken}).override(changes)
+    kept = recipe.override(taken)
+    for field in dataclasses.fields(recipe):
+        given, needed = getattr(recipe, field.name), getattr(kept, field.name)
+        if given != needed:
+            raise ValueError(
+                f"A run that begins with another's weights has its network: drop `{field.name}`. "
+                f"Received: {field.name}={given!r}, and it takes {needed!r}"
+            )
+    return recipe
+
+
+def _check_weights(first):
+    if not first.model_file.is_file() and not first.checkpoints().files():
+        first.read_model()  # which tells what is missing
+
+
+def _begin_with(task, model, first, data):
+    other = first.read_model()
+    if not is_finite(other.get_weights()):
         raise LearnedNothing(f"There is nothing to begin with: weights of {first.model_file} are NaN or infinite")
     try:
-        model.set_weights(weights)
+        task.begin_with(model, other, data.vocabulary, task_of(first.read_recipe()).vocabulary(first))
     except ValueError as error:
         raise ValueError(f"The weights of {first} do not fit the model: {error}") from error

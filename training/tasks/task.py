@@ -152,6 +152,19 @@ class Task:
     def check_model(self, model, vocabulary, folder):
         """Raises a ValueError where a model and a vocabulary are not of one run."""
 
+    # A run that begins with the weights of another
+
+    def settings_from(self, begun):
+        """What it must have from the recipe of a run of another task, a dict for `Recipe.override`.
+
+        A ValueError where it cannot begin with such a run.
+        """
+        raise ValueError(f"A run of another task has other weights, with which this one cannot begin: {begun.task}")
+
+    def begin_with(self, model, other, vocabulary, other_vocabulary):
+        """Gives a new model the weights of another; a ValueError where they do not fit."""
+        model.set_weights(other.get_weights())
+
     # Its score
 
     def scorer(self, model, data, recipe):
