@@ -87,7 +87,7 @@ class Interface:
 
     def example(self, rng, batch, time, padding=None, from_zeros=False):
         """Random inputs: of every row but the first, with padding, the end is zeros; states are zeros if asked for."""
-        found = {}
+        found, padding = {}, padding or self.signature.padding
         for tensor in self.inputs:
             shape = [size if size is not None else batch if k == 0 else time for k, size in enumerate(tensor.shape)]
             if "int" in tensor.dtype:

@@ -90,7 +90,7 @@ def test_what_a_task_does_not_have_is_told_in_a_line(run, text, tmp_path, capsys
     for arguments, message in (
         (["generate", str(run)], "is a run of the task tests.majority:TASK, which does not write"),
         (["evaluate", str(run), "valid", "--ngram", "3"], "`ngram` is for language models"),
-        ([*new, "--task", "nonsense"], '`task` is "language_model", or the place of one'),
+        ([*new, "--task", "nonsense"], "or the place of one, package.module:NAME"),
         ([*new, "--task", "tests.nowhere:TASK"], "There is no tests.nowhere:TASK: tests.nowhere cannot be imported"),
         ([*new, "--task", "tests.majority:NAME"], "A task's place holds its `keras_rnnlm.tasks.Parts`"),
         (

@@ -12,15 +12,15 @@ def test_a_classifier_is_exported_with_every_pooling(tmp_path):
     words = rng.integers(1, 20, (3, 6)).astype("int32")
     words[1, 4:], words[2, 1:] = 0, 0
     # The first has all that "last", "mean" and "max" have.
-    for pooling, write, file, more in (
-        ("all", export.to_saved_model, "m", {}),
-        ("all", export.to_onnx, "m.onnx", {"padding": "right"}),
-        ("all", export.to_litert, "m.tflite", {}),
-        ("attention", export.to_onnx, "a.onnx", {"padding": "right"}),
-        ("attention", export.to_litert, "a.tflite", {}),
+    for pooling, write, file in (
+        ("all", export.to_saved_model, "m"),
+        ("all", export.to_onnx, "m.onnx"),
+        ("all", export.to_litert, "m.tflite"),
+        ("attention", export.to_onnx, "a.onnx"),
+        ("attention", export.to_litert, "a.tflite"),
     ):
         model = models.randomized(Classifier(20, 3, pooling=pooling, **small), 1.0)
-        made = write(model, tmp_path / file, **more)
+        made = write(model, tmp_path / file)
         assert made.parity.error < 1e-5
         assert not file.endswith(".onnx") or made.operators["LSTM"] == 2  # one a direction
         found = export.runtime.load(tmp_path / file).run({"words": words})["logits"]
