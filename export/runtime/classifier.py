@@ -29,6 +29,8 @@ class ExportedClassifier(ExportedModel):
 
         Words are what stands between white space. A text without words has the class of none.
         """
+        if isinstance(texts, str):
+            raise ValueError(f"`texts` is a list of texts. Received: {texts!r:.60}")
         vocabulary, found = self.reader(), []
         for begin in range(0, len(texts), batch_size):
             rows = [text.split() for text in texts[begin : begin + batch_size]]

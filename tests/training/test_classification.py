@@ -39,13 +39,19 @@ def train(out, *arguments, **settings):
     return main(["train", *map(str, arguments), "--out", str(out), "--quiet", *changes])
 
 
+OWN = {"characters": "true", "filters": 4, "character_dim": 4, "bidirectional": "true"}
+OWN |= {"layer_factor": 0.8, "unfreeze_every": 3}
+
+
+def train_all(reviews, out):
+    settings = {**SMALL, **{f"task_settings.{name}": value for name, value in OWN.items()}}
+    return train(out, reviews, "--task", "classify", "--split", "80/10/10", **settings)
+
+
 @pytest.fixture(scope="module")
 def run(reviews):
-    out = reviews.parent / "classes"
-    options = ["task_settings.characters=true", "task_settings.filters=4", "task_settings.character_dim=4"]
-    more = [word for option in options for word in ("--set", option)]
-    assert train(out, reviews, "--task", "classify", "--split", "80/10/10", *more, **SMALL) == 0
-    return out
+    assert train_all(reviews, reviews.parent / "classes") == 0
+    return reviews.parent / "classes"
 
 
 def test_it_learns_and_accuracy_decides(run, capsys):
@@ -69,10 +75,8 @@ def test_a_file_with_labels_is_evaluated_and_an_unknown_label_is_told(run, tmp_p
     assert "line 3: the label 'mixed' is none that was learned: bad, good" in line
 
 
-def test_a_run_that_was_killed_ends_as_one_that_was_not(reviews, tmp_path, monkeypatch):
-    settings = {**SMALL, "task_settings.layer_factor": 0.5, "task_settings.unfreeze_every": 3, "epochs": 1}
-    assert train(tmp_path / "whole", reviews, "--task", "classify", **settings) == 0
-    after_step = loop_module.Loop.after_step
+def test_a_run_that_was_killed_ends_as_one_that_was_not(run, reviews, tmp_path, monkeypatch):
+    broken, after_step = tmp_path / "broken", loop_module.Loop.after_step
 
     def dies(self):
         if self.progress.step == 6:  # the newest checkpoint is of step 4
@@ -82,11 +86,9 @@ def test_a_run_that_was_killed_ends_as_one_that_was_not(reviews, tmp_path, monke
     with monkeypatch.context() as patched:
         patched.setattr(loop_module.Loop, "after_step", dies)
         with pytest.raises(SystemExit):
-            train(tmp_path / "broken", reviews, "--task", "classify", **settings)
-    assert main(["train", "--out", str(tmp_path / "broken"), "--resume", "--quiet"]) == 0
-    (step, arrays, _), (same, others, _) = (
-        RunFolder(tmp_path / name).checkpoints().read() for name in ("whole", "broken")
-    )
+            train_all(reviews, broken)
+    assert main(["train", "--out", str(broken), "--resume", "--quiet"]) == 0
+    (step, arrays, _), (same, others, _) = (RunFolder(path).checkpoints().read() for path in (run, broken))
     assert step == same and arrays.keys() == others.keys()
     assert [name for name in arrays if not np.array_equal(arrays[name], others[name])] == []
 

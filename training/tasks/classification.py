@@ -4,15 +4,17 @@ Every recipe asks its task whether settings fit each other: numpy, and all that 
 """
 
 import dataclasses
+import glob
+import json
+import os
 
 from keras_rnnlm.schema import choice, whole
-from keras_rnnlm.training.recipes.consistency import OF_CELLS
 from keras_rnnlm.training.recipes.rules import COUNT, FACTOR, FLAG, TEXT, optional, setting
 from keras_rnnlm.training.tasks.language_model import regularizers_of_cells, set_forget_bias
-from keras_rnnlm.training.tasks.task import FIXED, Data, Scorer, Task
+from keras_rnnlm.training.tasks.task import Data, Scorer, Task
 
 OF_LANGUAGE_MODELS = ("head", "head_options", "mode", "random_windows", "window_multiple", "ar", "tar", "initial_range")
-OF_LANGUAGE_MODELS += ("input_dropout", "output_dropout", "reduction")
+OF_LANGUAGE_MODELS += ("input_dropout", "output_dropout", "reduction", "tokenizer", "tied", "unigram_bias", "window")
 
 
 class Classification(Task):
@@ -32,7 +34,6 @@ class Classification(Task):
     }
     recipe = "classify"
     unread = OF_LANGUAGE_MODELS
-    fixed = (*FIXED, *OF_CELLS)
 
     def check(self, recipe):
         own = recipe.task_settings
@@ -72,8 +73,6 @@ class Classification(Task):
 
     def _learned(self, rows, recipe, first):
         """The vocabulary of texts; of a run that begins with a language model, its words come first."""
-        import json
-
         from keras_rnnlm.text import Vocabulary
 
         begun = None if first is None else first.read_recipe()
@@ -108,11 +107,9 @@ class Classification(Task):
         return Data(found, vocabulary, {"vocabulary": vocabulary.fingerprint, "text": text})
 
     def read(self, path, data, recipe, encoding, display):
-        import os
-
         from keras_rnnlm.training.corpora.labelled import open_labelled
 
-        if not os.path.exists(path):
+        if not os.path.exists(path) and not glob.has_magic(path):
             return None
         columns = {"text_column": recipe.text_column, "label_column": recipe.task_settings["label_column"]}
         rows = open_labelled(path, split="100", encoding=encoding, **columns).splits["train"]
