@@ -13,7 +13,6 @@ def test_a_classifier_is_exported_with_every_pooling(tmp_path):
     words[1, 4:], words[2, 1:] = 0, 0
     # The first has all that "last", "mean" and "max" have.
     for pooling, write, file in (
-        ("all", export.to_saved_model, "m"),
         ("all", export.to_onnx, "m.onnx"),
         ("all", export.to_litert, "m.tflite"),
         ("attention", export.to_onnx, "a.onnx"),
