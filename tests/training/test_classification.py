@@ -131,6 +131,14 @@ def test_what_cannot_be_is_told_in_a_line(reviews, run, tmp_path, capsys):
         assert message in line
 
 
+def test_damaged_data_is_told_in_a_line(run, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "data" / "train.npz").write_bytes(b"PK nothing")
+    assert main(["train", "--out", str(tmp_path / "run"), "--resume", "--quiet"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "data is damaged: start a new run with another --out" in line
+
+
 def test_macro_f1_is_a_mean_over_classes():
     assert macro_f1([0, 0, 1, 2], [0, 1, 1, 0]) == pytest.approx((0.5 + 2 / 3 + 0) / 3)
     assert macro_f1([1, 1], [1, 1]) == 1

@@ -7,6 +7,7 @@ import dataclasses
 import glob
 import json
 import os
+import zipfile
 
 from keras_rnnlm.schema import choice, whole
 from keras_rnnlm.training.recipes.rules import COUNT, FACTOR, FLAG, TEXT, optional, setting
@@ -102,7 +103,7 @@ class Classification(Task):
             text = (folder.data / "fingerprint").read_text()
             if "train" not in found:
                 raise ValueError("it holds no train.npz")
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile) as error:
             raise ValueError(f"{folder.data} is damaged: start a new run with another --out ({error})") from error
         return Data(found, vocabulary, {"vocabulary": vocabulary.fingerprint, "text": text})
 
