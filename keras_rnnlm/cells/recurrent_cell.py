@@ -283,8 +283,11 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
         """
         return {}
 
-    def call(self, inputs, states, training=False, reads=None):
-        """One step: `(inputs, states) -> (output, new states)`, as keras.layers.RNN asks of a cell."""
+    def call(self, inputs, states, training=False, reads=None, notes=None):
+        """One step: `(inputs, states) -> (output, new states)`, as keras.layers.RNN asks of a cell.
+
+        What the step notes is put into `notes`, a dict, where there is one.
+        """
         alone = not isinstance(states, (list, tuple))
         states = [states] if alone else list(states)
         if len(states) != self.number_of_states:
@@ -301,7 +304,10 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
         beside = check_reads(self, reads) | self.draw_noise((ops.shape(inputs)[0],), training)
         p = {name: ops.cast(value, dtype) for name, value in (parameters | constants | beside).items()}
         x = ops.cast(self.read(inputs, w, mask), dtype)
-        new = step(Dot(kernels, dtype), x, tuple(ops.cast(state, dtype) for state in states), p)
+        dot = Dot(kernels, dtype)
+        new = step(dot, x, tuple(ops.cast(state, dtype) for state in states), p)
+        if notes is not None:
+            notes.update(dot.notes)
         if training and any(self.zoneout_rates()):
             masks = self.zoneout_masks(ops.shape(new[0])[0])
             new = [ops.where(m, n, ops.cast(s, dtype)) for m, n, s in zip(masks, new, states)]

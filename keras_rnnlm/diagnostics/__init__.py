@@ -1,6 +1,7 @@
 """What a network does, and what runs it."""
 
 from keras_rnnlm.diagnostics.activity import Activity, activity
+from keras_rnnlm.diagnostics.attention import plot_attention
 from keras_rnnlm.diagnostics.gate_use import GateUse, gate_use
 from keras_rnnlm.diagnostics.gradient_flow import GradientFlow, gradient_flow
 from keras_rnnlm.diagnostics.kernels import explain_kernel
@@ -15,5 +16,6 @@ __all__ = [
     "explain_kernel",
     "gate_use",
     "gradient_flow",
+    "plot_attention",
     "singular_values",
 ]

@@ -5,6 +5,7 @@ from keras_rnnlm.generation.loop import generate, stream
 from keras_rnnlm.generation.random_numbers import uniform
 from keras_rnnlm.generation.samplers import Beam, Greedy, Sample, digits, make_sampler, penalise
 from keras_rnnlm.generation.text import TextStream
+from keras_rnnlm.generation.translation import Translation, translate
 
 __all__ = [
     "Beam",
@@ -12,11 +13,13 @@ __all__ = [
     "Hypothesis",
     "Sample",
     "TextStream",
+    "Translation",
     "beam_search",
     "digits",
     "generate",
     "make_sampler",
     "penalise",
     "stream",
+    "translate",
     "uniform",
 ]

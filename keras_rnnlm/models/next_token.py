@@ -26,11 +26,13 @@ class Perplexity(keras.metrics.Mean):
 class NextTokenModel(keras.Model):
     """`fit`, `evaluate` and `predict` of a model of tokens; the subclass is the network.
 
-    The subclass has `vocabulary_size`, a `head` and the `carried` states; its `call` ends in `self._output(hidden,
-    raw)`. `raw` is `hidden` before dropout, and the factors `ar` and `tar` are of penalties on the two in training.
+    The subclass has `vocabulary_size`, a `head` and the `carried` states, if any; its `call` ends in
+    `self._output(hidden, raw)`. `raw` is `hidden` before dropout, and the factors `ar` and `tar` are of penalties on
+    the two in training.
     """
 
     ar = tar = 0.0
+    carried = None  # of a model whose batches are texts of their own
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -99,23 +101,27 @@ class NextTokenModel(keras.Model):
         self._carry("test_function", x)
         if not given.get("_use_cached_eval_dataset"):  # which `fit` has checked
             given["x"] = self._checked(x, given.get("y"), given.get("sample_weight"))
-        with self.carried.put_back(), ids.in_one_line():
+        with self._put_back(), ids.in_one_line():
             return super().evaluate(**given)
 
     def predict(self, x, *args, **kwargs):
         self._carry("predict_function", x)
-        with self.carried.put_back(), ids.in_one_line():
+        with self._put_back(), ids.in_one_line():
             return super().predict(self._checked(x), *args, **kwargs)
 
     def _checked(self, x, y=None, sample_weight=None):
         with self._scope():
             return numbers_for_replicas(ids.checked(x, y, sample_weight, self.vocabulary_size))
 
+    def _put_back(self):
+        """Leaves the carried states, if any, as they were."""
+        return contextlib.nullcontext() if self.carried is None else self.carried.put_back()
+
     def _carry(self, function, dataset):
         """Makes the variables for the states that this dataset's windows carry: they must be there before a trace."""
         spec = getattr(dataset, "element_spec", None)
         inputs = spec[0] if isinstance(spec, tuple) else spec
-        if not isinstance(inputs, dict) or "start" not in inputs:
+        if self.carried is None or not isinstance(inputs, dict) or "start" not in inputs:
             return
         batch = check_batch(inputs["tokens"])
         with self._scope():
@@ -160,10 +166,10 @@ class NextTokenModel(keras.Model):
         over = ops.where(count > 0, over, 1.0)  # a batch of padding only has no loss, and no gradient
         if training and self.compute_dtype == "float16":
             # The gradient by each logit is rounded before it is divided: a mean's would not be float16 numbers.
-            loss, losses = self.head.total_loss(hidden, targets, weights)
+            loss, losses = self._total_loss(hidden, targets, weights)
             loss = loss / over
         elif training:
-            loss, losses = self.head.total_loss(hidden, targets, weights / over)
+            loss, losses = self._total_loss(hidden, targets, weights / over)
         else:
             losses = self.head.losses_of(hidden, targets)
             loss = ops.sum(losses * weights) / over
@@ -177,6 +183,10 @@ class NextTokenModel(keras.Model):
         for penalty in self.losses:
             loss = loss + ops.cast(penalty, loss.dtype) / replicas.count()
         return replicas.shared(loss)
+
+    def _total_loss(self, hidden, targets, weights):
+        """What training goes down by: as `Head.total_loss`."""
+        return self.head.total_loss(hidden, targets, weights)
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         # Before a first step, Keras has the metrics look at what the model gives elsewhere.

@@ -49,6 +49,8 @@ class Signature:
         task: by what `keras_rnnlm.tasks` knows how an exported file answers; None: it has `run` alone.
         facts: what that answer needs to know besides, as JSON can hold it.
         padding: "right" where all that is padding stands at the end of a row; None: that is not known.
+        begin: where the first call takes what another function makes, as of a source, that `Signature`, without states.
+            What it gives as NAME_begin goes in as NAME. No name of the two is the same.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Signature:
     task: str | None = None
     facts: Mapping = dataclasses.field(default_factory=dict)
     padding: str | None = None
+    begin: "Signature | None" = None
 
 
 def of_language_model(model):
