@@ -41,7 +41,17 @@ class Interface:
         if signature.step is not None:
             one = [dataclasses.replace(t, shape=(t.shape[0], *t.shape[2:])) for t in signature.inputs]
             found.append(("step", signature.step, (*one, *(state.tensor for state in signature.states))))
-        return found
+        return found if self.begin is None else found + self.begin.programs()
+
+    @functools.cached_property
+    def begin(self):
+        """The interface of what makes what a first call takes, or None."""
+        return None if self.signature.begin is None else Interface(self.model, self.signature.begin)
+
+    @property
+    def parts(self):
+        """Itself, and what begins."""
+        return [self] if self.begin is None else [self, self.begin]
 
     def numpy(self, inputs):
         """What Keras computes, as numpy arrays."""
@@ -67,6 +77,8 @@ class Interface:
             # A width alone stands for the shape of a vector.
             shapes = [s.shape[0] if len(s.shape) == 1 else list(s.shape) for s in self.states]
             found["states"] = [[s.name, s.output, shape] for s, shape in zip(self.states, shapes)]
+        if self.begin is not None:
+            found["begin"] = self.begin.description()
         return found
 
     @functools.cached_property

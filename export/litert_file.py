@@ -36,7 +36,8 @@ class _Aligned:
 
 def finish(model, interface):
     """Lists inputs and outputs in the interface's order, where the converter sorts them, and describes them."""
-    inputs, outputs = [tensor.name for tensor in interface.inputs], interface.outputs
+    inputs = [tensor.name for part in interface.parts for tensor in part.inputs]
+    outputs = [name for part in interface.parts for name in part.outputs]
     for signature in model.signatureDefs:
         graph = model.subgraphs[signature.subgraphIndex]
         signature.inputs, graph.inputs = _in_order(signature.inputs, graph.inputs, inputs)

@@ -48,7 +48,8 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0)
 
     Args:
         interface: of the model.
-        engine: the export in its own runtime: `run` and `step`, from a dict of numpy arrays to a dict of numpy arrays.
+        engine: the export in its own runtime: `run` and `step`, from a dict of numpy arrays to a dict of numpy arrays;
+            of what begins with another function, `ask(name, inputs)`, which gives what that does.
         quantize, padding: as in the export. In int8 the states begin at zero, as a text's do: how it rounds states that
             no text leads to is no measure of it.
         tokens: what a task's answer measures a perplexity of: ids of a real text.
@@ -74,6 +75,10 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0)
             compare(wanted, _by_steps(signature, engine.step, inputs))
         if signature.splits_in_time and time > 1:
             compare(wanted, _in_two(signature, engine.run, inputs, time // 2))
+    if interface.begin is not None:
+        for batch, time in CASES:
+            inputs = interface.begin.example(rng, batch, time, padding)
+            compare(interface.begin.numpy(inputs), engine.ask(interface.begin.signature.name, inputs))
     found = {}
     if tokens is not None and hasattr(answer_of(interface.description(), trusted=True), "perplexity"):
         for name, run in (("wanted_perplexity", interface.numpy), ("perplexity", engine.run)):
@@ -83,8 +88,9 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0)
 
 def answer(interface, run):
     """How its task answers, `run`, from a dict of numpy arrays to a dict of numpy arrays, in the place of a runtime."""
-    about = interface.description()
-    return answer_of(about, trusted=True).of(types.SimpleNamespace(run=run), None, about)
+    about, begin = interface.description(), interface.begin
+    ask = None if begin is None else lambda name, inputs: begin.numpy(inputs)
+    return answer_of(about, trusted=True).of(types.SimpleNamespace(run=run, ask=ask), None, about)
 
 
 def _in_two(signature, run, inputs, half):

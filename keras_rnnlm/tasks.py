@@ -47,6 +47,9 @@ TASKS = {
     ),
 }
 
+# How the files of a model answer that is trained in Python alone.
+ANSWERS = {"translate": "keras_rnnlm.export.runtime.translator:ExportedTranslator"}
+
 
 def is_name(task):
     """Whether it may name a task: one of `TASKS`, or the place of one of your own."""

@@ -6,25 +6,30 @@ from onnx import helper, numpy_helper
 
 def finish(proto, interface):
     """Lists inputs and outputs as the interface does, and names their free sizes `batch` and `time`."""
-    graph = proto.graph
-    _sort(graph.input, [tensor.name for tensor in interface.inputs])
-    _sort(graph.output, interface.outputs)
+    graph, begin = proto.graph, interface.begin
+    inputs = [tensor for part in interface.parts for tensor in part.inputs]
+    _sort(graph.input, [tensor.name for tensor in inputs])
+    _sort(graph.output, [name for part in interface.parts for name in part.outputs])
+    # What begins is asked by itself: its sizes are others.
+    others = {} if begin is None else dict.fromkeys([*(t.name for t in begin.inputs), *begin.outputs], "begin_")
     taken = {name for node in graph.node for name in node.input}
     for value in list(graph.input):  # one that nothing reads
         if value.name not in taken:
             graph.input.remove(value)
-    shapes = {tensor.name: tensor.shape for tensor in interface.inputs}
+    shapes = {tensor.name: tensor.shape for tensor in inputs}
     free = {}  # what tf2onnx calls a size: what it is
     for value in graph.input:
         for k, (dim, size) in enumerate(zip(value.type.tensor_type.shape.dim, shapes[value.name])):
             if size is None:
-                name = "batch" if k == 0 else "time" if k == 1 else f"size_{k}"
+                name = others.get(value.name, "") + ("batch" if k == 0 else "time" if k == 1 else f"size_{k}")
                 free[dim.dim_param] = name
                 dim.dim_param = name
     for value in graph.output:
         for k, dim in enumerate(value.type.tensor_type.shape.dim):
             if not dim.HasField("dim_value"):
-                dim.dim_param = "batch" if k == 0 else free.get(dim.dim_param, "time" if k == 1 else f"size_{k}")
+                known = None if k == 0 else free.get(dim.dim_param)
+                name = "batch" if k == 0 else "time" if k == 1 else f"size_{k}"
+                dim.dim_param = known or others.get(value.name, "") + name
     del graph.value_info[:]  # with sizes under their old names
     share_transposes(graph)
     return proto

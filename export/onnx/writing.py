@@ -64,8 +64,13 @@ def convert(interface, opset, padding=None):
 
     from keras_rnnlm.export.onnx import graph, tracing
 
-    specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for t in interface.inputs}
-    program = tf.function(lambda given: interface.signature.call(given), autograph=False)
+    specs = {t.name: tf.TensorSpec(t.shape, t.dtype, name=t.name) for part in interface.parts for t in part.inputs}
+
+    def every_part(given):
+        """A graph is one function: it does all that is to be done, and a caller asks for some of it."""
+        return {name: value for part in interface.parts for name, value in part.signature.call(given).items()}
+
+    program = tf.function(every_part, autograph=False)
     with _errors_raised(), tracing.native(padding):
         proto, _ = tf2onnx.convert.from_function(program, [specs], opset=min(opset, NEWEST))
     graph.finish(proto, interface)

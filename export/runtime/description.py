@@ -33,6 +33,7 @@ SCHEMA = {
     "outputs": Optional([TEXT]),
     "states": Optional([(TEXT, TEXT, Rule("a width, or a list of sizes", _is_shape))]),
 }
+SCHEMA["begin"] = Optional({**SCHEMA, "signature": TEXT, "outputs": [TEXT]})
 
 
 def read(text, path):

@@ -36,10 +36,26 @@ class Onnx:
         self.description = description.read(properties.get(description.KEY), path)
         self.held = properties
         self._states = {name for state in self.description.get("states", ()) for name in state[:2]}
+        # One graph holds both functions, and wants all inputs, whatever is asked for: small ones for the other one.
+        begin = self.description.get("begin", {"inputs": (), "outputs": ()})
+        self._of_begin = set(begin["outputs"])
+        begun = {tensor["name"] for tensor in begin["inputs"]}
+        self._small = {"begin": {}, "other": {}}
+        for given in session.get_inputs() if begun else ():
+            shape = [size if isinstance(size, int) else 1 for size in given.shape]
+            whose = "begin" if given.name in begun else "other"
+            self._small[whose][given.name] = np.ones(shape, _TYPES[given.type])
 
     def run(self, inputs):
-        given = {name: value for name, value in inputs.items() if name in self._taken}
-        return dict(zip(self._names, self._session.run(self._names, given)))
+        return self._ask([name for name in self._names if name not in self._of_begin], self._small["begin"], inputs)
+
+    def ask(self, name, inputs):
+        """What the function by this name gives, that with which a model begins."""
+        return self._ask([name for name in self._names if name in self._of_begin], self._small["other"], inputs)
+
+    def _ask(self, names, small, inputs):
+        given = {name: value for name, value in {**small, **inputs}.items() if name in self._taken}
+        return dict(zip(names, self._session.run(names, given)))
 
     def step(self, inputs):
         """As `run`, for one time step: all but the states have time as their second axis there."""
@@ -49,6 +65,10 @@ class Onnx:
 
     def by_names(self):
         return {}  # every ONNX file of ours describes itself
+
+
+# Of inputs, as ONNX Runtime names them.
+_TYPES = {"tensor(float)": "float32", "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(bool)": "bool"}
 
 
 class LiteRT:
@@ -74,6 +94,8 @@ class LiteRT:
         try:
             self._whole = self._runner(description.whole(self.description, names))
             self._step = self._runner("step") if "step" in names else None
+            begin = self.description.get("begin", {}).get("signature")
+            self._begin = self._runner(begin) if begin in names else None
         except Exception as error:
             raise _unreadable(path, "LiteRT", error) from error
 
@@ -82,6 +104,10 @@ class LiteRT:
 
     def step(self, inputs):
         return self._call(self._step, inputs)
+
+    def ask(self, name, inputs):
+        """What the function by this name gives, that with which a model begins."""
+        return self._call(self._begin, inputs)
 
     def by_names(self):
         if self._step is None:

@@ -248,6 +248,14 @@ class Translator(NextTokenModel):
             weights = weights * (ops.expand_dims(given, 1) if len(given.shape) == 1 else given)
         return super().compute_loss(x, y, y_pred, weights, training)
 
+    def losses_of(self, source, target, wanted):
+        """`-log p` in nats of what is wanted at each step, (batch, time); zeros where the target is padding."""
+        constants, states = self.encode(source)
+        hidden, _ = self._decode(target, constants, states, training=False)
+        shown = ops.not_equal(target, 0)
+        losses = self.head.losses_of(hidden, ops.where(shown, wanted, 0))
+        return ops.where(shown, losses, ops.zeros_like(losses))
+
     def _total_loss(self, hidden, targets, weights):
         smoothing = self._arguments.label_smoothing
         if not smoothing:

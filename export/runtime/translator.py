@@ -1,0 +1,98 @@
+"""How an exported translator answers: it encodes sources, and writes what it says of them."""
+
+import numpy as np
+
+from keras_rnnlm import generation
+from keras_rnnlm.export.runtime.models import ExportedModel, difference
+from keras_rnnlm.generation import checks
+from keras_rnnlm.generation.beam import log_softmax
+from keras_rnnlm.schema import COUNT, NUMBER, TEXT, whole
+
+IDS = whole(1, 2**31 - 1)
+CHECKED = 12  # random symbols whose log-probabilities by Keras a manifest holds
+
+
+class ExportedTranslator(ExportedModel):
+    """A translator in its runtime. Nothing is kept between calls.
+
+    Attributes:
+        source_vocabulary, target_vocabulary: the numbers of ids.
+        start, end: the ids before the first symbol of a target, and after its last.
+    """
+
+    manifest = {
+        "model": {
+            **{name: IDS for name in ("source_vocabulary", "target_vocabulary", "start", "end")},
+            "inputs": [{"name": TEXT}],
+            "states": [(TEXT, TEXT, IDS)],
+            "begin": {"signature": TEXT},
+        },
+        "check": {"source": [COUNT], "target": [COUNT], "log_probabilities": [NUMBER]},
+    }
+
+    def __init__(self, engine, kind, about, tokenizer=None, missing=None):
+        super().__init__(engine, kind, about, tokenizer, missing)
+        for name in ("source_vocabulary", "target_vocabulary", "start", "end"):
+            setattr(self, name, about[name])
+        self._states = [tuple(state[:2]) for state in about["states"]]  # name, name when it comes out
+        states = {name for name, _ in self._states}
+        taken = [tensor["name"] for tensor in about["inputs"]]
+        self._constants = [name for name in taken if name != "tokens" and name not in states]
+
+    def encode(self, sources):
+        """Ids, (batch, time) filled up with 0, to what every step reads and the states it begins in, two lists."""
+        sources = checks.check_ids(sources, ("batch", "time"), self.source_vocabulary)
+        found = self.engine.ask(self.about["begin"]["signature"], {"source": sources})
+        names = self._constants, [name for name, _ in self._states]
+        return tuple([found[f"{name}_begin"] for name in some] for some in names)
+
+    def step(self, tokens, constants, states):
+        """One symbol of each row, (batch,), to the logits of the next, the attention, (batch, time), and new states."""
+        tokens = checks.check_ids(tokens, ("batch",), self.target_vocabulary)
+        names = [*self._constants, *(name for name, _ in self._states)]
+        given = dict(zip(names, map(np.ascontiguousarray, [*constants, *states]), strict=True))
+        found = self.run({"tokens": tokens, **given})
+        return found["logits"], found["attention"], [found[name] for _, name in self._states]
+
+    def translate(self, sources, beam=1, length_normalisation=1.0, max_length=100, attention=False, batch_size=32):
+        """As `translate` of the model: a list of `Translation`s for each source, a list of ids, best first."""
+        return generation.translate(
+            self.encode,
+            self.step,
+            sources,
+            start=self.start,
+            end=self.end,
+            source_vocabulary=self.source_vocabulary,
+            beam=beam,
+            length_normalisation=length_normalisation,
+            max_length=max_length,
+            attention=attention,
+            batch_size=batch_size,
+        )
+
+    def log_probabilities(self, source, target):
+        """Of each id of a target, the end included where it has one, given a source: a list."""
+        constants, states = self.encode([list(source) or [0]])
+        found = []
+        for before, token in zip([self.start, *target], target):
+            logits, _, states = self.step([before], constants, states)
+            found.append(float(log_softmax(logits[0].astype("float64"))[token]))
+        return found
+
+    # Beside the Keras model
+
+    def check_of(self, rng, example):
+        source = rng.integers(1, self.source_vocabulary, CHECKED).tolist()
+        target = rng.integers(1, self.target_vocabulary, CHECKED).tolist()
+        return {"source": source, "target": target, "log_probabilities": self.log_probabilities(source, target)}
+
+    def error_of(self, check):
+        return difference(check["log_probabilities"], self.log_probabilities(check["source"], check["target"]))
+
+    @classmethod
+    def check_manifest(cls, manifest):
+        super().check_manifest(manifest)
+        for side in ("source", "target"):
+            size = manifest["model"][f"{side}_vocabulary"]
+            if max(manifest["check"][side], default=0) >= size:
+                raise ValueError(f"it holds the id {max(manifest['check'][side])}, beyond the {side} vocabulary")
