@@ -47,12 +47,13 @@ def answer(path, format=None, *, threads=None, trusted=False):
         return runtime.load(path, format, threads=threads, trusted=trusted)
     if format is not None or threads is not None:
         raise ValueError(f"{path} is a run, which Keras computes: --format and --threads are of exports")
+    from keras_rnnlm.export.interface import Interface
     from keras_rnnlm.export.runtime.answers import answer_of
     from keras_rnnlm.training.runs.run import load_run
 
     trained = load_run(path)
     (signature,) = trained.model.signatures()
-    about = {"task": signature.task, **signature.facts}
+    about = Interface(trained.model, signature).description()
     return answer_of(about, trusted=True).of(_Keras(trained.model, signature), None, about, trained.vocabulary)
 
 
@@ -65,6 +66,7 @@ class _Keras:
         self._inputs = [tensor.name for tensor in signature.inputs] + [state.name for state in signature.states]
         self._names = [*signature.outputs, *(state.output for state in signature.states)]
         self._call = compiled(model, lambda *given: self._in_order(signature.call(dict(zip(self._inputs, given)))))
+        self._begin = None if signature.begin is None else _Keras(model, signature.begin)
 
     def _in_order(self, found):
         return [found[name] for name in self._names]
@@ -74,3 +76,6 @@ class _Keras:
 
         found = self._call(*(ops.convert_to_tensor(inputs[name]) for name in self._inputs))
         return {name: ops.convert_to_numpy(value) for name, value in zip(self._names, found)}
+
+    def ask(self, name, inputs):
+        return self._begin.run(inputs)

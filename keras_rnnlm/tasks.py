@@ -45,10 +45,13 @@ TASKS = {
         "keras_rnnlm.export.runtime.classifier:ExportedClassifier",
         "keras_rnnlm.text:Vocabulary",
     ),
+    "translate": Parts(
+        "keras_rnnlm.models:Translator",
+        "keras_rnnlm.training.tasks.translation:Translation",
+        "keras_rnnlm.export.runtime.translator:ExportedTranslator",
+        "keras_rnnlm.text:PairVocabulary",
+    ),
 }
-
-# How the files of a model answer that is trained in Python alone.
-ANSWERS = {"translate": "keras_rnnlm.export.runtime.translator:ExportedTranslator"}
 
 
 def is_name(task):

@@ -17,12 +17,9 @@ def answer_of(about, trusted=False):
         task = tasks.DEFAULT
     if task is None:
         return ExportedModel
-    if task in tasks.ANSWERS:
-        return tasks.imported(tasks.ANSWERS[task])
     if task not in tasks.TASKS and not trusted:
-        known = ", ".join([*tasks.TASKS, *tasks.ANSWERS])
         raise ValueError(
-            f"The task {task!r} is none of {known}: to answer, it would be imported. "
+            f"The task {task!r} is none of {', '.join(tasks.TASKS)}: to answer, it would be imported. "
             "`runtime.load(path, trusted=True)`, or --trusted, does that for one of your own"
         )
     parts = tasks.parts_of(task)

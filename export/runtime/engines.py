@@ -37,14 +37,14 @@ class Onnx:
         self.held = properties
         self._states = {name for state in self.description.get("states", ()) for name in state[:2]}
         # One graph holds both functions, and wants all inputs, whatever is asked for: small ones for the other one.
-        begin = self.description.get("begin", {"inputs": (), "outputs": ()})
-        self._of_begin = set(begin["outputs"])
-        begun = {tensor["name"] for tensor in begin["inputs"]}
+        begin = self.description.get("begin", {})
+        self._of_begin = set(begin.get("outputs", ()))
+        begun = {tensor["name"] for tensor in begin.get("inputs", ())}
         self._small = {"begin": {}, "other": {}}
         for given in session.get_inputs() if begun else ():
             shape = [size if isinstance(size, int) else 1 for size in given.shape]
             whose = "begin" if given.name in begun else "other"
-            self._small[whose][given.name] = np.ones(shape, _TYPES[given.type])
+            self._small[whose][given.name] = np.ones(shape, _TYPES.get(given.type, "float32"))
 
     def run(self, inputs):
         return self._ask([name for name in self._names if name not in self._of_begin], self._small["begin"], inputs)
@@ -107,6 +107,8 @@ class LiteRT:
 
     def ask(self, name, inputs):
         """What the function by this name gives, that with which a model begins."""
+        if self._begin is None:
+            raise ValueError(f"{self._path} is damaged: it holds no function {name!r}")
         return self._call(self._begin, inputs)
 
     def by_names(self):

@@ -1,5 +1,8 @@
 """How an exported translator answers: it encodes sources, and writes what it says of them."""
 
+import dataclasses
+import json
+
 import numpy as np
 
 from keras_rnnlm import generation
@@ -16,10 +19,12 @@ class ExportedTranslator(ExportedModel):
     """A translator in its runtime. Nothing is kept between calls.
 
     Attributes:
+        tokenizer: its `keras_rnnlm.text.PairVocabulary`; None where the export came without one.
         source_vocabulary, target_vocabulary: the numbers of ids.
         start, end: the ids before the first symbol of a target, and after its last.
     """
 
+    takes_text = True
     manifest = {
         "model": {
             **{name: IDS for name in ("source_vocabulary", "target_vocabulary", "start", "end")},
@@ -44,6 +49,9 @@ class ExportedTranslator(ExportedModel):
         sources = checks.check_ids(sources, ("batch", "time"), self.source_vocabulary)
         found = self.engine.ask(self.about["begin"]["signature"], {"source": sources})
         names = self._constants, [name for name, _ in self._states]
+        missing = [name for some in names for name in some if f"{name}_begin" not in found]
+        if missing:
+            raise ValueError(f"The export is damaged: of a source it does not give {', '.join(missing)}")
         return tuple([found[f"{name}_begin"] for name in some] for some in names)
 
     def step(self, tokens, constants, states):
@@ -55,11 +63,17 @@ class ExportedTranslator(ExportedModel):
         return found["logits"], found["attention"], [found[name] for _, name in self._states]
 
     def translate(self, sources, beam=1, length_normalisation=1.0, max_length=100, attention=False, batch_size=32):
-        """As `translate` of the model: a list of `Translation`s for each source, a list of ids, best first."""
-        return generation.translate(
+        """As `translate` of the model: the `Translation`s for each source, a text or a list of ids, best first."""
+        are_texts = not isinstance(sources, str) and [isinstance(source, str) for source in sources]
+        if isinstance(sources, str) or any(are_texts) and not all(are_texts):
+            raise ValueError(
+                f"`sources` is a list of texts, or a list of lists of ids. Received: sources={sources!r:.200}"
+            )
+        vocabulary = self.reader() if any(are_texts) else None
+        found = generation.translate(
             self.encode,
             self.step,
-            sources,
+            sources if vocabulary is None else [vocabulary.source_ids(text) for text in sources],
             start=self.start,
             end=self.end,
             source_vocabulary=self.source_vocabulary,
@@ -69,9 +83,13 @@ class ExportedTranslator(ExportedModel):
             attention=attention,
             batch_size=batch_size,
         )
+        if vocabulary is None:
+            return found
+        return [[dataclasses.replace(one, text=vocabulary.write(one.ids)) for one in some] for some in found]
 
     def log_probabilities(self, source, target):
         """Of each id of a target, the end included where it has one, given a source: a list."""
+        target = checks.check_ids(target, vocabulary=self.target_vocabulary).tolist()
         constants, states = self.encode([list(source) or [0]])
         found = []
         for before, token in zip([self.start, *target], target):
@@ -79,7 +97,32 @@ class ExportedTranslator(ExportedModel):
             found.append(float(log_softmax(logits[0].astype("float64"))[token]))
         return found
 
+    # On the command line
+
+    def predict(self, file, *, encoding="utf-8", batch_size=32):
+        """The file holds a source a line; what stands after a tab, as in a corpus of pairs, is not read."""
+        try:
+            lines = file.read_text(encoding).splitlines()
+        except (OSError, UnicodeError, LookupError) as error:
+            raise ValueError(f"{file} cannot be read as {encoding}: {error}") from error
+        sources = [line.split("\t")[0].strip() for line in lines]
+        for source, (best, *_) in zip(sources, self.translate(sources, batch_size=batch_size)):
+            yield best.text, {"source": source, "text": best.text, "score": best.score}
+
+    def show(self, options, settings, prompts):
+        if options.score is not None:
+            raise ValueError(f"--score is for language models, and {options.artifact} holds a translator")
+        written = self.translate(prompts, beam=options.beam or 1, max_length=options.length)
+        texts = [best.text for best, *_ in written]
+        print(json.dumps({"prompts": prompts, "texts": texts}) if options.json else "\n".join(texts))
+
     # Beside the Keras model
+
+    @classmethod
+    def check_belongs(cls, vocabulary, about, name):
+        held = {side: about[f"{side}_vocabulary"] for side in ("source", "target")}
+        if vocabulary.sizes != held:
+            raise ValueError(f"{name} has {vocabulary.sizes} ids, the model {held}: they do not belong together")
 
     def check_of(self, rng, example):
         source = rng.integers(1, self.source_vocabulary, CHECKED).tolist()

@@ -21,11 +21,13 @@ class Translation:
         ids: what was written, without the symbol that ended it.
         score: its log-probability, the end included, divided by the number of its symbols ** `length_normalisation`.
         attention: where it was asked for, (ids, source): the weights with which each symbol attended to the source's.
+        text: what the ids stand for, where the source came as a text.
     """
 
     ids: list[int]
     score: float
     attention: np.ndarray | None = None
+    text: str | None = None
 
 
 def translate(

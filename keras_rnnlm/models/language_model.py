@@ -1,8 +1,6 @@
 """The language model: tokens to the logits of the next token, with its states in the open."""
 
-import contextlib
 import numbers
-import random
 import types
 
 import keras
@@ -19,6 +17,7 @@ from keras_rnnlm.models.next_token import NextTokenModel, Perplexity, check_batc
 from keras_rnnlm.models.recurrent_layers import CELLS, recurrent_layers, to_config, uniform
 from keras_rnnlm.models.recurrent_layers import from_config as layers_from_config
 from keras_rnnlm.models.regularizers import WordDropout
+from keras_rnnlm.models.seeds import seeds_from
 from keras_rnnlm.schema import is_a, is_count
 
 __all__ = ["CELLS", "LanguageModel", "Perplexity"]
@@ -156,7 +155,7 @@ class LanguageModel(NextTokenModel):
         self.vocabulary_size, self.tied = int(vocabulary_size), tied
         self.ar, self.tar = ar, tar
         self._programs = Programs()
-        with _seeds_from(seed):
+        with seeds_from(seed):
             self._make_layers(self._arguments)
             self.build()
 
@@ -352,17 +351,3 @@ class LanguageModel(NextTokenModel):
         if "head" in config:
             config["head"] = heads.from_config(config["head"])
         return cls(**config)
-
-
-@contextlib.contextmanager
-def _seeds_from(seed):
-    """Keras draws every seed that is not given from Python's generator: here, from one that begins with this seed."""
-    if seed is None:
-        yield
-        return
-    state = random.getstate()
-    random.seed(int(seed))
-    try:
-        yield
-    finally:
-        random.setstate(state)

@@ -51,6 +51,7 @@ class Signature:
         padding: "right" where all that is padding stands at the end of a row; None: that is not known.
         begin: where the first call takes what another function makes, as of a source, that `Signature`, without states.
             What it gives as NAME_begin goes in as NAME. No name of the two is the same.
+        padding: "right" where all that is padding stands at the end of a row; None: that is not known.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Signature:
     facts: Mapping = dataclasses.field(default_factory=dict)
     padding: str | None = None
     begin: "Signature | None" = None
+    padding: str | None = None
 
 
 def of_language_model(model):

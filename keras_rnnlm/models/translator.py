@@ -17,6 +17,7 @@ from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.models.next_token import NextTokenModel
 from keras_rnnlm.models.recurrent_layers import recurrent_layers
+from keras_rnnlm.models.seeds import seeds_from
 from keras_rnnlm.models.signatures import Signature, State, Tensor
 from keras_rnnlm.schema import is_a, is_count, is_whole
 
@@ -59,6 +60,7 @@ class Translator(NextTokenModel):
             and of the target as it is, which takes about as long as a step of `evaluate` (Duckworth et al. 2019).
         sampling_steps: in how many steps of training that fraction rises from 0, in a line.
         start, end: the ids before the first symbol of a target, and after its last.
+        seed: of the initial weights, the dropout and the sampling, as in a `LanguageModel`.
 
     Example:
 
@@ -93,6 +95,7 @@ class Translator(NextTokenModel):
         sampling_steps=0,
         start=1,
         end=2,
+        seed=None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -117,12 +120,14 @@ class Translator(NextTokenModel):
             sampling_steps=sampling_steps,
             start=start,
             end=end,
+            seed=seed,
         )
         _check(self._arguments)
         self.vocabulary_size = self._arguments.target_vocabulary
         self._programs = Programs()
-        self._make_layers(self._arguments)
-        self.build()
+        with seeds_from(seed):
+            self._make_layers(self._arguments)
+            self.build()
 
     def _make_layers(self, a):
         options, residual = {"dtype": self.dtype_policy}, a.connection == "residual"
@@ -138,10 +143,13 @@ class Translator(NextTokenModel):
             name="encoder",
             **options,
         )
-        cells = [layer.cell for layer in _layers(a, a.decoder_layers, a.units, options)]
-        cell = AttentionDecoderCell(
-            a.units, cells=cells, score=a.score, residual=residual, layer_dropout=a.dropout, **options
-        )
+        # With names of their own, by which checkpoints know variables.
+        cells = [
+            type(layer.cell).from_config({**layer.cell.get_config(), "name": f"layer_{k}"})
+            for k, layer in enumerate(_layers(a, a.decoder_layers, a.units, options))
+        ]
+        how = dict(score=a.score, residual=residual, layer_dropout=a.dropout, name="cell", **options)
+        cell = AttentionDecoderCell(a.units, cells=cells, **how)
         self.decoder = Recurrent(
             cell, return_sequences=True, return_state=True, return_trace=["attention"], name="decoder", **options
         )
@@ -336,7 +344,7 @@ class Translator(NextTokenModel):
         tokens = Tensor("tokens", (None,), "int32", below=a.target_vocabulary)
         facts = {name: getattr(a, name) for name in ("source_vocabulary", "target_vocabulary", "start", "end")}
         outputs, inputs = ("logits", "attention"), (tokens, *constants)
-        how = dict(states=tuple(states), task="translate", facts=facts, begin=begin)
+        how = dict(states=tuple(states), task="translate", facts=facts, begin=begin, padding="right")
         return [Signature("step", inputs, outputs, step, **how)]
 
     def get_config(self):

@@ -21,7 +21,7 @@ def made(tmp_path_factory):
     interface = interface_of(model)
     written = {
         "saved_model": export.to_saved_model(interface, folder / "m"),
-        "onnx": export.to_onnx(interface, folder / "m.onnx", padding="right"),
+        "onnx": export.to_onnx(interface, folder / "m.onnx"),
         "litert": export.to_litert(interface, folder / "m.tflite"),
     }
     return model, interface, written

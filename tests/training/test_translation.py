@@ -1,0 +1,184 @@
+"""Translation: pairs from files, what is learned of them by the command line, and what comes of an export."""
+
+import gzip
+import itertools
+import json
+
+import numpy as np
+import pytest
+
+from keras_rnnlm import export
+from keras_rnnlm.__main__ import main
+from keras_rnnlm.text import PairVocabulary, Tokenizer
+from keras_rnnlm.training.corpora import encoded_pairs
+from keras_rnnlm.training.corpora.pairs import read_pairs, split_pairs, without_stress
+from keras_rnnlm.training.evaluation.edits import distance, errors
+from tests.support import on_tensorflow
+
+DICTIONARY = """;;; a comment of old
+'bout B AW1 T
+read R EH1 D # past
+read(2) R IY1 D
+tomato T AH0 M EY1 T OW2
+tomato(2) T AH0 M AA1 T OW2
+"""
+
+
+def test_a_dictionary_has_variants_and_comments(tmp_path):
+    (tmp_path / "words.dict").write_text(DICTIONARY)
+    pairs = read_pairs(tmp_path / "words.dict", "cmudict")
+    assert pairs[:3] == [("'bout", "B AW1 T"), ("read", "R EH1 D"), ("read", "R IY1 D")]
+    assert [source for source, _ in pairs[3:]] == ["tomato"] * 2
+    assert without_stress([*pairs, ("'bout", "B AW2 T")])[:2] == [("'bout", "B AW T"), ("read", "R EH D")]
+    assert len(without_stress([*pairs, ("'bout", "B AW2 T")])) == 5
+    assert read_pairs([tmp_path / "words.dict"]) == pairs
+
+
+def test_two_files_belong_together_line_by_line_and_a_table_has_a_tab(tmp_path):
+    with gzip.open(tmp_path / "a.en.gz", "wt") as file:
+        file.write("a house\n\na cat \n")
+    (tmp_path / "a.de").write_text("ein Haus\nnichts\neine Katze\n")
+    wanted = [("a house", "ein Haus"), ("a cat", "eine Katze")]
+    assert read_pairs([tmp_path / "a.en.gz", tmp_path / "a.de"]) == wanted
+    (tmp_path / "a.tsv").write_text("a house\tein Haus\r\n\r\na cat\teine Katze\r\n")
+    assert read_pairs(tmp_path / "a.tsv") == wanted
+
+
+@pytest.mark.parametrize(
+    "files, form, message",
+    [
+        (["one.tsv"], "tsv", "one.tsv, line 2: a source and a target with a tab between them. Received: 'c'"),
+        (["one.tsv", "two.txt"], "auto", "2 lines in .*one.tsv, 1 in .*two.txt"),
+        (["one.tsv", "two.txt", "two.txt"], "auto", "Received: 3 files"),
+        (["two.txt"], "cmudict", "two.txt, line 1: a word and its phonemes. Received: 'd'"),
+        (["none.txt"], "auto", "There is no file .*none.txt"),
+    ],
+)
+def test_files_that_hold_no_pairs_are_told_by_their_line(files, form, message, tmp_path):
+    (tmp_path / "one.tsv").write_text("a\tb\nc\n")
+    (tmp_path / "two.txt").write_text("d\n")
+    with pytest.raises(ValueError, match=message):
+        read_pairs([tmp_path / file for file in files], form)
+
+
+def test_all_targets_of_a_source_are_in_one_part():
+    pairs = [(f"source {k // 2}", f"target {k}") for k in range(400)]
+    parts = split_pairs(pairs, (80, 15, 5))
+    assert [len(part) for part in parts] == [320, 60, 20] and sorted(sum(parts, [])) == sorted(pairs)
+    sources = [{source for source, _ in part} for part in parts]
+    assert not any(one & other for one, other in itertools.combinations(sources, 2))
+
+
+def test_the_distance_is_the_fewest_edits():
+    rng = np.random.default_rng(0)
+
+    def by_recursion(one, other):
+        if not one or not other:
+            return len(one) + len(other)
+        kept = by_recursion(one[1:], other[1:]) + (one[0] != other[0])
+        return min(kept, 1 + by_recursion(one[1:], other), 1 + by_recursion(one, other[1:]))
+
+    for _ in range(40):
+        one, other = ("".join(rng.choice(list("ab"), size)) for size in rng.integers(0, 5, 2))
+        assert distance(one, other) == by_recursion(one, other)
+    assert errors([[1, 2], [3]], [[[1, 2, 3], [1, 2]], [[4, 5]]]) == {"exact": 0.5, "error_rate": 0.5}
+
+
+def test_what_is_encoded_comes_back_in_batches(tmp_path):
+    letters, words = Tokenizer.train("char", ["abc"]), Tokenizer.train("word", ["B A C"])
+    vocabulary = PairVocabulary(letters, words)
+    pairs = [("ab", "A B"), ("c", "C"), ("ab", "B"), ("abcabcabcabc", "C")]
+    encoded_pairs.write(tmp_path, {"train": pairs, "valid": pairs[:1]}, vocabulary)
+    splits, fingerprints = encoded_pairs.read(tmp_path)
+    assert fingerprints["vocabulary"] == vocabulary.fingerprint and list(splits) == ["train", "valid"]
+    split = splits["train"]
+    assert split.grouped() == [[0, 2], [1], [3]]
+    (batch,) = split.stream(4, longest=10, shuffle=False).batches()
+    inputs, wanted = batch
+    assert inputs["source"].shape == inputs["target"].shape == wanted.shape == (4, 8)
+    for source, given, target in zip(inputs["source"][:3], inputs["target"], wanted):
+        assert given[0] == 1 and given[1 : np.count_nonzero(given)].tolist() == target[target > 2].tolist()
+        assert target[np.count_nonzero(given) - 1] == 2
+        assert (vocabulary.write(target), source[source > 0].tolist()) in [
+            (target, vocabulary.source_ids(source).tolist()) for source, target in pairs
+        ]
+    assert not wanted[3].any()
+    vocabulary.save(tmp_path)
+    loaded = PairVocabulary.load(tmp_path)
+    assert loaded.fingerprint == vocabulary.fingerprint == PairVocabulary.of(vocabulary.definitions).fingerprint
+    assert vocabulary.pieces("target", [1, *vocabulary.target_ids("A B"), 2]) == ["<start>", "A", "B", "<end>"]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on strings and the same from behind, with a dot between their letters."""
+    folder, rng = tmp_path_factory.mktemp("translation"), np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("abcd"), 1 + k % 4)) for k in range(300)]
+    (folder / "pairs.tsv").write_text("".join(f"{text}\t{' '.join(text[::-1].upper())}\n" for text in texts))
+    settings = "units=16 layers=1 tokenizer=word dropout=0 batch=20 epochs=1 learning_rate=0.02 warmup_steps=5".split()
+    settings += ["task_settings.source_tokenizer=char", "task_settings.decode=10", "tied=false"]
+    options = [word for value in settings for word in ("--set", value)]
+    given = [
+        "train",
+        str(folder / "pairs.tsv"),
+        "--task",
+        "translate",
+        "--split",
+        "90/10",
+        "--out",
+        str(folder / "run"),
+    ]
+    assert main([*given, *options, "--quiet"]) == 0
+    return folder / "run"
+
+
+def test_a_run_is_trained_resumed_and_evaluated(run, capsys):
+    assert sorted(file.name for file in run.glob("*.json")) == ["source.json", "target.json"]
+    assert main(["train", "--resume", "--out", str(run), "--set", "epochs=2", "--quiet"]) == 0
+    assert main(["evaluate", str(run), "valid", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["model"]
+    assert found["perplexity"] == pytest.approx(np.exp(found["loss"])) and 0 <= found["exact"] <= 1
+    assert found["loss"] < np.log(8) and found["written"] > 10
+    (run.parent / "more.tsv").write_text("ab\tB A\nab\tA\n")
+    assert main(["evaluate", str(run), str(run.parent / "more.tsv"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"]["written"] == 1
+
+
+@on_tensorflow
+def test_a_run_and_its_export_write_the_same(run, tmp_path, capsys):
+    assert main(["export", str(run), "--out", str(tmp_path / "out"), "--format", "onnx"]) == 0
+    assert main(["verify", str(tmp_path / "out")]) == 0
+    (tmp_path / "sources.txt").write_text("abc\n\nd\n")
+    capsys.readouterr()
+    written = []
+    for model in (run, tmp_path / "out"):
+        assert main(["predict", str(model), str(tmp_path / "sources.txt"), "--json"]) == 0
+        written.append(json.loads(capsys.readouterr().out)["predictions"])
+    for one, other in zip(*written, strict=True):
+        assert one["source"] == other["source"] and one["text"] == other["text"]
+        assert one["score"] == pytest.approx(other["score"], abs=1e-4)
+    assert [record["source"] for record in written[0]] == ["abc", "", "d"]
+    assert main(["predict", str(run), str(tmp_path / "sources.txt")]) == 0
+    assert capsys.readouterr().out.splitlines() == [record["text"] for record in written[0]]
+    assert main(["run", str(tmp_path / "out"), "--prompt", "abc"]) == 0
+    assert capsys.readouterr().out.strip() == written[0][0]["text"]
+    loaded = export.runtime.load(tmp_path / "out")
+    [[best]] = loaded.translate(["abc"], attention=True)
+    assert best.text == written[0][0]["text"] and best.attention.shape == (len(best.ids), 3)
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        (["units=5"], "one width, an even number"),
+        (["connection=dense"], '`connection` is "residual", or none'),
+        (["ar=2"], "does not read `ar`"),
+        (["embedding_dim=4"], "Tied weights need an embedding as wide as the decoder"),
+        (["task_settings.score=cosine"], "`task_settings.score` is"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(settings, message, tmp_path, capsys):
+    (tmp_path / "a.tsv").write_text("a\tb\n")
+    given = ["train", str(tmp_path / "a.tsv"), "--task", "translate", "--out", str(tmp_path / "run")]
+    assert main([*given, *(word for value in settings for word in ("--set", value))]) == 2
+    assert message in capsys.readouterr().err

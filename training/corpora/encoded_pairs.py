@@ -1,0 +1,104 @@
+"""Pairs in the ids of their vocabulary, as they lie in the folder of a run."""
+
+import numpy as np
+
+from keras_rnnlm.text.pair_vocabulary import END, START
+from keras_rnnlm.training.corpora.pairs import fingerprint_of
+
+FILE = "pairs.npz"
+SIDES = ("source", "target")
+
+
+class EncodedPairs:
+    """Sources and targets, each all ids one after the other, and where each ends.
+
+    >>> ids = {"source": np.array([5, 6, 7]), "target": np.array([8, 9])}
+    >>> split = EncodedPairs(ids, {"source": [1, 3], "target": [1, 2]})
+    >>> len(split), split.sequence("source", 1)
+    (2, array([6, 7]))
+    """
+
+    def __init__(self, ids, ends):
+        self.ids, self.ends = ids, {side: np.asarray(ends[side], "int64") for side in SIDES}
+
+    def __len__(self):
+        return len(self.ends["source"])
+
+    def sequence(self, side, number):
+        begin = self.ends[side][number - 1] if number else 0
+        return self.ids[side][begin : self.ends[side][number]]
+
+    def lengths(self):
+        """Of the longer of each pair, with what begins or ends a target."""
+        sizes = [np.diff(self.ends[side], prepend=0) for side in SIDES]
+        return np.maximum(sizes[0], sizes[1] + 1)
+
+    def collate(self, numbers, batch, time):
+        """A batch as a translator learns from it, filled up with zeros to so many rows and steps."""
+        source, given, wanted = np.zeros((3, batch, time), "int32")
+        for row, number in enumerate(numbers):
+            text, target = self.sequence("source", number), self.sequence("target", number)
+            source[row, : len(text)] = text
+            given[row, 0], given[row, 1 : len(target) + 1] = START, target
+            wanted[row, : len(target)], wanted[row, len(target)] = target, END
+        return {"source": source, "target": given}, wanted
+
+    def stream(self, batch, longest=None, *, shuffle=True, seed=0):
+        """The pairs in batches of similar length; those of more than `longest` symbols are left out."""
+        from keras_rnnlm.training.streams import Examples
+
+        lengths = self.lengths()
+        kept = np.flatnonzero(lengths <= (longest or lengths.max(initial=0)) + (longest is not None))
+        if not len(kept):
+            raise ValueError(f"All pairs are longer than {longest} symbols, and none is left: raise `longest`")
+
+        def collate(chosen, batch, time):
+            return self.collate(kept[chosen], batch, time)
+
+        return Examples(lengths[kept], collate, batch, shuffle=shuffle, seed=seed)
+
+    def grouped(self):
+        """Each source once, with the numbers of all pairs that it is the source of: a list of lists of numbers."""
+        found = {}
+        for number in range(len(self)):
+            found.setdefault(self.sequence("source", number).tobytes(), []).append(number)
+        return list(found.values())
+
+
+def encoded(pairs, vocabulary):
+    ids, ends = {}, {}
+    for side, encode, texts in zip(SIDES, (vocabulary.source_ids, vocabulary.target_ids), zip(*pairs)):
+        found = [encode(text) for text in texts]
+        ids[side], ends[side] = np.concatenate(found), np.cumsum([len(one) for one in found])
+    return EncodedPairs(ids, ends)
+
+
+def write(folder, texts, vocabulary):
+    """Writes the splits, dict of lists of pairs."""
+    folder.mkdir(exist_ok=True)
+    arrays, whole = {}, [pair for pairs in texts.values() for pair in pairs]
+    for name, pairs in texts.items():
+        split = encoded(pairs, vocabulary)
+        arrays |= {f"{name}_{side}": split.ids[side] for side in SIDES}
+        arrays |= {f"{name}_{side}_ends": split.ends[side] for side in SIDES}
+    np.savez(folder / FILE, text=fingerprint_of(whole), vocabulary=vocabulary.fingerprint, names=list(texts), **arrays)
+
+
+def read(folder):
+    """The splits, and the fingerprints of the text and the vocabulary."""
+    path = folder / FILE
+    if not path.is_file():
+        raise ValueError(f"{path} is missing, and the run cannot go on without it: begin a new run with another --out")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            fingerprints = {name: str(file[name]) for name in ("vocabulary", "text")}
+            splits = {
+                str(name): EncodedPairs(
+                    {side: file[f"{name}_{side}"] for side in SIDES},
+                    {side: file[f"{name}_{side}_ends"] for side in SIDES},
+                )
+                for name in file["names"]
+            }
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(f"{path} is damaged ({type(error).__name__}): begin a new run with another --out") from error
+    return splits, fingerprints

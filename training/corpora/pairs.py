@@ -1,0 +1,110 @@
+"""Sources with what is to be written of them: two files side by side, tables, and pronouncing dictionaries."""
+
+import hashlib
+import pathlib
+import re
+
+from keras_rnnlm.training.corpora.text_files import TextFile
+
+FORMATS = ("auto", "tsv", "cmudict")
+_VARIANT = re.compile(r"\(\d+\)$")
+
+
+def read_pairs(paths, form="auto", encoding="utf-8"):
+    """A list of pairs of texts, (source, target).
+
+    Args:
+        paths: one file, or two whose lines belong together: the sources and the targets. They may be `.gz`.
+        form: of one file: "tsv", source and target with a tab between them; "cmudict", a word and its phonemes, with
+            its variants `word(2)` as further pairs of the word, stress as digits at the vowels, and comments from
+            ` #` or `;;;` on; "auto", the first where the file holds a tab.
+        encoding: of the files.
+    """
+    paths = [paths] if isinstance(paths, (str, pathlib.Path)) else list(paths)
+    if len(paths) == 2:
+        return _parallel(*paths, encoding)
+    if len(paths) != 1:
+        raise ValueError(
+            "Pairs come from one file, or from two whose lines belong together, the sources and the targets. "
+            f"Received: {len(paths)} files"
+        )
+    lines = _lines(paths[0], encoding)
+    if form == "auto":
+        form = "tsv" if any("\t" in line for line in lines) else "cmudict"
+    pairs = _table(lines, paths[0]) if form == "tsv" else _dictionary(lines, paths[0])
+    if not pairs:
+        raise ValueError(f"{paths[0]} holds no pairs")
+    return pairs
+
+
+def _lines(path, encoding):
+    if not pathlib.Path(path).is_file():
+        raise ValueError(f"There is no file {path}")
+    return "".join(TextFile(path, encoding).chunks()).split("\n")
+
+
+def _parallel(source, target, encoding):
+    sides = [_lines(path, encoding) for path in (source, target)]
+    sides = [lines[:-1] if lines[-1] == "" else lines for lines in sides]
+    if len(sides[0]) != len(sides[1]):
+        raise ValueError(
+            "Of two files each line of the one belongs to the same line of the other. Received: "
+            f"{len(sides[0]):,} lines in {source}, {len(sides[1]):,} in {target}"
+        )
+    pairs = [(s.strip(), t.strip()) for s, t in zip(*sides) if s.strip() and t.strip()]
+    if not pairs:
+        raise ValueError(f"{source} and {target} hold no pairs")
+    return pairs
+
+
+def _table(lines, path):
+    pairs = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        cells = line.split("\t")
+        if len(cells) != 2 or not all(cell.strip() for cell in cells):
+            raise ValueError(
+                f"{path}, line {number}: a source and a target with a tab between them. Received: {line[:80]!r}"
+            )
+        pairs.append((cells[0].strip(), cells[1].strip()))
+    return pairs
+
+
+def _dictionary(lines, path):
+    pairs = []
+    for number, line in enumerate(lines, 1):
+        entry = line.split(" #")[0].strip()
+        if not entry or entry.startswith(";;;"):
+            continue
+        word, *phonemes = entry.split()
+        if not phonemes:
+            raise ValueError(f"{path}, line {number}: a word and its phonemes. Received: {line[:80]!r}")
+        pairs.append((_VARIANT.sub("", word), " ".join(phonemes)))
+    return pairs
+
+
+def without_stress(pairs):
+    """The same, without the digits that mark stress; of what is then twice there, one."""
+    return list(dict.fromkeys((source, re.sub(r"\d", "", target)) for source, target in pairs))
+
+
+def split_pairs(pairs, shares):
+    """Pairs in parts by percentages, such as (90, 5, 5): all pairs of one source are in one part.
+
+    Of the sources, in their order, each hundred gives as many to a part: none depends on chance, or on what follows.
+    """
+    if sum(shares) != 100 or min(shares) < 0:
+        raise ValueError(f"Shares are percentages that add up to 100. Received: {shares}")
+    number, parts, bounds = {}, [[] for _ in shares], [sum(shares[: k + 1]) for k in range(len(shares))]
+    for source, target in pairs:
+        place = 37 * number.setdefault(source, len(number)) % 100  # neighbours, which are alike, lie far apart
+        parts[next(k for k, bound in enumerate(bounds) if place < bound)].append((source, target))
+    return parts
+
+
+def fingerprint_of(pairs):
+    digest = hashlib.sha256()
+    for source, target in pairs:
+        digest.update(f"{source}\t{target}\n".encode())
+    return digest.hexdigest()

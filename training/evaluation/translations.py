@@ -1,0 +1,53 @@
+"""How well a translator predicts targets, and how far what it writes is from them."""
+
+import numpy as np
+
+from keras_rnnlm.perplexity import perplexity
+from keras_rnnlm.training import tasks
+from keras_rnnlm.training.evaluation.edits import errors
+
+
+class Scorer(tasks.Scorer):
+    """Scores pairs by a `Translator`.
+
+    `loss` is in nats a symbol, the end included. Of what is written, `exact` is the share of the sources for which it
+    is one of their targets, and `error_rate` the symbols that are wrong beside the nearest of these.
+
+    Args:
+        model: a `Translator`.
+        batch: pairs side by side.
+        decode: how many sources are written of, spread over all; 0: none.
+        beam: hypotheses a source.
+    """
+
+    def __init__(self, model, *, batch=32, decode=0, beam=1):
+        from keras_rnnlm.models.compiled import compiled
+
+        super().__init__(model)
+        self.batch, self.decode, self.beam = batch, decode, beam
+        self.decides = "error_rate" if decode else "loss"
+        self._losses = compiled(model, lambda *given: model.losses_of(*given))
+
+    def score(self, split, progress=None):
+        import keras
+
+        stream, total, count = split.stream(self.batch, shuffle=False), 0.0, 0
+        for number, (inputs, wanted) in enumerate(stream.batches()):
+            given = [keras.ops.convert_to_tensor(array) for array in (inputs["source"], inputs["target"], wanted)]
+            total += float(np.sum(keras.ops.convert_to_numpy(self._losses(*given)), dtype="float64"))
+            count += int(np.count_nonzero(inputs["target"]))
+            if progress is not None:
+                progress(number + 1, stream.steps())
+        found = {"loss": total / count, "perplexity": perplexity(total / count)}
+        return found | self._written(split) if self.decode else found
+
+    def _written(self, split):
+        groups = split.grouped()
+        chosen = np.unique(np.linspace(0, len(groups) - 1, min(self.decode, len(groups))).astype(int))
+        groups = [groups[place] for place in chosen]
+        sources = [split.sequence("source", numbers[0]) for numbers in groups]
+        wanted = [[split.sequence("target", number).tolist() for number in numbers] for numbers in groups]
+        longest = 10 + 2 * max(len(target) for targets in wanted for target in targets)
+        options = dict(beam=self.beam, max_length=longest, batch_size=self.batch)
+        written = [best.ids for best, *_ in self.model.translate(sources, **options)]
+        return {**errors(written, wanted), "written": len(written)}

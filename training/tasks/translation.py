@@ -1,0 +1,221 @@
+"""Translation: pairs of texts in, a model that writes the second of the first.
+
+Every recipe asks its task whether settings fit each other: numpy, and all that needs it, is imported where it is used.
+"""
+
+import os
+import pathlib
+
+from keras_rnnlm.schema import choice, whole
+from keras_rnnlm.training.recipes.rules import COUNT, FLAG, RATE, TOKENIZER, TOKENIZERS, optional, setting
+from keras_rnnlm.training.tasks.task import Data, Task
+
+FORMATS = ("auto", "tsv", "cmudict")  # of one file, see `keras_rnnlm.training.corpora.pairs`
+SCORES = ("dot", "general", "additive")
+DEFAULT_SHARES = "90/5/5"
+
+
+class Translation(Task):
+    """The vocabulary is a `PairVocabulary`, and a split `EncodedPairs`."""
+
+    settings = {
+        "format": setting("auto", "of one file of pairs: {}; two files belong together line by line", choice(*FORMATS)),
+        "stress": setting(False, "of cmudict: whether vowels keep the digits that mark stress", FLAG),
+        "source_tokenizer": setting(None, "of the sources, `tokenizer` being the targets': {}", optional(TOKENIZER)),
+        "longest": setting(100, "symbols of a source or a target; longer ones are not learned from", COUNT),
+        "decoder_layers": setting(None, "layers of the decoder; none: as many as of the encoder", optional(COUNT)),
+        "score": setting("general", "how the decoder attends: {}", choice(*SCORES)),
+        "label_smoothing": setting(0.0, "so much of each target is spread over the vocabulary", RATE),
+        "scheduled_sampling": setting(0.0, "fraction of what the decoder reads that the model itself wrote", RATE),
+        "sampling_steps": setting(0, "steps in which that fraction rises from 0", whole(0)),
+        "decode": setting(0, "sources that a validation has written; 0: the loss decides alone", whole(0)),
+        "beam": setting(1, "hypotheses a source then; 1 is greedy", COUNT),
+    }
+
+    unread = ("text_column", "input_dropout", "output_dropout", "locked_dropout", "embedding_dropout", "ar", "tar")
+    unread += ("recurrent_dropout", "initial_range", "forget_bias", "mode", "window", "random_windows", "grow")
+
+    def check(self, recipe):
+        if not isinstance(recipe.units, int) or recipe.units % 2:
+            raise ValueError(
+                "A translator has one width, an even number, half of it for each direction of the encoder. "
+                f"Received: units={recipe.units}"
+            )
+        if recipe.connection not in (None, "residual"):
+            raise ValueError(
+                f'A translator\'s `connection` is "residual", or none. Received: connection={recipe.connection!r}'
+            )
+        if recipe.tied and recipe.embedding_dim not in (None, recipe.units):
+            raise ValueError(
+                f"Tied weights need an embedding as wide as the decoder: drop `embedding_dim`, or set tied=false. "
+                f"Received: embedding_dim={recipe.embedding_dim}, units={recipe.units}"
+            )
+
+    # What it reads
+
+    def prepare(self, given, recipe, folder, display, first=None):
+        from keras_rnnlm.training.corpora import encoded_pairs, pairs
+
+        options = dict(form=recipe.task_settings["format"], encoding=recipe.encoding)
+
+        def read(paths):
+            found = pairs.read_pairs(paths, **options)
+            return found if recipe.task_settings["stress"] else _without_stress(found, recipe)
+
+        texts = {"train": read(given.corpus)}
+        named = {"valid": given.valid, "test": given.test}
+        texts |= {name: read(_files(files)) for name, files in named.items() if files is not None}
+        if recipe.split is not None or not set(named) & set(texts):
+            if given.valid is not None or given.test is not None:
+                raise ValueError(
+                    f"Pairs are split, or have files of their own to validate on. Received: split={recipe.split!r} "
+                    f"and valid={given.valid!r}, test={given.test!r}"
+                )
+            shares = _shares(recipe.split or DEFAULT_SHARES)
+            parts = pairs.split_pairs(texts["train"], shares)
+            texts = {name: part for name, part in zip(("train", "valid", "test"), parts) if part}
+        if "train" not in texts:
+            raise ValueError(f"There is nothing to learn from: split={recipe.split!r} leaves no pair to train on")
+        vocabulary = (
+            first.read_vocabulary(self.vocabulary_class) if first else _learned(texts["train"], recipe, display)
+        )
+        encoded_pairs.write(folder.data, texts, vocabulary)
+        vocabulary.save(folder.path)
+        return self.restore(recipe, folder, display)
+
+    def restore(self, recipe, folder, display):
+        from keras_rnnlm.training.corpora import encoded_pairs
+
+        vocabulary = self.vocabulary(folder)
+        splits, fingerprints = encoded_pairs.read(folder.data)
+        if fingerprints["vocabulary"] != vocabulary.fingerprint:
+            raise ValueError(
+                f"{' and '.join(vocabulary.FILES)} in {folder} are not the vocabulary that {folder.data} is written "
+                "in: put back the ones that the run began with, or start a new run with another --out"
+            )
+        return Data(splits, vocabulary, fingerprints)
+
+    def describe(self, data):
+        sizes = data.vocabulary.sizes
+        valid = len(data.splits["valid"]) if "valid" in data.splits else 0
+        return (
+            f"{len(data.splits['train']):,} pairs to learn from, {valid:,} to validate on; "
+            f"{sizes['source']:,} symbols to {sizes['target']:,}"
+        )
+
+    def stream(self, data, split, recipe):
+        return data.splits[split].stream(recipe.batch, recipe.task_settings["longest"], seed=recipe.seed)
+
+    # The model
+
+    def build(self, recipe, vocabulary):
+        names = ("decoder_layers", "score", "label_smoothing", "scheduled_sampling", "sampling_steps")
+        regularizers = {name: getattr(recipe, name) for name in ("weight_drop", "zoneout") if getattr(recipe, name)}
+        return self.model_class()(
+            vocabulary.sizes["source"],
+            vocabulary.sizes["target"],
+            units=recipe.units,
+            layers=recipe.layers,
+            cell=recipe.cell,
+            cell_options=recipe.cell_options | regularizers,
+            connection=recipe.connection,
+            dropout=recipe.dropout,
+            embedding_dim=recipe.embedding_dim,
+            tied=recipe.tied,
+            head=recipe.head,
+            head_options=recipe.head_options,
+            seed=recipe.seed,
+            dtype=recipe.precision,
+            name="translator",
+            **{name: recipe.task_settings[name] for name in names},
+        )
+
+    def compile(self, model, optimizer, recipe):
+        model.compile(optimizer, reduction=recipe.reduction, auto_scale_loss=False)
+
+    def begin(self, model, data, recipe):
+        """As of a language model: at first each symbol of the targets is as likely as it is frequent."""
+        if recipe.unigram_bias or model.head.reads_frequencies:
+            import numpy as np
+
+            from keras_rnnlm.text.pair_vocabulary import END
+
+            split = data.splits["train"]
+            counts = 1.0 + np.bincount(split.ids["target"], minlength=model.vocabulary_size)
+            counts[END] += len(split)
+            tell = model.head.begin_with_frequencies if recipe.unigram_bias else model.head.read_frequencies
+            tell(counts / counts.sum())
+
+    def check_model(self, model, vocabulary, folder):
+        config = model.get_config()
+        held = {side: config[f"{side}_vocabulary"] for side in ("source", "target")}
+        if held != vocabulary.sizes:
+            raise ValueError(
+                f"{folder.model_file} is of another run than its vocabulary, which has {vocabulary.sizes} ids where "
+                f"the model has {held}: put back the files that the run wrote"
+            )
+
+    # Its score
+
+    def scorer(self, model, data, recipe):
+        from keras_rnnlm.training.evaluation.translations import Scorer
+
+        own = recipe.task_settings
+        return Scorer(model, batch=recipe.eval_batch, decode=own["decode"], beam=own["beam"])
+
+    def evaluate(self, folder, recipe, text, display, **options):
+        """Of a split of the run, or of a file of pairs: everything is written, and compared."""
+        from keras_rnnlm.training.corpora import encoded_pairs, pairs
+        from keras_rnnlm.training.evaluation.translations import Scorer
+
+        for name in set(options) - {"batch", "window", "encoding", "text_column"}:
+            if options[name] not in (None, False):
+                raise ValueError(f"`{name}` is for language models, and {folder} is a run of the task {recipe.task}")
+        data = self.restore(recipe, folder, display)
+        if text in data.splits:
+            split = data.splits[text]
+        else:
+            encoding = options.get("encoding") or recipe.encoding
+            found = pairs.read_pairs(_files(text), form=recipe.task_settings["format"], encoding=encoding)
+            found = found if recipe.task_settings["stress"] else _without_stress(found, recipe)
+            split = encoded_pairs.encoded(found, data.vocabulary)
+        model = folder.read_model(data.fingerprints.get("text"))
+        batch = options.get("batch") or recipe.eval_batch
+        scorer = Scorer(model, batch=batch, decode=len(split), beam=recipe.task_settings["beam"])
+        return {"model": scorer.score(split, display.validating)}
+
+
+def _files(named):
+    """One file, or two with a comma between them."""
+    if isinstance(named, (list, tuple)):
+        return named
+    return [named] if pathlib.Path(named).exists() else os.fspath(named).split(",")
+
+
+def _shares(text):
+    try:
+        shares = [int(part) for part in text.split("/")]
+    except ValueError:
+        shares = []
+    if len(shares) not in (2, 3) or sum(shares) != 100 or min(shares) < 0:
+        raise ValueError(f'`split` is percentages that add up to 100, such as "90/5/5". Received: split={text!r}')
+    return shares
+
+
+def _without_stress(found, recipe):
+    from keras_rnnlm.training.corpora import pairs
+
+    return pairs.without_stress(found) if recipe.task_settings["format"] == "cmudict" else found
+
+
+def _learned(pairs, recipe, display):
+    from keras_rnnlm.text import PairVocabulary, Tokenizer
+
+    def of(kind, texts):
+        if kind not in TOKENIZERS:
+            return Tokenizer.load(kind)
+        return Tokenizer.train(kind, texts, recipe.vocabulary_size, recipe.min_count)
+
+    kinds = recipe.task_settings["source_tokenizer"] or recipe.tokenizer, recipe.tokenizer
+    display.say(f"learning two vocabularies ({kinds[0]}, {kinds[1]})")
+    return PairVocabulary(*(of(kind, [pair[side] for pair in pairs]) for side, kind in enumerate(kinds)))
