@@ -63,7 +63,7 @@ def test_it_verifies(site, exported):
 
 
 def test_it_has_no_other_commands_and_says_mistakes_in_one_line(site, tmp_path):
-    assert "There is no command 'train': there are run, verify." in alone(site, "train").stderr
+    assert "There is no command 'train': there are run, predict, verify." in alone(site, "train").stderr
     done = alone(site, "run", tmp_path / "nowhere")
     assert (done.returncode, done.stderr) == (2, f"keras-rnnlm-runtime run: There is no {tmp_path / 'nowhere'}\n")
 
