@@ -7,6 +7,7 @@ import re
 import keras
 import numpy as np
 
+from keras_rnnlm import installed
 from keras_rnnlm.models.signatures import Signature, Tensor
 
 
@@ -120,6 +121,8 @@ def interface_of(model):
     """The interface of a model that has `signatures`, or of any other Keras model. One that is made stays."""
     if isinstance(model, Interface):
         return model
+    if not installed.has_tensorflow():
+        raise installed.needs_tensorflow("An export to SavedModel, ONNX or LiteRT")
     if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "Exports are made with Keras's TensorFlow backend: save the model, and load it where "

@@ -5,7 +5,7 @@ import importlib
 import os
 import sys
 
-from keras_rnnlm import standard_streams
+from keras_rnnlm import installed, standard_streams
 from keras_rnnlm.schema import nearest
 
 BROKEN_PIPE = 128 + 13  # what a shell reports of a program whose output nobody reads any more
@@ -49,6 +49,8 @@ def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):
     except BrokenPipeError:
         code = BROKEN_PIPE
     except (ValueError, OSError, ImportError) as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == installed.TENSORFLOW:
+            error = installed.needs_tensorflow(f"`{asked}`")
         code, problem = getattr(error, "exit_code", 2), str(error)
     except KeyboardInterrupt:
         code, problem = 130, "interrupted"

@@ -8,6 +8,8 @@ import sys
 import tempfile
 import threading
 
+from keras_rnnlm.installed import TENSORFLOW, has_tensorflow, needs_tensorflow
+
 BACKENDS = ("tensorflow", "jax", "torch")
 _TURN = threading.RLock()  # the process has one standard error
 # What a driver of NVIDIA's leaves on Linux, in a container, or under Windows.
@@ -32,10 +34,17 @@ def import_keras():
         # Before Keras, which on another backend may want packages that are not here.
         check_backend(os.environ.get("KERAS_BACKEND") or BACKENDS[0])
         with standard_error(without=GREETING):
-            import keras  # noqa: F401
-            import tensorflow  # for data on every backend, and for every export
+            try:
+                import keras  # noqa: F401
+            except ModuleNotFoundError as error:
+                if error.name != TENSORFLOW:
+                    raise
+                otherwise = ", or set KERAS_BACKEND to jax or torch"
+                raise needs_tensorflow("Keras's backend tensorflow", otherwise) from error
+            if has_tensorflow():  # which then reads data on every backend
+                import tensorflow
 
-            tensorflow.config.list_physical_devices()  # here it looks for GPUs, and says what it found
+                tensorflow.config.list_physical_devices()  # here it looks for GPUs, and says what it found
     return sys.modules["keras"]
 
 

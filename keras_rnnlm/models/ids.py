@@ -42,7 +42,8 @@ def _at_hand(values):
 def checked(x, y, sample_weight, vocabulary_size):
     """The `x` of `fit` and its like, after a look at its ids.
 
-    Arrays are looked at as a whole; a `tf.data.Dataset` comes back as one that looks at each batch before it is used.
+    Arrays are looked at as a whole; a dataset that has a `map` comes back as one that looks at each batch before it is
+    used.
     """
     if hasattr(x, "element_spec") and hasattr(x, "map"):
         return _looking(x, vocabulary_size)
@@ -62,6 +63,9 @@ def _looking(dataset, vocabulary_size):
 
 
 def _look(what, ids, weights, vocabulary_size):
+    if isinstance(ids, np.ndarray):  # outside of tf.data
+        check(ids, vocabulary_size, what, weights)
+        return
     import tensorflow as tf
 
     if not (isinstance(ids, tf.Tensor) and ids.dtype.is_integer):

@@ -11,6 +11,7 @@ import time
 import numpy as np
 
 from keras_rnnlm import quiet
+from keras_rnnlm.installed import has_tensorflow
 from keras_rnnlm.training.streams import untuned
 
 MAX_NORM = 0.25
@@ -159,9 +160,14 @@ def windows(size):
 
 
 def _fit(model, inputs, targets):
-    import tensorflow as tf
+    if has_tensorflow():
+        import tensorflow as tf
 
-    dataset = untuned(tf.data.Dataset.from_tensor_slices((inputs, targets)).repeat().prefetch(2))
+        dataset = untuned(tf.data.Dataset.from_tensor_slices((inputs, targets)).repeat().prefetch(2))
+    else:
+        from keras_rnnlm.training.streams.without_tensorflow import Batches, numbered
+
+        dataset = Batches(numbered((inputs, targets)), WINDOWS).repeat()
 
     def train(steps):
         model.fit(dataset, steps_per_epoch=steps, verbose=0, shuffle=False)
@@ -183,14 +189,14 @@ def interleaved(trains, steps, rounds):
 
 
 def product_rate(dtype="float32", seconds=1.0):
-    """The most multiply-adds a second that a matrix product reaches here, of TensorFlow's and, in float32, numpy's."""
-    import tensorflow as tf
+    """The most multiply-adds a second that a matrix product reaches here, of Keras's and, in float32, numpy's."""
+    from keras import ops
 
     best = 0.0
     for n in (1024, 2048):
         a = np.random.default_rng(0).normal(size=(n, n)).astype("float32")
-        b = tf.cast(tf.constant(a), dtype)
-        products = [lambda b=b: tf.matmul(b, b).numpy()] + [lambda a=a: a @ a] * (dtype == "float32")
+        b = ops.convert_to_tensor(a, dtype=dtype)
+        products = [lambda b=b: ops.convert_to_numpy(ops.matmul(b, b))] + [lambda a=a: a @ a] * (dtype == "float32")
         for product in products:
             product()
             begun = time.perf_counter()

@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 
+from keras_rnnlm.installed import has_tensorflow
 from keras_rnnlm.standard_streams import tell
 
 EVERY = 0.25  # seconds between two drawings of the line on a terminal
@@ -22,7 +23,8 @@ class Display:
         self.stream, self.quiet = stream or sys.stderr, quiet
         self.is_terminal = self.stream is not None and self.stream.isatty()
         self.drawn, self.shown_at = 0, -math.inf
-        self.tensorboard = tensorboard if importlib.util.find_spec("tensorboard") else None
+        # Its files are written by TensorFlow.
+        self.tensorboard = tensorboard if importlib.util.find_spec("tensorboard") and has_tensorflow() else None
         self._writer = None
 
     def say(self, text):

@@ -6,6 +6,7 @@ resumed reads what an uninterrupted one would have read.
 
 import numpy as np
 
+from keras_rnnlm.installed import has_tensorflow
 from keras_rnnlm.schema import is_whole
 
 
@@ -47,10 +48,17 @@ class Stream:
                 yield self._element(start, *(part.reshape(self.batch, -1) for part in parts))
 
     def dataset(self, epoch=0, first=0):
-        """The epoch's windows from number `first` on, as a prefetching `tf.data.Dataset` of known length."""
+        """The epoch's windows from number `first` on, as a prefetching `tf.data.Dataset` of known length.
+
+        Where TensorFlow is not installed, the same windows as a `keras.utils.PyDataset`.
+        """
+        first = self._checked(epoch, first)
+        if not has_tensorflow():
+            from keras_rnnlm.training.streams.without_tensorflow import Batches
+
+            return Batches(lambda more: self.windows(epoch, first + more), self.steps(epoch) - first)
         import tensorflow as tf
 
-        first = self._checked(epoch, first)
         blocks = tf.data.Dataset.from_generator(
             lambda: self._blocks(epoch, first),
             output_signature=(

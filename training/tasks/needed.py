@@ -11,7 +11,10 @@ OF_TASK = {
     "scorer": "a `Scorer`",
 }
 OF_SCORER = {"score": "a dict of numbers by name, `loss` among them"}
-OF_STREAM = {"steps": "the number of batches in an epoch", "dataset": "these batches as a `tf.data.Dataset`"}
+OF_STREAM = {
+    "steps": "the number of batches in an epoch",
+    "dataset": "these batches as a `tf.data.Dataset`, or as what else `fit` takes",
+}
 OF_MODEL = {"tally": "its `keras_rnnlm.models.tally.Tally`"}
 
 

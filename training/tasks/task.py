@@ -122,8 +122,8 @@ class Task:
     def stream(self, data, split, recipe):
         """A split in batches, a function of the seed and the epoch alone.
 
-        It has `steps(epoch)`, `dataset(epoch, first)`, the `tf.data.Dataset` from batch `first` on, and, where the
-        model carries its states from batch to batch, `carries_states`.
+        It has `steps(epoch)`, `dataset(epoch, first)`, the `tf.data.Dataset` from batch `first` on, or what else `fit`
+        takes, and, where the model carries its states from batch to batch, `carries_states`.
         """
         raise NotImplementedError
 

@@ -1,0 +1,21 @@
+"""What is installed here, and what to install where something is missing."""
+
+import importlib.util
+import sys
+
+TENSORFLOW = "tensorflow"
+
+
+def has_tensorflow():
+    """Whether TensorFlow can be imported. It is not imported to find out."""
+    if TENSORFLOW in sys.modules:
+        return sys.modules[TENSORFLOW] is not None
+    try:
+        return importlib.util.find_spec(TENSORFLOW) is not None
+    except ImportError:
+        return False
+
+
+def needs_tensorflow(what, otherwise=""):
+    """The error of what cannot be done without TensorFlow: a line that says what to install, or do otherwise."""
+    return ImportError(f"{what} needs TensorFlow, which is not installed here: pip install tensorflow{otherwise}")
