@@ -49,11 +49,11 @@ def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):
     except BrokenPipeError:
         code = BROKEN_PIPE
     except (ValueError, OSError, ImportError) as error:
-        if isinstance(error, ModuleNotFoundError) and error.name == installed.TENSORFLOW:
+        if installed.is_of_tensorflow(error):
             error = installed.needs_tensorflow(f"`{asked}`")
         code, problem = getattr(error, "exit_code", 2), str(error)
-    except KeyboardInterrupt:
-        code, problem = 130, "interrupted"
+    except KeyboardInterrupt as error:
+        code, problem = getattr(error, "exit_code", 130), "interrupted"
     unwritten = standard_streams.finish(sys.stdout)
     if isinstance(unwritten, BrokenPipeError):
         code, problem, leaves = BROKEN_PIPE, None, None

@@ -16,6 +16,11 @@ def has_tensorflow():
         return False
 
 
+def is_of_tensorflow(error):
+    """Whether an error of an import is that TensorFlow is missing."""
+    return isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == TENSORFLOW
+
+
 def needs_tensorflow(what, otherwise=""):
     """The error of what cannot be done without TensorFlow: a line that says what to install, or do otherwise."""
     return ImportError(f"{what} needs TensorFlow, which is not installed here: pip install tensorflow{otherwise}")

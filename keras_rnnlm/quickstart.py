@@ -12,6 +12,7 @@ from keras_rnnlm import standard_streams
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.commands.evaluate import evaluate
 from keras_rnnlm.training.commands.train import train
+from keras_rnnlm.training.loop.interrupts import exit_code
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.display import duration
 from keras_rnnlm.training.runs.run import RunFolder
@@ -41,7 +42,7 @@ def run(options):
         minutes = training_seconds(time.monotonic() - began) / 60
         recipe = recipe.override({"max_minutes": min(round(minutes, 2), recipe.max_minutes)})
     if not train([TEXT], out, recipe):
-        return 130
+        return exit_code()
     found = evaluate(out, "test", ngram=ORDER, batch=recipe.eval_batch)
     sample = write(out, PROMPT, recipe.seed)
     (out / "sample.txt").write_text(sample, encoding="utf-8")

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import threading
 
-from keras_rnnlm.installed import TENSORFLOW, has_tensorflow, needs_tensorflow
+from keras_rnnlm.installed import has_tensorflow, is_of_tensorflow, needs_tensorflow
 
 BACKENDS = ("tensorflow", "jax", "torch")
 _TURN = threading.RLock()  # the process has one standard error
@@ -37,7 +37,7 @@ def import_keras():
             try:
                 import keras  # noqa: F401
             except ModuleNotFoundError as error:
-                if error.name != TENSORFLOW:
+                if not is_of_tensorflow(error):
                     raise
                 otherwise = ", or set KERAS_BACKEND to jax or torch"
                 raise needs_tensorflow("Keras's backend tensorflow", otherwise) from error

@@ -15,6 +15,7 @@ from keras_rnnlm.training import tasks
 from keras_rnnlm.training.evaluation.scorer import Scorer
 from keras_rnnlm.training.loop import loop as loop_module
 from keras_rnnlm.training.loop.failures import Diverged, LearnedNothing
+from keras_rnnlm.training.loop.interrupts import exit_code
 from keras_rnnlm.training.loop.loop import Loop
 from keras_rnnlm.training.recipes import growth
 from keras_rnnlm.training.recipes.recipe import Recipe
@@ -322,7 +323,7 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one_would(make, changes):
     for step in (10, 15, 25):
         broken = make("broken", at={step: interrupt(signal.SIGTERM)}, **changes)
         assert broken.restore() == (step > 10)
-        assert broken.run() is None
+        assert broken.run() is None and exit_code() == 143
         assert broken.checkpoints.read()[0] == step
     broken = make("broken", **changes)
     assert broken.restore()

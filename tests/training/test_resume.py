@@ -15,6 +15,7 @@ SETTINGS = """tokenizer=char units=12 layers=1 tied=false embedding_dim=6 dropou
 locked_dropout=true embedding_dropout=0.1 weight_drop=0.2 recurrent_dropout=0.1 zoneout=0.1 ar=1 tar=1
 optimizer=adam learning_rate=0.01 schedule=plateau ema=0.9 epochs=2 eval_every=20 checkpoint_every=5 log_every=10"""
 SETTINGS = SETTINGS.split()
+INTERRUPTS = [("training", signal.SIGTERM), ("validation", signal.SIGINT)]
 BETWEEN = [] if FEWER else [("best model", signal.SIGKILL)]
 
 
@@ -32,14 +33,14 @@ def test_a_run_that_was_killed_and_interrupted_ends_as_one_that_was_not(text):
     draw = random.Random(1)
     begin = [str(text), "--out", str(broken), *[word for setting in SETTINGS for word in ("--set", setting)]]
     again = ["--out", str(broken), "--resume"]
-    for k, (situation, number) in enumerate([("checkpoint", signal.SIGKILL), *BETWEEN, ("validation", signal.SIGINT)]):
+    for k, (situation, number) in enumerate([("checkpoint", signal.SIGKILL), *BETWEEN, *INTERRUPTS]):
         process = killed_runs.Process(*(again if k else begin))
         assert process.wait_until(killed_runs.is_reached(situation, process, broken, draw)), process.shown
         code = process.kill(number)
         if number == signal.SIGKILL:
             assert code == -number
         else:
-            assert code == 130
+            assert code == 128 + number
             last = process.shown.split("\r")[-2].strip()
             assert last.startswith("interrupted at step") and last.endswith(
                 f"keras-rnnlm train --out {broken} --resume"

@@ -11,7 +11,7 @@ import time
 
 from keras_rnnlm.schema import COUNT, TEXT, check, number, parse_json, read_regular
 from keras_rnnlm.training.commands.info import summary
-from keras_rnnlm.training.loop.interrupts import interrupts
+from keras_rnnlm.training.loop.interrupts import exit_code, interrupts
 from keras_rnnlm.training.recipes import space
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.display import Display, duration
@@ -66,7 +66,7 @@ def run(options):
         search = Search.new(options.out, told, recipe, options.quiet)
     finished = search.run()
     print(to_json(search.told()) if options.json else search.table())
-    return 0 if finished else 130
+    return 0 if finished else exit_code()
 
 
 def import_optuna():
@@ -197,9 +197,9 @@ class Search:
         command += ["--out", str(folder)] + ["--quiet"] * self.quiet
         # Of a session of its own: an interrupt that the terminal sends to all comes once.
         process = subprocess.Popen(command, start_new_session=True)
-        with interrupts(lambda: process.send_signal(signal.SIGINT)):
+        with interrupts(process.send_signal):
             code = process.wait()
-        if code in (130, -signal.SIGINT, -signal.SIGTERM):
+        if code in (130, 143, -signal.SIGINT, -signal.SIGTERM):
             resume = f"keras-rnnlm search --out {shlex.quote(str(self.path))} --resume"
             self.display.warn(f"interrupted in trial {number}. Resume with: {resume}")
             return None, None

@@ -9,6 +9,7 @@ from keras_rnnlm import cell_list, head_list, tasks
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.loop.failures import LearnedNothing, is_finite
+from keras_rnnlm.training.loop.interrupts import PATIENCE, exit_code
 from keras_rnnlm.training.recipes.growth import stream_of
 from keras_rnnlm.training.recipes.recipe import Recipe, added, built_in, names_of, settings_help
 from keras_rnnlm.training.runs.display import Display, duration
@@ -99,7 +100,7 @@ def run(options):
         )
     if options.json:
         print(to_json(summary(options.out)))
-    return 0 if finished else 130
+    return 0 if finished else exit_code()
 
 
 def train(
@@ -226,8 +227,12 @@ def _loop(folder, recipe, data, display):
 def _go(loop):
     folder, display = loop.folder, loop.display
     how = f"Resume with: keras-rnnlm train --out {shlex.quote(str(folder))} --resume"
+
+    def late():
+        display.warn(f"ended {PATIENCE} s after SIGTERM; the newest checkpoint is of step {loop.saved.step:,}. {how}")
+
     try:
-        over = loop.run()
+        over = loop.run(late)
     except LearnedNothing:
         folder.plot()
         raise

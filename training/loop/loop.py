@@ -19,7 +19,7 @@ from keras_rnnlm.perplexity import perplexity
 from keras_rnnlm.recurrence import backend
 from keras_rnnlm.training.loop.averaging import Averaging
 from keras_rnnlm.training.loop.failures import Diverged, check_loss, check_steps, decisive, is_finite, plain_errors
-from keras_rnnlm.training.loop.interrupts import interrupts
+from keras_rnnlm.training.loop.interrupts import exit_code, interrupts
 from keras_rnnlm.training.loop.progress import RECORD, Progress, nothing
 from keras_rnnlm.training.loop.sums import Sums
 from keras_rnnlm.training.recipes import growth
@@ -120,9 +120,12 @@ class Loop:
 
     # The run
 
-    def run(self):
-        """Trains to the end of the recipe. Returns why the run is over, or None: it was interrupted."""
-        with interrupts(self._interrupt):
+    def run(self, late=None):
+        """Trains to the end of the recipe. Returns why the run is over, or None: it was interrupted.
+
+        `late()` is called before SIGTERM ends the process in the middle of a step, see `interrupts`.
+        """
+        with interrupts(self._interrupt, late):
             self.clock = time.monotonic()
             self.save()  # something to go back to, from the first step on
             while True:
@@ -372,10 +375,12 @@ class Loop:
             f"{self.rate():.3g} (retry {p.retries} of {self.recipe.retries})"
         )
 
-    def _interrupt(self):
+    def _interrupt(self, number):
         """A first interrupt ends the run after the step it is in; a second one ends it at once."""
         if self.interrupted:
-            raise KeyboardInterrupt
+            error = KeyboardInterrupt()
+            error.exit_code = exit_code()
+            raise error
         self.interrupted = True
 
 
