@@ -133,13 +133,13 @@ def _of_the_first(count, *tensors):
 def _in_chunks(loss, hidden, kernel, bias, targets, weights, more, count, chunk, keep):
     """`[total, losses]`, and, if they are to be kept, the total's gradients by hidden, kernel, bias and more."""
 
-    def body(sums, inputs):
-        hidden, targets, weights, *more = inputs
+    def of_chunk(hidden, targets, weights, *more):
+        """Its parts of what is summed, and what there is of each row."""
         rows = _rows_of(hidden)
         logits = backend.product(rows, kernel, transpose_b=True)
         if not keep:
             losses = loss.losses_in_one_pass(logits, bias, targets, *more)
-            return [_add(sums[0], ops.sum(losses * weights))], (losses,)
+            return [ops.sum(losses * weights)], (losses,)
         losses, slopes, *of_more = loss.slopes_in_one_pass(logits, bias, targets, weights, *more)
         found = [ops.sum(losses * weights), backend.product(slopes, rows, transpose_a=True)]
         if bias is not None:  # a sum over rows as a product, which is faster
@@ -147,14 +147,24 @@ def _in_chunks(loss, hidden, kernel, bias, targets, weights, more, count, chunk,
         of_hidden = backend.product(slopes, kernel)
         if len(hidden.shape) > 2:
             of_hidden = ops.reshape(of_hidden, ops.shape(hidden))
-        return [_add(total, part) for total, part in zip(sums, found)], (losses, of_hidden, *of_more)
+        return found, (losses, of_hidden, *of_more)
+
+    def body(sums, inputs):
+        found, of_rows = of_chunk(*inputs)
+        return [_add(total, part) for total, part in zip(sums, found)], of_rows
 
     targets, weights = _of_the_first(count, targets, weights)
     inputs = (hidden, targets, weights, *more)
     most = chunk or max(1, CHUNK // (kernel.shape[0] * math.prod(hidden.shape[1:-1])))
     rows = hidden.shape[0] if hidden.shape[0] is not None else ops.shape(hidden)[0]
-    if count is None and isinstance(rows, int) and rows <= (chunk or 2 * most):  # to cut in two is slower, in more not
+    summed = [weight for weight in (kernel, bias) if keep and weight is not None]
+    shards = backend.shards() if count is None and isinstance(rows, int) and rows % backend.shards() == 0 else 1
+    own = rows if shards == 1 else rows // shards  # rows of a device, which holds no logits of others
+    if count is None and isinstance(rows, int) and own <= (chunk or 2 * most):  # to cut in two is slower, in more not
         sums, outputs = body(_NOTHING, inputs)
+    elif shards > 1:
+        sums, outputs = _scan_shards(of_chunk, summed, inputs, shards, own, -(-own // most))
+        outputs = [ops.reshape(y, (rows, *y.shape[2:])) for y in outputs]
     else:
         chunks = -(-rows // most)
         if not isinstance(rows, int):  # a loop over further chunks than the first needs one to look at
@@ -162,8 +172,7 @@ def _in_chunks(loss, hidden, kernel, bias, targets, weights, more, count, chunk,
         size = -(-rows // chunks) if count is None else most  # as many chunks, of one size
         inputs = [_cut(tensor, rows, chunks, size) for tensor in inputs]
         if count is None:
-            summed = [weight for weight in (kernel, bias) if keep and weight is not None]
-            sums, outputs = _scan_all(body, summed, tuple(inputs))
+            sums, outputs = backend.scan(body, _zeros(summed), tuple(inputs))
         else:
             sums, outputs = _scan_some(body, tuple(inputs), count, size)
         outputs = [ops.reshape(y, (chunks * size, *y.shape[2:]))[:rows] for y in outputs]
@@ -179,10 +188,36 @@ def _cut(tensor, rows, chunks, size):
     return ops.reshape(padded, (chunks, size, *tensor.shape[1:]))
 
 
-def _scan_all(body, summed, inputs):
+def _zeros(summed, *before):
+    """To add the total and the gradients of these weights to; `before` is the shape that stands before each one's."""
     dtypes = [state_dtype(keras.backend.standardize_dtype(weight.dtype)) for weight in summed]
-    sums = [ops.zeros((), dtype="float32"), *(ops.zeros(w.shape, dtype=d) for w, d in zip(summed, dtypes))]
-    return backend.scan(body, sums, inputs)
+    zeros = [ops.zeros((*before, *weight.shape), dtype=dtype) for weight, dtype in zip(summed, dtypes)]
+    return [ops.zeros(before, dtype="float32"), *zeros]
+
+
+def _scan_shards(of_chunk, summed, inputs, shards, own, chunks):
+    """A batch that is divided over devices stays where it is: a chunk has as many rows of each device's own.
+
+    The sums are each device's, too, until the end: they meet once, and not in every chunk.
+    """
+    size = -(-own // chunks)
+
+    def cut(tensor):
+        rest = tensor.shape[1:]
+        rows = ops.reshape(tensor, (shards, own, *rest))
+        rows = ops.pad(rows, [(0, 0), (0, chunks * size - own)] + [(0, 0)] * len(rest))
+        return ops.swapaxes(ops.reshape(rows, (shards, chunks, size, *rest)), 0, 1)
+
+    def joined(y):
+        rest = y.shape[3:]
+        return ops.reshape(ops.swapaxes(y, 0, 1), (shards, chunks * size, *rest))[:, :own]
+
+    def body(sums, inputs):
+        found, of_rows = backend.for_each_shard(of_chunk)(*inputs)
+        return [_add(total, part) for total, part in zip(sums, found)], of_rows
+
+    sums, outputs = backend.scan(body, _zeros(summed, shards), tuple(map(cut, inputs)))
+    return [ops.sum(total, axis=0) for total in sums], [joined(y) for y in outputs]
 
 
 def _scan_some(body, inputs, count, size):

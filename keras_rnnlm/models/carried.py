@@ -7,6 +7,8 @@ import keras
 
 from keras_rnnlm.optimizers import replicas
 
+NAME = "carried_"  # with which the variables' names begin
+
 
 class CarriedStates(keras.layers.Layer):
     """Variables for the states of one batch size or several.
@@ -30,7 +32,7 @@ class CarriedStates(keras.layers.Layer):
         """Makes variables for this batch size; if they are new, at the beginning of a text."""
         if batch_size not in self._made.of:
             self._made.of[batch_size] = [
-                replicas.RowsOfReplicas(state, name=f"carried_{k}") for k, state in enumerate(self._begin(batch_size))
+                replicas.RowsOfReplicas(state, name=f"{NAME}{k}") for k, state in enumerate(self._begin(batch_size))
             ]
 
     def variables_of(self, rows):

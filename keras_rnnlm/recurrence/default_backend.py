@@ -85,6 +85,11 @@ def strategy():
     return None
 
 
+def shards():
+    """Over how many devices a program divides its batches; 1 also where each replica has a program of its own."""
+    return 1
+
+
 def raises_for_missing_rows():
     """Whether to look up a row that a table does not have is an error."""
     return False

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import keras
 from keras import ops, tree
 
 from keras_rnnlm.recurrence.default_backend import *  # noqa: F403
@@ -144,3 +145,16 @@ def beyond_cudnn(kernel, dtype):
 
 def has_gpu():
     return jax.default_backend() == "gpu"
+
+
+def shards():
+    distribution = keras.distribution.distribution()
+    if not isinstance(distribution, keras.distribution.DataParallel):
+        return 1
+    mesh = distribution.device_mesh
+    return mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
+
+
+def for_each_shard(f):
+    """`f` on the rows of each shard, those of a shard being one row of the first axis: no device needs another's."""
+    return jax.vmap(f)

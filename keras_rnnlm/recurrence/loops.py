@@ -134,7 +134,10 @@ class Loops:
         projection = {"kernel": _product_over_time(up_to(length, args["x"]), up_to(length, dx))}
         if "bias" in args["projection"]:
             projection["bias"] = cast(ops.sum(cast(dx, dtype), axis=(0, 1)), kernel.dtype)
-        by_x = backend.product(ops.reshape(dx, (-1, kernel.shape[1])), kernel, transpose_b=True)
+        if backend.shards() > 1:
+            by_x = ops.matmul(dx, ops.transpose(kernel))
+        else:
+            by_x = backend.product(ops.reshape(dx, (-1, kernel.shape[1])), kernel, transpose_b=True)
         return {"x": ops.reshape(by_x, ops.shape(args["x"])), "projection": projection, **gradients}
 
     def backward_by_segments(self, args, fixed, between, cotangents, size):
@@ -289,7 +292,11 @@ def _masks(mask, states):
 
 def _product_over_time(operand, dy):
     """The gradient of a kernel from its operands and the adjoints of its products at all steps: one product."""
-    operand = ops.reshape(cast(operand, dy.dtype), (-1, operand.shape[-1]))
+    operand = cast(operand, dy.dtype)
+    if backend.shards() > 1:  # steps and rows as one axis would be no device's own
+        axes = list(range(len(dy.shape) - 1))
+        return ops.tensordot(operand, dy, axes=[axes, axes])
+    operand = ops.reshape(operand, (-1, operand.shape[-1]))
     return backend.product(operand, ops.reshape(dy, (-1, dy.shape[-1])), transpose_a=True)
 
 
