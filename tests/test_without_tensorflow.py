@@ -19,6 +19,7 @@ SETTINGS = "tokenizer=char units=8 layers=1 batch=4 window=6 epochs=2 dropout=0.
 TRAINS = """
 import numpy as np
 from keras_rnnlm.training.streams import Contiguous
+from keras_rnnlm.training.streams.examples import Examples, padded
 from keras_rnnlm.training.streams.without_tensorflow import Batches
 from keras_rnnlm.models import LanguageModel
 from keras_rnnlm.optimizers import ClippedOptimizer
@@ -39,6 +40,9 @@ for first in (0, 3, stream.steps(1)):
 short = Contiguous(np.arange(200) % 11, 4, 7, start=0)
 again, windows = short.dataset().repeat(), list(short.windows())
 same((again[k] for k in range(5, 20)), [windows[k % 8] for k in range(5, 20)])
+examples = Examples([3, 9, 4], lambda chosen, batch, time: (padded([np.arange(k) for k in chosen], batch, time),), 2)
+same(examples.dataset(1, 1), examples.batches(1, 1))
+same((examples.dataset(1)[k] for k in range(2)), examples.batches(1))
 model = LanguageModel(11, units=4, layers=1)
 model.compile(ClippedOptimizer("adam"))
 try:

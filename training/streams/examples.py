@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from keras_rnnlm.installed import has_tensorflow
 from keras_rnnlm.training.streams.pools import pools
 from keras_rnnlm.training.streams.stream import check_integer, untuned
 
@@ -65,7 +66,14 @@ class Examples:
             yield self.collate(chosen, self.batch, time)
 
     def dataset(self, epoch=0, first=0):
-        """The epoch's batches from number `first` on, as a prefetching `tf.data.Dataset` of known length."""
+        """The epoch's batches from number `first` on, as a prefetching `tf.data.Dataset` of known length.
+
+        Where TensorFlow is not installed, the same batches as a `keras.utils.PyDataset`.
+        """
+        if not has_tensorflow():
+            from keras_rnnlm.training.streams.without_tensorflow import Batches
+
+            return Batches(lambda more: self.batches(epoch, first + more), self.steps(epoch) - first)
         import tensorflow as tf
 
         one = self.collate(np.zeros(1, np.int64), self.batch, one_of_few(int(self.lengths_of_examples[0])))
