@@ -39,6 +39,12 @@ TASKS = {
         "keras_rnnlm.training.tasks.language_model:LanguageModeling",
         "keras_rnnlm.export.runtime.language_model:ExportedLanguageModel",
     ),
+    "tag": Parts(
+        "keras_rnnlm.models:Tagger",
+        "keras_rnnlm.training.tasks.tagging:Tagging",
+        "keras_rnnlm.export.runtime.tagger:ExportedTagger",
+        "keras_rnnlm.text:Vocabulary",
+    ),
     "classify": Parts(
         "keras_rnnlm.models:Classifier",
         "keras_rnnlm.training.tasks.classification:Classification",

@@ -48,7 +48,6 @@ class Signature:
         step: of one that splits in time, the same for one time step, without that axis and without a loop.
         task: by what `keras_rnnlm.tasks` knows how an exported file answers; None: it has `run` alone.
         facts: what that answer needs to know besides, as JSON can hold it.
-        padding: "right" where all that is padding stands at the end of a row; None: that is not known.
         begin: where the first call takes what another function makes, as of a source, that `Signature`, without states.
             What it gives as NAME_begin goes in as NAME. No name of the two is the same.
         padding: "right" where all that is padding stands at the end of a row; None: that is not known.
@@ -63,7 +62,6 @@ class Signature:
     step: Callable | None = None
     task: str | None = None
     facts: Mapping = dataclasses.field(default_factory=dict)
-    padding: str | None = None
     begin: "Signature | None" = None
     padding: str | None = None
 

@@ -35,6 +35,8 @@ class Tagger(WordModel):
         character_dim: width of the characters' embedding.
         filters: how many filters read the characters; 0: none, and `characters` are not looked at.
         dropout: fraction dropped, in training, of what the recurrent layers read and give.
+        word_dropout: fraction of the words that are, in training, known by their characters alone: their id is 1, as
+            that of words that are not in the vocabulary is.
         crf: whether a conditional random field says how tags follow on each other. Without it each is chosen alone.
         allowed: which tags may follow on which, see `keras_rnnlm.layers.allowed_transitions`; needs `crf`.
 
@@ -61,6 +63,7 @@ class Tagger(WordModel):
         character_dim=30,
         filters=30,
         dropout=0.5,
+        word_dropout=0.0,
         crf=True,
         allowed=None,
         **kwargs,
@@ -69,6 +72,8 @@ class Tagger(WordModel):
         check_counts(words=words, characters=characters, tags=tags, word_dim=word_dim, character_dim=character_dim)
         if filters != 0:
             check_counts(filters=filters)
+        if not 0 <= word_dropout < 1:
+            raise ValueError(f"`word_dropout` is 0 or above and below 1. Received: word_dropout={word_dropout!r}")
         if allowed is not None and not crf:
             raise ValueError("`allowed` is of a conditional random field: pass crf=True. Received: crf=False")
         # In a namespace, where Keras does not look for layers.
@@ -85,6 +90,7 @@ class Tagger(WordModel):
             character_dim=character_dim,
             filters=filters,
             dropout=dropout,
+            word_dropout=word_dropout,
             crf=bool(crf),
             allowed=None if allowed is None else np.asarray(allowed).tolist(),
         )
@@ -94,6 +100,7 @@ class Tagger(WordModel):
 
     def _make_layers(self, a):
         options = {"dtype": self.dtype_policy}
+        self.draws = keras.random.SeedGenerator(name="draws") if a.word_dropout else None
         self._make_encoder(a, options)
         self.logits = keras.layers.Dense(a.tags, name="logits", **options)
         self.crf = CRF(a.tags, a.allowed, name="crf", **options) if a.crf else None
@@ -111,6 +118,16 @@ class Tagger(WordModel):
     def call(self, inputs, training=False):
         x = self._encoded(*read_both(inputs), training)
         return self.logits(self.dropout(x, training=training))
+
+    def _embedded(self, words, training):
+        return super()._embedded(self._hidden(words) if training else words, training)
+
+    def _hidden(self, words):
+        """With some of the words as unknown ones."""
+        if not self._arguments.word_dropout:
+            return words
+        drawn = keras.random.uniform(ops.shape(words), seed=self.draws) < self._arguments.word_dropout
+        return ops.where(ops.logical_and(drawn, ops.not_equal(words, 0)), ops.ones_like(words), words)
 
     # What it learns from
 
@@ -137,13 +154,19 @@ class Tagger(WordModel):
         chosen = ops.take_along_axis(logs, ops.expand_dims(ops.where(is_known, tags, 0), 2), axis=2)[:, :, 0]
         return ops.where(shown, ops.where(is_known, -chosen, float("nan")), 0)
 
+    def losses_of(self, inputs, tags):
+        """The logits, and -log p of each word's tag, (batch, time), zeros where it is padding."""
+        logits = self(inputs)
+        return logits, self._losses_of(logits, tags, ops.not_equal(read_both(inputs)[0], 0))
+
     def tag(self, inputs, batch_size=32):
         """The best tags, int32 (batch, time), of arrays as `fit` takes them; zeros where the words are padding."""
         words = ops.convert_to_numpy(read_both(inputs)[0])
         logits = self.predict(inputs, batch_size=batch_size, verbose=0)
-        return best_tags(logits, words != 0, **self._chain())
+        return best_tags(logits, words != 0, **self.chain())
 
-    def _chain(self):
+    def chain(self):
+        """The scores of the CRF as numpy arrays, by what `keras_rnnlm.viterbi.best_tags` calls them; empty without."""
         if self.crf is None:
             return {}
         return dict(zip(("transitions", "start", "end"), map(ops.convert_to_numpy, self.crf.scores())))
@@ -156,7 +179,15 @@ class Tagger(WordModel):
     def signatures(self):
         """What an exported file takes and gives: the logits, and in what it says of itself the scores of the CRF.
 
-        `keras_rnnlm.viterbi.best_tags(logits, words != 0, **loaded.about["chain"])` are the tags.
+        `keras_rnnlm.viterbi.best_tags(logits, words != 0, **loaded.about["chain"])` are the tags. What
+        `export.runtime.load` returns does that, and where it has the vocabulary, it tags sentences.
         """
-        facts = {"chain": {name: scores.tolist() for name, scores in self._chain().items()}}
-        return [Signature("tag", self._takes(), ("logits",), lambda x: {"logits": self(x)}, facts=facts)]
+        facts = {"chain": {name: scores.tolist() for name, scores in self.chain().items()}, "sizes": self.sizes}
+        call, how = lambda x: {"logits": self(x)}, {"facts": facts, "padding": "right"}
+        return [Signature("tag", self._takes(), ("logits",), call, task="tag", **how)]
+
+    @property
+    def sizes(self):
+        """How many words, characters and labels it knows, as a `Vocabulary` counts them."""
+        a = self._arguments
+        return {"words": a.words, "characters": a.characters, "labels": a.tags}

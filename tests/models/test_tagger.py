@@ -102,6 +102,19 @@ def test_it_learns_by_characters_and_is_saved(tmp_path):
     np.testing.assert_array_equal(loaded.tag(inputs), model.tag(inputs))
 
 
+def test_in_training_some_words_are_as_unknown_ones_and_padding_never_is():
+    plain, model, (inputs, _) = build(dropout=0.0), build(dropout=0.0, word_dropout=0.4), sentences(rows=60)
+    np.testing.assert_array_equal(numpy(model(inputs)), numpy(plain(inputs)))
+    words = inputs["words"]
+    hidden = numpy(model._hidden(ops.convert_to_tensor(words)))
+    changed = hidden != words
+    assert not hidden[words == 0].any() and (hidden[changed] == 1).all()
+    assert 0.3 < (hidden == 1)[words > 1].mean() < 0.5
+    assert (numpy(model(inputs, training=True)) != numpy(model(inputs, training=True))).any()
+    with pytest.raises(ValueError, match="`word_dropout` is 0 or above and below 1. Received: word_dropout=1"):
+        build(word_dropout=1)
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_has_a_loss_in_full(policy):
     (inputs, tags), half = sentences(), build(dtype=policy)

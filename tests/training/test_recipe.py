@@ -164,7 +164,8 @@ def test_the_recipes_that_come_along_name_only_what_differs(name):
 
 
 def test_the_recipes_that_come_along_are_described():
-    assert set(built_in()) == {*ZAREMBA, *PUBLISHED_WEIGHTS, "char", "wikitext-2", "quickstart", "classify"}
+    others = {"char", "wikitext-2", "quickstart", "classify", "tagger"}
+    assert set(built_in()) == {*ZAREMBA, *PUBLISHED_WEIGHTS, *others}
     assert all(description.endswith(".") and len(description) < 120 for description in built_in().values())
 
 

@@ -16,14 +16,16 @@ ROLES = {"train": "train", "valid": "valid", "validation": "valid", "val": "vali
 class Files:
     """The text files, and tables with a column of text, that paths and patterns lead to."""
 
-    def __init__(self, sources, encoding, skipped, taken=(), column=None):
+    def __init__(self, sources, encoding, skipped, taken=(), column=None, tables=True):
+        """Args: tables: whether .csv, .jsonl and their like are read as tables, or as they stand."""
         self.name = ", ".join(getattr(source, "name", source) for source in sources)
         self.skipped = skipped
         self.columns = {}  # that are read, by the tables' names
         self.files = []  # (name within its folder, or None for a file that was named itself; the file)
         seen = set(taken)
+        opened = (lambda path: text_file(path, encoding, column)) if tables else (lambda path: TextFile(path, encoding))
         for source in sources:
-            for inside, file in _find(source, encoding, skipped, column):
+            for inside, file in _find(source, encoding, skipped, opened):
                 real = os.path.realpath(file.path)
                 if not file.size:
                     raise ValueError(f"{file.name} is empty: there is no text in it.")
@@ -80,7 +82,7 @@ def closed(parts):
     ] + parts[-1:]
 
 
-def _find(source, encoding, skipped, column):
+def _find(source, encoding, skipped, opened):
     """Yields (name within its folder or None, TextFile)."""
     if isinstance(source, TextFile):
         yield None, source.encoded(encoding)
@@ -100,10 +102,10 @@ def _find(source, encoding, skipped, column):
     for match in matches:
         if not os.path.isdir(match):
             empty = False
-            yield None, text_file(match, encoding, column)
+            yield None, opened(match)
             continue
         for path in _walk(match):
-            file = text_file(path, encoding, column)
+            file = opened(path)
             if file.is_binary():
                 skipped.append(path)
             elif file.size:

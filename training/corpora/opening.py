@@ -107,12 +107,12 @@ def open_corpus(
         if paths is not None
     }
     taken = {os.path.realpath(file.path) for found in given.values() for _, file in found.files}
-    files = [_spool(spool) if source == "-" else source for source in sources if not _is_named(source)]
+    files = [spooled(spool) if source == "-" else source for source in sources if not is_named(source)]
     groups = [Files(files, encoding, skipped, taken, text_column)] if files else []
     columns = {}
     for found in [*groups, *given.values()]:
         columns |= found.columns
-    for source in filter(_is_named, sources):
+    for source in filter(is_named, sources):
         tfds = source.startswith("tfds:")
         groups.append(TensorFlowDataset(source, download) if tfds else StandardLibrary(source))
 
@@ -154,7 +154,7 @@ def paths_of(given):
     return [os.fspath(path) for path in ([given] if isinstance(given, (str, os.PathLike)) else given)]
 
 
-def _is_named(source):
+def is_named(source):
     return source == "stdlib" or source.startswith(("tfds:", "stdlib:"))
 
 
@@ -179,7 +179,7 @@ def shares_of(split, valid=None, test=None):
     return shares
 
 
-def _spool(path):
+def spooled(path):
     """Copies standard input to a file, where there is no copy yet."""
     if path is None:
         raise ValueError("Standard input can be read only once: `spool` says where a copy of it is kept.")

@@ -1,0 +1,52 @@
+"""Sentences in columns, as they come."""
+
+import pytest
+
+from keras_rnnlm.text.columns import Columns
+
+CONLL_U = """# sent_id = 1
+# text = vámonos al
+1-2\tvámonos\t_\t_\t_\t_\t_\t_\t_\t_
+1\tvamos\tir\tVERB\t_\t_\t0\t_\t_\t_
+2\tnos\tnosotros\tPRON\t_\t_\t1\t_\t_\t_
+2.1\tnada\t_\tX\t_\t_\t_\t_\t_\t_
+3\t#\t#\tSYM\t_\t_\t1\t_\t_\t_
+"""
+
+
+def read(text, tags=True, **columns):
+    return list(Columns(**columns).sentences(text.split("\n"), "a.tsv", tags))
+
+
+def test_words_that_look_like_comments_or_numbers_are_words():
+    text = "# sent_id = a\n#\tO\n#tag\tO\n1-2\tO\n\t\n \n# c\n#\nA\tB-x\n# \tO\n"
+    assert read(text) == [(["#", "#tag", "1-2"], ["O", "O", "O"]), (["A", "# "], ["B-x", "O"])]
+    spaces = "# O\na B-x\n\n# id = 3\n# O\n"
+    assert read("a X\n\n" + spaces) == [(["a"], ["X"]), (["#", "a"], ["O", "B-x"]), (["#"], ["O"])]
+
+
+def test_conll_u_is_read_by_its_own_columns_without_what_is_no_word():
+    assert read(CONLL_U) == [(["vamos", "nos", "#"], ["VERB", "PRON", "SYM"])]
+    assert read(CONLL_U, word=2, tag=3) == [(["vamos", "nos", "#"], ["ir", "nosotros", "#"])]
+
+
+def test_columns_are_chosen_and_without_tags_one_is_enough():
+    assert read("The\tDET\tDT\ncat\tNOUN\tNN", tag=3) == [(["The", "cat"], ["DT", "NN"])]
+    assert read("The\ncat\r\n\nsat\n", tags=False) == [(["The", "cat"], None), (["sat"], None)]
+    assert read("\n\n# only a comment\n") == []
+
+
+@pytest.mark.parametrize(
+    "text, columns, message",
+    [
+        ("a\tX\nb\n", {}, "a.tsv, line 2: 1 column, and the lines before have 2. .*Received: 'b'"),
+        ("a\tX\n\nb\tX\tY\n", {}, "a.tsv, line 3: 3 columns, and the lines before have 2"),
+        ("a\n", {}, "a.tsv, line 1: 1 column, and tags are read from the column 2. Received: 'a'"),
+        ("a\tX\n", {"word": 3}, "2 columns, and words are read from the column 3"),
+        ("a\tX\nb\t\n", {}, "a.tsv, line 2: the tag is empty"),
+        ("a\tX\n\tX\n", {}, "a.tsv, line 2: the word is empty"),
+    ],
+)
+def test_what_is_misaligned_is_told_with_its_line(text, columns, message):
+    with pytest.raises(ValueError, match=message):
+        read(text, **columns)

@@ -1,0 +1,187 @@
+"""The task `tag`, from files in columns to files that tag."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+
+from keras_rnnlm import export
+from keras_rnnlm.__main__ import main
+from keras_rnnlm.export import runtime
+from keras_rnnlm.training.evaluation.spans import span_scores, spans
+from keras_rnnlm.training.loop import loop as loop_module
+from keras_rnnlm.training.runs.run import RunFolder, load_run
+from tests.support import on_tensorflow
+
+FILES = {"onnx": "model.onnx", "litert": "model.tflite", "saved_model": "saved_model"}
+SMALL = ["units=12", "layers=1", "embedding_dim=8", "batch=16", "epochs=4", "learning_rate=0.03", "min_count=1"]
+SMALL += [
+    "checkpoint_every=5",
+    "warmup_steps=5",
+    "dropout=0.1",
+    "task_settings.filters=8",
+    "task_settings.longest_word=6",
+]
+
+
+def sentences(count, seed):
+    """Names and places among other words; of two names in a row the second goes on."""
+    draw, found = random.Random(seed), []
+    for _ in range(count):
+        words, tags = [], []
+        for _ in range(draw.randint(1, 8)):
+            kind = draw.choices(["who", "where", "what"], [2, 2, 6])[0]
+            if kind == "who":
+                words += [draw.choice(["Ann", "Ben", "Cora"]), draw.choice(["Smith", "Jones"])][: draw.randint(1, 2)]
+                tags += ["B-who", "I-who"][: len(words) - len(tags)]
+            else:
+                words.append(draw.choice(["Rome", "Oslo"] if kind == "where" else ["sees", "the", "#tag", "1-2", "."]))
+                tags.append("B-where" if kind == "where" else "O")
+        found.append((words, tags))
+    return found
+
+
+def write(path, found):
+    path.write_text("\n".join("".join(f"{w}\t{t}\n" for w, t in zip(*sentence)) for sentence in found))
+    return path
+
+
+def train(folder, run, *more):
+    changes = [word for setting in SMALL for word in ("--set", setting)]
+    return main(["train", str(folder / "texts"), "--task", "tag", "--out", str(run), "--quiet", *changes, *more])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tagging")
+    (folder / "texts").mkdir()
+    write(folder / "texts" / "train.tsv", sentences(300, 0))
+    write(folder / "texts" / "dev.tsv", sentences(60, 1))
+    assert train(folder, folder / "run") == 0
+    return folder
+
+
+def told(capsys, *arguments):
+    code = main([*map(str, arguments)])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err.splitlines()
+
+
+def test_it_learns_and_f1_says_which_model_is_best(folder, capsys):
+    trained = load_run(folder / "run")
+    records = [record for record in trained.history if record["kind"] == "valid"]
+    best = max(records, key=lambda record: record["f1"])
+    assert best["f1"] > 0.9 and best["best"] and best["accuracy"] > 0.9
+    assert trained.recipe.cell_options == {"peephole": True}  # of the recipe `tagger`
+    assert trained.vocabulary.labels == ["B-where", "B-who", "I-who", "O"]
+    code, out, _ = told(capsys, "evaluate", folder / "run", "valid", "--json", "--quiet")
+    assert code == 0 and json.loads(out)["model"]["f1"] == best["f1"]
+
+
+def test_a_run_that_was_killed_ends_as_one_that_was_not(folder, monkeypatch):
+    after_step = loop_module.Loop.after_step
+
+    def dies(self):
+        if self.progress.step == 28:  # in the second epoch, the newest checkpoint is of step 25
+            raise SystemExit
+        return after_step(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop_module.Loop, "after_step", dies)
+        with pytest.raises(SystemExit):
+            train(folder, folder / "broken")
+    assert main(["train", "--out", str(folder / "broken"), "--resume", "--quiet"]) == 0
+    runs = [RunFolder(folder / name) for name in ("run", "broken")]
+    (_, arrays, _), (_, others, _) = (run.checkpoints().read() for run in runs)
+    assert [name for name in arrays if not np.array_equal(arrays[name], others[name])] == []
+    for kept, other in zip(*(run.read_model().get_weights() for run in runs), strict=True):
+        np.testing.assert_array_equal(kept, other)
+
+
+def test_a_tag_that_was_never_seen_counts_as_wrong_and_is_told_once(folder, capsys):
+    found = sentences(20, 5)
+    words = sum(len(words) for words, _ in found)
+    path = write(folder / "new.tsv", found)
+    known = json.loads(told(capsys, "evaluate", folder / "run", path, "--json")[1])["model"]
+    found[3][1][0] = "B-when"
+    write(path, found)
+    code, out, lines = told(capsys, "evaluate", folder / "run", path, "--json")
+    new = json.loads(out)["model"]
+    assert code == 0 and new["accuracy"] in (known["accuracy"], pytest.approx(known["accuracy"] - 1 / words))
+    assert new["f1"] < known["f1"] and len([line for line in lines if "1 words have a tag that" in line]) == 1
+
+
+@pytest.mark.parametrize(
+    "text, more, message",
+    [
+        ("a\tO\nb\n", [], "train.tsv, line 2: 1 column, and the lines before have 2"),
+        ("\n\n", [], "There is no example to learn from"),
+        ("a\tO\n", ["--set", "head=adaptive"], "The task tag does not read `head`: drop it"),
+        ("a\tO\n", ["--set", "task_settings.tag_column=0"], "`task_settings.tag_column` is a whole number"),
+        ("a\tO\n", [], "too few examples to be cut 90/5/5, 1"),
+    ],
+)
+def test_a_mistake_is_told_in_a_line_and_leaves_nothing(text, more, message, tmp_path, capsys):
+    (tmp_path / "train.tsv").write_text(text)
+    given = ["train", tmp_path / "train.tsv", "--task", "tag", "--out", tmp_path / "run", "--quiet", *more]
+    code, _, (line,) = told(capsys, *given)
+    assert code == 2 and message in line and not (tmp_path / "run").exists()
+
+
+@pytest.fixture(scope="module")
+def exported(folder):
+    export.export_run(folder / "run", folder / "exported")
+    return folder / "exported"
+
+
+@on_tensorflow
+@pytest.mark.parametrize("kind", list(FILES))
+def test_sentences_of_any_length_are_tagged_as_each_alone(folder, exported, kind):
+    trained, loaded = load_run(folder / "run"), runtime.load(exported, kind)
+    found = [["Ann"], [], *(words for words, _ in sentences(12, 9)), ["Ben", "unheard-of", "#"] * (2000 // 3)]
+    wanted = []
+    for words in found:
+        tags = trained.model.tag(trained.vocabulary.encode([words]))[0].tolist() if words else []
+        wanted.append([trained.vocabulary.labels[tag] for tag in tags])
+    assert loaded.tag(found) == wanted
+    assert [loaded.tag([words])[0] for words in found[:4]] == wanted[:4]
+    for tags in wanted:
+        assert all(tag != "I-who" or before in ("B-who", "I-who") for before, tag in zip(["O", *tags], tags))
+    with pytest.raises(ValueError, match="A sentence is a list of words"):
+        loaded.tag(["Ann sees"])
+
+
+@on_tensorflow
+def test_it_exports_natively_verifies_and_keeps_its_vocabulary(exported, capsys):
+    manifest = json.loads((exported / "manifest.json").read_text())
+    assert manifest["task"] == "tag" and [entry["file"] for entry in manifest["vocabulary"]] == ["vocabulary.json"]
+    assert {entry["format"]: entry["operators"] for entry in manifest["artifacts"]}["onnx"][
+        "LSTM"
+    ] == 2  # one a direction
+    assert told(capsys, "verify", exported)[0] == 0
+    (exported / "vocabulary.json").write_text("{}")
+    try:
+        assert "vocabulary.json is not the one that was exported" in told(capsys, "verify", exported)[2][0]
+    finally:
+        (exported / "vocabulary.json").write_text((exported.parent / "run" / "vocabulary.json").read_text())
+
+
+@on_tensorflow
+def test_a_run_and_its_files_predict_the_same_of_a_file(folder, exported, capsys):
+    path = folder / "words.txt"
+    path.write_text("Ann\nsees\nRome\n\nOslo\n")
+    wanted = "Ann\tB-who\nsees\tO\nRome\tB-where\n\nOslo\tB-where\n\n"
+    for model in (folder / "run", exported):
+        assert told(capsys, "predict", model, path)[:2] == (0, wanted)
+    records = json.loads(told(capsys, "predict", exported, path, "--json")[1])["predictions"]
+    assert records[1] == {"words": ["Oslo"], "tags": ["B-where"]}
+    assert told(capsys, "run", exported, "--prompt", "Ann sees")[1] == "Ann\tB-who\nsees\tO\n\n"
+
+
+def test_spans_are_counted_as_conlleval_counts_them():
+    tags = ["I-A", "I-A", "B-A", "I-B", "O", "B-B", "I-B"]
+    assert spans(tags) == {("A", 0, 2), ("A", 2, 3), ("B", 3, 4), ("B", 5, 7)}
+    found = span_scores([tags, ["O"]], [["I-A", "I-A", "O", "I-B", "O", "B-B", "O"], ["B-A"]])
+    assert found == {"precision": 0.5, "recall": 0.5, "f1": 0.5}  # (A, 0, 2) and (B, 3, 4), of four and of four
+    assert span_scores([["O"]], [["O"]])["f1"] == 0

@@ -1,0 +1,192 @@
+"""Files of examples: found, read into examples of each split, and kept as numbers."""
+
+import dataclasses
+import hashlib
+import os
+
+import numpy as np
+
+from keras_rnnlm.training.corpora.file_sources import SPLITS, Files
+from keras_rnnlm.training.corpora.opening import is_named, paths_of, shares_of, spooled
+from keras_rnnlm.training.corpora.text_files import TextFile, check_encoding
+from keras_rnnlm.training.streams.examples import padded
+
+FILE = "examples.npz"
+
+
+def read_examples(given, recipe, folder, read):
+    """The examples of each split, lists by its name.
+
+    Splits are told by the files' names, or by `given.valid` and `given.test`. Examples that bring no validation split
+    are cut in their order by the percentages of `recipe.split`, 90/5/5 by default.
+
+    Args:
+        given: see `keras_rnnlm.training.tasks.Given`: files, folders, patterns, - for standard input.
+        folder: the `RunFolder` that keeps a copy of standard input.
+        read: `read(lines, name)` yields the examples of a file.
+    """
+    check_encoding(recipe.encoding)
+    splits = {}
+    for name, sources in (("train", given.corpus), ("valid", given.valid), ("test", given.test)):
+        for own, files in _files(sources, recipe, folder, whole=name != "train").items():
+            splits.setdefault(own if name == "train" else name, [])
+            splits[own if name == "train" else name] += [one for file in files for one in read_file(file, read)]
+    if "train" not in splits or not splits["train"]:
+        raise ValueError(f"There is no example to learn from in {given.corpus}.")
+    if "valid" not in splits:
+        splits |= _cut(splits.pop("train"), recipe.split, "test" in splits, given.corpus)
+    elif recipe.split is not None:
+        raise ValueError(f"What validates is there already: leave out `split`. Received: split={recipe.split!r}")
+    return {name: splits[name] for name in SPLITS if splits.get(name)}
+
+
+def read_file(file, read):
+    """The examples of a `TextFile`."""
+    return list(read(_lines(file), file.name))
+
+
+def file_of(path, encoding):
+    """One file, to read examples from."""
+    check_encoding(encoding)
+    if not os.path.isfile(path):
+        raise ValueError(f"There is no file {path}")
+    return TextFile(path, encoding)
+
+
+def _lines(file):
+    rest = ""
+    for chunk in file.chunks():
+        *lines, rest = (rest + chunk).split("\n")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _files(sources, recipe, folder, whole):
+    if sources is None:
+        return {}
+    sources = paths_of(sources)
+    named = [source for source in sources if is_named(source)]
+    if named:
+        raise ValueError(f"The task {recipe.task} reads files, and {named[0]} is none: name files or folders")
+    sources = [spooled(folder.spool) if source == "-" else source for source in sources]
+    found = Files(sources, recipe.encoding, [], tables=False).own_splits(whole)
+    return {name: [part.file for part in parts] for name, parts in found.items()}
+
+
+def _cut(examples, split, has_test, sources):
+    shares = shares_of(split or ("95/5" if has_test else "90/5/5"), test=has_test or None)
+    ends = [round(len(examples) * float(sum(shares[: k + 1]))) for k in range(len(shares))]
+    parts = [examples[a:b] for a, b in zip([0, *ends], ends)]
+    if not all(parts):
+        raise ValueError(
+            f"{', '.join(paths_of(sources))} has too few examples to be cut {split or '90/5/5'}, {len(examples)}: give "
+            "more, or other percentages, or the other splits as files."
+        )
+    return dict(zip(SPLITS, parts))
+
+
+# As numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class Sentences:
+    """Sentences, as numbers of the forms that their words have, and what is to be told of each word or of each.
+
+    Attributes:
+        words, characters: by a form's number, that of its word, and those of its characters: see `Vocabulary`.
+        tokens: the forms' numbers, sentence after sentence.
+        bounds: where sentences begin in `tokens`, and where the last one ends.
+        labels: numbers of labels, one for each token or one for each sentence, -1 for those that are unknown.
+    """
+
+    words: np.ndarray
+    characters: np.ndarray
+    tokens: np.ndarray
+    bounds: np.ndarray
+    labels: np.ndarray
+
+    def __len__(self):
+        return len(self.bounds) - 1
+
+    @property
+    def lengths(self):
+        return np.diff(self.bounds)
+
+    def inputs(self, chosen, batch, time):
+        """The sentences of these numbers, in `batch` rows padded to `time`: "words" and "characters"."""
+        rows = [self.tokens[self.bounds[k] : self.bounds[k + 1]] for k in chosen]
+        return {
+            "words": padded([self.words[row] for row in rows], batch, time),
+            "characters": padded([self.characters[row] for row in rows], batch, time, self.characters.shape[1]),
+        }
+
+    def labels_of_words(self, chosen, batch, time):
+        return padded([self.labels[self.bounds[k] : self.bounds[k + 1]] for k in chosen], batch, time)
+
+
+def keep(folder, splits):
+    """Writes examples, `(words, labels)` with one label or a list of them, to a folder. Returns their fingerprint."""
+    forms, names, arrays = {}, {}, {}
+    for split, examples in splits.items():
+        tokens = [forms.setdefault(word, len(forms)) for words, _ in examples for word in words]
+        labels = [label for _, found in examples for label in ([found] if isinstance(found, str) else found)]
+        arrays[f"{split}.tokens"] = np.array(tokens, np.int32)
+        arrays[f"{split}.bounds"] = np.cumsum([0, *(len(words) for words, _ in examples)])
+        arrays[f"{split}.labels"] = np.array([names.setdefault(label, len(names)) for label in labels], np.int32)
+    arrays |= {"forms": _as_bytes(forms), "names": _as_bytes(names)}
+    folder.mkdir(parents=True, exist_ok=True)
+    np.savez(folder / FILE, **arrays)
+    return _fingerprint(arrays)
+
+
+def kept(folder, vocabulary):
+    """The splits that `keep` wrote, `Sentences` by name, in the numbers of a vocabulary; and their fingerprint."""
+    try:
+        with np.load(folder / FILE, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        fingerprint = _fingerprint(arrays)
+        forms, names = _as_texts(arrays.pop("forms")), _as_texts(arrays.pop("names"))
+        splits = list(dict.fromkeys(name.partition(".")[0] for name in arrays))
+        parts = {split: [arrays[f"{split}.{part}"] for part in ("tokens", "bounds", "labels")] for split in splits}
+    except Exception as error:  # of many kinds: a file may be damaged in many ways
+        raise ValueError(
+            f"{folder / FILE} is damaged: {' '.join(str(error).split())[:200]}. Start a new run with another --out"
+        ) from error
+    words, characters = vocabulary.word_ids(forms), vocabulary.character_ids(forms)
+    ids = vocabulary.label_ids(names)
+    return {
+        split: Sentences(words, characters, tokens, bounds, ids[labels])
+        for split, (tokens, bounds, labels) in parts.items()
+    }, fingerprint
+
+
+def encoded(examples, vocabulary):
+    """Examples as `keep` takes them, in the numbers of a vocabulary, without a file."""
+    forms = {}
+    tokens = [forms.setdefault(word, len(forms)) for words, _ in examples for word in words]
+    labels = [label for _, found in examples for label in ([found] if isinstance(found, str) else found)]
+    return Sentences(
+        vocabulary.word_ids(forms),
+        vocabulary.character_ids(forms),
+        np.array(tokens, np.int32),
+        np.cumsum([0, *(len(words) for words, _ in examples)]),
+        vocabulary.label_ids(labels),
+    )
+
+
+def _as_bytes(texts):
+    """Texts without line ends, as an array."""
+    return np.frombuffer("\n".join(texts).encode(), np.uint8)
+
+
+def _as_texts(array):
+    return array.tobytes().decode().split("\n")
+
+
+def _fingerprint(arrays):
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,150 @@
+"""Tagging: sentences in columns in, a model of the tag of each word.
+
+Every recipe asks its task whether settings fit each other: numpy, and all that needs it, is imported where it is used.
+"""
+
+from keras_rnnlm.schema import whole
+from keras_rnnlm.text.columns import Columns
+from keras_rnnlm.training.recipes.rules import COUNT, FLAG, RATE, optional, setting
+from keras_rnnlm.training.tasks.language_model import regularizers_of_cells
+from keras_rnnlm.training.tasks.task import Data, Task
+
+# Settings of language models, which no model of whole sentences has a use for.
+OF_LANGUAGE_MODELS = ("tokenizer", "text_column", "tied", "head", "head_options", "input_dropout", "output_dropout")
+OF_LANGUAGE_MODELS += ("locked_dropout", "embedding_dropout", "ar", "tar", "initial_range", "forget_bias")
+OF_LANGUAGE_MODELS += ("unigram_bias", "mode", "random_windows", "window_multiple", "reduction")
+
+
+class Tagging(Task):
+    """The vocabulary is a `Vocabulary` whose labels are the tags, and a split `Sentences` with a label a word."""
+
+    settings = {
+        "word_column": setting(
+            None, "the words'; none: the first, of ten columns (CoNLL-U) the second", optional(COUNT)
+        ),
+        "tag_column": setting(None, "the tags'; none: the second, of ten columns the fourth", optional(COUNT)),
+        "lower": setting(False, "whether words are looked up in lower case; their characters stay as written", FLAG),
+        "longest_word": setting(20, "characters of a word that are read, the first ones", whole(1, 1000)),
+        "character_dim": setting(30, "width of the embedding of characters", COUNT),
+        "filters": setting(50, "of three characters each, that read a word; 0: words alone", whole(0, 10_000)),
+        "word_dropout": setting(0.05, "fraction of words known by their characters alone, in training", RATE),
+        "crf": setting(True, "whether a conditional random field scores how tags follow on each other", FLAG),
+    }
+    recipe = "tagger"
+    unread = OF_LANGUAGE_MODELS
+
+    def prepare(self, given, recipe, folder, display, first=None):
+        from keras_rnnlm.text import Vocabulary
+        from keras_rnnlm.training.corpora import examples
+
+        columns = _columns(recipe)
+        splits = examples.read_examples(given, recipe, folder, columns.sentences)
+        if first is not None:
+            vocabulary = first.read_vocabulary(self.vocabulary_class)
+            new = {tag for _, tags in splits["train"] for tag in tags} - set(vocabulary.labels)
+            if new:
+                raise ValueError(f"The run {first} knows no tag {sorted(new)[0]!r}: begin without it")
+        else:
+            vocabulary = Vocabulary.learn(
+                [words for words, _ in splits["train"]],
+                (tag for _, tags in splits["train"] for tag in tags),
+                lower=recipe.task_settings["lower"],
+                min_count=recipe.min_count,
+                vocabulary_size=recipe.vocabulary_size,
+                longest_word=recipe.task_settings["longest_word"],
+            )
+        examples.keep(folder.data, splits)
+        folder.spool.unlink(missing_ok=True)
+        vocabulary.save(folder.path)
+        return self.restore(recipe, folder, display)
+
+    def restore(self, recipe, folder, display):
+        from keras_rnnlm.training.corpora import examples
+
+        vocabulary = self.vocabulary(folder)
+        splits, fingerprint = examples.kept(folder.data, vocabulary)
+        for name, split in splits.items():
+            _tell_unknown(split, name, display)
+        return Data(splits, vocabulary, {"vocabulary": vocabulary.fingerprint, "text": fingerprint})
+
+    def read(self, path, data, recipe, encoding, display):
+        from keras_rnnlm.training.corpora import examples
+
+        found = examples.read_file(examples.file_of(path, encoding), _columns(recipe).sentences)
+        if not found:
+            raise ValueError(f"{path} holds no sentence")
+        split = examples.encoded(found, data.vocabulary)
+        _tell_unknown(split, path, display)
+        return split
+
+    def describe(self, data):
+        train, sizes = data.splits["train"], data.vocabulary.sizes
+        valid = len(data.splits.get("valid", ()))
+        return (
+            f"{len(train):,} sentences to learn from, {len(train.tokens):,} words, {sizes['words']:,} different, "
+            f"{sizes['labels']:,} tags; {valid:,} sentences to validate on"
+        )
+
+    def stream(self, data, split, recipe):
+        from keras_rnnlm.training.streams import Examples
+
+        sentences = data.splits[split]
+
+        def collate(*which):
+            return sentences.inputs(*which), sentences.labels_of_words(*which)
+
+        return Examples(sentences.lengths, collate, recipe.batch, seed=recipe.seed)
+
+    def build(self, recipe, vocabulary):
+        from keras_rnnlm.training.evaluation.spans import is_bio
+
+        sizes, own = vocabulary.sizes, recipe.task_settings
+        model = self.model_class()
+        allowed = None
+        if own["crf"] and is_bio(vocabulary.labels):
+            from keras_rnnlm.layers import allowed_transitions
+
+            allowed = allowed_transitions(vocabulary.labels)
+        units = recipe.units[-1] if isinstance(recipe.units, list) else recipe.units
+        return model(
+            sizes["words"],
+            sizes["characters"],
+            sizes["labels"],
+            units=recipe.units,
+            layers=recipe.layers,
+            cell=recipe.cell,
+            cell_options=recipe.cell_options | regularizers_of_cells(recipe),
+            connection=recipe.connection,
+            word_dim=recipe.embedding_dim or units,
+            character_dim=own["character_dim"],
+            filters=own["filters"],
+            dropout=recipe.dropout,
+            word_dropout=own["word_dropout"],
+            crf=own["crf"],
+            allowed=allowed,
+            dtype=recipe.precision,
+            name="tagger",
+        )
+
+    def check_model(self, model, vocabulary, folder):
+        sizes = model.sizes
+        if sizes != vocabulary.sizes:
+            raise ValueError(
+                f"{folder.model_file} is of another run than the vocabulary beside it, which has {vocabulary.sizes} "
+                f"where the model has {sizes}: put back the files that the run wrote"
+            )
+
+    def scorer(self, model, data, recipe):
+        from keras_rnnlm.training.evaluation.tags import TagScorer
+
+        return TagScorer(model, data.vocabulary.labels, batch=recipe.eval_batch)
+
+
+def _columns(recipe):
+    return Columns(recipe.task_settings["word_column"], recipe.task_settings["tag_column"])
+
+
+def _tell_unknown(split, name, display):
+    count = int((split.labels < 0).sum())
+    if count:
+        display.warn(f"{name}: {count:,} words have a tag that the training text lacks; they count as wrong")
