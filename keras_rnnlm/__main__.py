@@ -32,7 +32,7 @@ CODES = """exit codes:
   0    done
   1    it ran, and the result is not as it should be: nothing was learned, a file is damaged
   2    a mistake in what was given, told in one line
-  130  interrupted; 141: nobody read the output"""
+  130  interrupted; 143: ended by SIGTERM; 141: nobody read the output"""
 
 
 def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):

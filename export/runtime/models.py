@@ -36,7 +36,7 @@ class ExportedModel:
         """Args: about: what the file says of itself. tokenizer: its vocabulary. missing: why there is none."""
         self.engine, self.format, self.about = engine, kind, about or {}
         self.tokenizer = tokenizer
-        self._missing = missing or "This model came without a vocabulary, so it takes ids, not text"
+        self._missing = missing or "This model came without a tokenizer or vocabulary, so it takes ids, not text"
 
     @classmethod
     def of(cls, engine, kind, about, tokenizer=None, missing=None):

@@ -415,8 +415,8 @@ def test_an_unknown_recipe_is_answered_with_those_that_exist(tmp_path):
             Recipe.load(name)
         assert str(error.value) == (
             f"There is no recipe {str(name)!r}: give the path of a TOML file, or one of awd-lstm, char, "
-            "char-large, mogrifier, quickstart, wikitext-2, zaremba-large, zaremba-medium, "
-            "zaremba-small."
+            "char-large, classify, mogrifier, quickstart, tagger, wikitext-2, zaremba-large, "
+            "zaremba-medium, zaremba-small."
         )
 
 

@@ -168,7 +168,7 @@ class Recipe:
     seed: int = setting(0, "of weights, dropout and order", whole(0, 2**32 - 1), begins="Repetition")
     deterministic: bool = setting(False, "whether every operation repeats bit for bit, at some cost", FLAG)
 
-    task: str = setting(tasks.DEFAULT, "what is learned: {}", TASK, begins="Task")
+    task: str = setting(tasks.DEFAULT, "{}", TASK, begins="Task")
     task_settings: dict = setting({}, "the task's own settings, where it has some", TABLE)
 
     def __post_init__(self):
