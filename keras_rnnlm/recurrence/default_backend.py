@@ -90,6 +90,11 @@ def shards():
     return 1
 
 
+def for_each_shard(f):
+    """`f` on the rows of each shard, where a program divides its batches: those of a shard are one row of an axis."""
+    raise NotImplementedError("No program of this backend divides its batches")
+
+
 def raises_for_missing_rows():
     """Whether to look up a row that a table does not have is an error."""
     return False

@@ -72,6 +72,7 @@ def measure(settings, model, learning_rate, seeds):
         every=EVERY,
     )
     losses = networks.learn_each(itertools.repeat((constant, wanted)), settings["steps"])
+    networks.reset_states()  # as it began in training
     drawn = networks.predict_on_batch(constant)[:, 0, :, 0]
     errors = np.mean((drawn - waves) ** 2, axis=1) / np.var(waves, axis=1)
     return {

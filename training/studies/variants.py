@@ -45,7 +45,7 @@ SETTINGS = dict(
         embedding=16,
         batch=16,
         window=50,
-        learning_rates=[1e-2, 3e-2, 1e-1],
+        learning_rates=[3e-3, 1e-2, 3e-2, 1e-1],
         models=[*VARIANTS, *OTHERS],
     ),
     short=dict(
