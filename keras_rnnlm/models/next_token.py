@@ -26,13 +26,12 @@ class Perplexity(keras.metrics.Mean):
 class NextTokenModel(keras.Model):
     """`fit`, `evaluate` and `predict` of a model of tokens; the subclass is the network.
 
-    The subclass has `vocabulary_size`, a `head` and the `carried` states, if any; its `call` ends in
-    `self._output(hidden, raw)`. `raw` is `hidden` before dropout, and the factors `ar` and `tar` are of penalties on
-    the two in training.
+    The subclass has `vocabulary_size`, a `head` and the `carried` states, None where batches are texts of their own;
+    its `call` ends in `self._output(hidden, raw)`. `raw` is `hidden` before dropout, and the factors `ar` and `tar` are
+    of penalties on the two in training.
     """
 
     ar = tar = 0.0
-    carried = None  # of a model whose batches are texts of their own
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

@@ -123,7 +123,7 @@ class Translator(NextTokenModel):
             seed=seed,
         )
         _check(self._arguments)
-        self.vocabulary_size = self._arguments.target_vocabulary
+        self.vocabulary_size, self.carried = self._arguments.target_vocabulary, None
         self._programs = Programs()
         with seeds_from(seed):
             self._make_layers(self._arguments)

@@ -4,11 +4,13 @@ import json
 import subprocess
 import sys
 
+import keras
 import pytest
 
 from tests.test_package import ENVIRONMENT
 
 pytest.importorskip("jax")
+pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it runs on JAX, and is the same elsewhere")
 
 CODE = r"""
 import collections, json, math, re
