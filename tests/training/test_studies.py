@@ -107,6 +107,16 @@ def test_further_runs_depend_on_what_was_found(toy, tmp_path):
     assert toy.made == [("a", 0), ("b", 0), ("a", 4)] and found["runs"] == found["of_runs"] == 3
 
 
+def test_further_runs_that_are_there_already_are_not_made_again(toy, tmp_path):
+    toy.further_trials = lambda settings, results: [dict(model="a", seed=7)]
+    whole = running.run_study(toy, "toy", tmp_path, seeds=1)
+    lines = (tmp_path / "toy.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "toy.jsonl").write_text("".join(lines[:1] + lines[2:]))  # without the first run
+    toy.made.clear()
+    assert running.run_study(toy, "toy", tmp_path, seeds=1)["rows"] == whole["rows"]
+    assert toy.made == [("a", 0)] and whole["runs"] == 3
+
+
 def test_more_seeds_add_to_what_is_there(toy, tmp_path):
     assert running.run_study(toy, "toy", tmp_path, seeds=1)["seeds"] == 1
     assert running.run_study(toy, "toy", tmp_path)["runs"] == 6

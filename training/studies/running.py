@@ -56,7 +56,8 @@ def run_study(study, name, out, *, short=False, seeds=None, minutes=None, displa
             start, trial = time.monotonic(), next(trial for trial in trials if trial not in kept)
             measured = study.measure(settings, **trial)
             kept.add(trial, measured, seconds=round(time.monotonic() - start, 3))
-            done, trials = done + 1, _trials(study, settings, kept)
+            trials = _trials(study, settings, kept)
+            done = sum(trial in kept for trial in trials)  # and not one more: further runs may be there already
             display.say(f"run {done} of {len(trials)}, {duration(time.monotonic() - start)}: {_words(trial)}")
     except KeyboardInterrupt:
         again = f"{command} --out {shlex.quote(str(out))}"
