@@ -5,6 +5,7 @@ import typing
 
 import numpy as np
 
+from keras_rnnlm.export.runtime.lines import lines_of
 from keras_rnnlm.export.runtime.models import ExportedModel
 from keras_rnnlm.schema import COUNT, Optional
 
@@ -71,7 +72,7 @@ class ExportedClassifier(ExportedModel):
         """Of a file with a text in every line: label, probability and text. An empty line stays one."""
         if file.suffix.lower() in TABLES:
             raise ValueError(f"{file} is a table: `predict` reads a text in every line")
-        lines = file.read_text(encoding).removesuffix("\n").split("\n")
+        lines = lines_of(file, encoding)
         answers = iter(self.classify([line for line in lines if line.strip()], batch_size))
         for line in lines:
             if not line.strip():

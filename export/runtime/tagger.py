@@ -1,10 +1,10 @@
 """How an exported tagger answers: a tag for each word."""
 
 import json
-import pathlib
 
+from keras_rnnlm.export.runtime.lines import lines_of
 from keras_rnnlm.export.runtime.models import ExportedModel
-from keras_rnnlm.schema import COUNT, Each, Rule, is_count, read_regular
+from keras_rnnlm.schema import COUNT, Each, Rule, is_count
 from keras_rnnlm.text.columns import Columns
 from keras_rnnlm.viterbi import best_tags
 
@@ -57,7 +57,7 @@ class ExportedTagger(ExportedModel):
 
         `file` is in columns, a word a line, as `keras_rnnlm.text.columns` reads them; its tags, if any, are not read.
         """
-        sentences = list(Columns().sentences(_lines(file, encoding), str(file), tags=False))
+        sentences = list(Columns().sentences(lines_of(file, encoding), str(file), tags=False))
         for (words, _), tags in zip(sentences, self.tag([words for words, _ in sentences], batch_size)):
             for word, tag in zip(words, tags):
                 yield f"{word}\t{tag}", None
@@ -78,10 +78,3 @@ def _checked(sentence):
     if isinstance(sentence, str) or not all(isinstance(word, str) for word in sentence):
         raise ValueError(f"A sentence is a list of words, each a string: split it. Received: {sentence!r:.80}")
     return list(sentence)
-
-
-def _lines(file, encoding):
-    try:
-        return read_regular(pathlib.Path(file)).decode("utf-8-sig" if encoding == "utf-8" else encoding).split("\n")
-    except (UnicodeError, LookupError) as error:
-        raise ValueError(f"{file} cannot be read as {encoding}: {error}") from error

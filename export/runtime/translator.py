@@ -6,6 +6,7 @@ import json
 import numpy as np
 
 from keras_rnnlm import generation
+from keras_rnnlm.export.runtime.lines import lines_of
 from keras_rnnlm.export.runtime.models import ExportedModel, difference
 from keras_rnnlm.generation import checks
 from keras_rnnlm.generation.beam import log_softmax
@@ -101,11 +102,7 @@ class ExportedTranslator(ExportedModel):
 
     def predict(self, file, *, encoding="utf-8", batch_size=32):
         """The file holds a source a line; what stands after a tab, as in a corpus of pairs, is not read."""
-        try:
-            lines = file.read_text(encoding).splitlines()
-        except (OSError, UnicodeError, LookupError) as error:
-            raise ValueError(f"{file} cannot be read as {encoding}: {error}") from error
-        sources = [line.split("\t")[0].strip() for line in lines]
+        sources = [line.split("\t")[0].strip() for line in lines_of(file, encoding)]
         for source, (best, *_) in zip(sources, self.translate(sources, batch_size=batch_size)):
             yield best.text, {"source": source, "text": best.text, "score": best.score}
 

@@ -129,10 +129,7 @@ def keep(folder, splits):
     """Writes examples, `(words, labels)` with one label or a list of them, to a folder. Returns their fingerprint."""
     forms, names, arrays = {}, {}, {}
     for split, examples in splits.items():
-        tokens = [forms.setdefault(word, len(forms)) for words, _ in examples for word in words]
-        labels = [label for _, found in examples for label in ([found] if isinstance(found, str) else found)]
-        arrays[f"{split}.tokens"] = np.array(tokens, np.int32)
-        arrays[f"{split}.bounds"] = np.cumsum([0, *(len(words) for words, _ in examples)])
+        arrays[f"{split}.tokens"], arrays[f"{split}.bounds"], labels = _numbered(examples, forms)
         arrays[f"{split}.labels"] = np.array([names.setdefault(label, len(names)) for label in labels], np.int32)
     arrays |= {"forms": _as_bytes(forms), "names": _as_bytes(names)}
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,15 +161,17 @@ def kept(folder, vocabulary):
 def encoded(examples, vocabulary):
     """Examples as `keep` takes them, in the numbers of a vocabulary, without a file."""
     forms = {}
+    tokens, bounds, labels = _numbered(examples, forms)
+    words, characters = vocabulary.word_ids(forms), vocabulary.character_ids(forms)
+    return Sentences(words, characters, tokens, bounds, vocabulary.label_ids(labels))
+
+
+def _numbered(examples, forms):
+    """The numbers of all forms, which `forms` then holds, where sentences begin and end, and all labels."""
     tokens = [forms.setdefault(word, len(forms)) for words, _ in examples for word in words]
+    bounds = np.cumsum([0, *(len(words) for words, _ in examples)])
     labels = [label for _, found in examples for label in ([found] if isinstance(found, str) else found)]
-    return Sentences(
-        vocabulary.word_ids(forms),
-        vocabulary.character_ids(forms),
-        np.array(tokens, np.int32),
-        np.cumsum([0, *(len(words) for words, _ in examples)]),
-        vocabulary.label_ids(labels),
-    )
+    return np.array(tokens, np.int32), bounds, labels
 
 
 def _as_bytes(texts):

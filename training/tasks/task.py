@@ -173,9 +173,7 @@ class Task:
 
     def evaluate(self, folder, recipe, text, display, **options):
         """What the command `evaluate` finds: a dict of numbers under "model". `options` are those of the command."""
-        for name in set(options) - {"batch", "window", "encoding", "text_column"}:
-            if options[name] not in (None, False):
-                raise ValueError(f"`{name}` is for language models, and {folder} is a run of the task {recipe.task}")
+        check_options(options, folder, recipe)
         data = self.restore(recipe, folder, display)
         is_own = text in data.splits and not os.path.exists(text)
         split = data.splits[text] if is_own else self.read(text, data, recipe, options["encoding"], display)
@@ -186,3 +184,10 @@ class Task:
 
     def read(self, path, data, recipe, encoding, display):
         """A file of examples as a split, for `evaluate`; None where the task reads no files beside its own splits."""
+
+
+def check_options(options, folder, recipe):
+    """Raises for an option of the command `evaluate` that is for language models alone."""
+    for name in set(options) - {"batch", "window", "encoding", "text_column"}:
+        if options[name] not in (None, False):
+            raise ValueError(f"`{name}` is for language models, and {folder} is a run of the task {recipe.task}")

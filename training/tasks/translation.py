@@ -8,7 +8,7 @@ import pathlib
 
 from keras_rnnlm.schema import choice, whole
 from keras_rnnlm.training.recipes.rules import COUNT, FLAG, RATE, TOKENIZER, TOKENIZERS, optional, setting
-from keras_rnnlm.training.tasks.task import Data, Task
+from keras_rnnlm.training.tasks.task import Data, Task, check_options
 
 FORMATS = ("auto", "tsv", "cmudict")  # of one file, see `keras_rnnlm.training.corpora.pairs`
 SCORES = ("dot", "general", "additive")
@@ -168,9 +168,7 @@ class Translation(Task):
         from keras_rnnlm.training.corpora import encoded_pairs, pairs
         from keras_rnnlm.training.evaluation.translations import Scorer
 
-        for name in set(options) - {"batch", "window", "encoding", "text_column"}:
-            if options[name] not in (None, False):
-                raise ValueError(f"`{name}` is for language models, and {folder} is a run of the task {recipe.task}")
+        check_options(options, folder, recipe)
         data = self.restore(recipe, folder, display)
         if text in data.splits:
             split = data.splits[text]

@@ -1,0 +1,15 @@
+"""The lines of a file that a model is to say something of."""
+
+import pathlib
+
+from keras_rnnlm.schema import read_regular
+
+
+def lines_of(file, encoding="utf-8"):
+    """The lines of a text file, however they end, without a byte order mark. What is no text is told in a line."""
+    try:
+        text = read_regular(pathlib.Path(file)).decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except (OSError, UnicodeError, LookupError) as error:
+        raise ValueError(f"{file} cannot be read as {encoding}: {error}") from error
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.removesuffix("\n").split("\n") if text else []
