@@ -23,6 +23,10 @@ class Exported:
         operators: how many of each operator it holds.
         parity: how far it is from the Keras model.
         quantized: how many weights are stored so, as numbers.
+
+    >>> exported = Exported(pathlib.Path("model.onnx"), "onnx", None, 3000, {"LSTM": 2}, parity=None)
+    >>> exported.operators["LSTM"]
+    2
     """
 
     path: pathlib.Path

@@ -36,6 +36,10 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
         formats: which of "saved_model", "onnx" and "litert".
         quantize: "int8", "float16" or None, of ONNX and LiteRT; a SavedModel stays in float32.
         say: is told what is being done, and what is good to know.
+
+    >>> manifest = export_run("run", "exported", formats=["onnx"])
+    >>> manifest["task"]
+    'language_model'
     """
     from keras_rnnlm.export import artifacts
     from keras_rnnlm.export.interface import interface_of
@@ -149,6 +153,9 @@ def verify(folder, threads=None, trusted=False):
     Returns:
         A dict by format: `error`, the largest of what its task compares, relative to the largest number where that is
         above 1; or `problem`, a line.
+
+    >>> verify("exported")["onnx"]["error"] < 1e-4
+    True
     """
     from keras_rnnlm.export import runtime
     from keras_rnnlm.export.bounds import BOUNDS

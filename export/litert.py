@@ -33,6 +33,11 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
 
     Returns:
         An `Exported`: size, operators, measured error.
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((5, 3)), keras_rnnlm.layers.GRU(4)])
+    >>> to_litert(model, "layer.tflite").format
+    'litert'
     """
     path = artifacts.checked_path(path, ".tflite")
     artifacts.check_quantize(quantize)

@@ -25,6 +25,10 @@ class Parts:
         vocabulary: what a run, an export and an exported file keep with the model: a `Tokenizer` by default, or a class
             with what `keras_rnnlm.text.Vocabulary` has of one: `FILES`, `load`, `save`, `definitions`, `of` and
             `fingerprint`.
+
+    >>> parts = Parts("my_package:Model", "my_package:Learning", "my_package:Answer")
+    >>> parts.vocabulary
+    'keras_rnnlm.text:Tokenizer'
     """
 
     model: str
@@ -61,12 +65,20 @@ TASKS = {
 
 
 def is_name(task):
-    """Whether it may name a task: one of `TASKS`, or the place of one of your own."""
+    """Whether it may name a task: one of `TASKS`, or the place of one of your own.
+
+    >>> is_name("tag"), is_name("my_package.tagging:TASK"), is_name("tagging")
+    (True, True, False)
+    """
     return isinstance(task, str) and (task in TASKS or is_place(task))
 
 
 def parts_of(task):
-    """The `Parts` of a task by its name."""
+    """The `Parts` of a task by its name.
+
+    >>> parts_of("tag").model
+    'keras_rnnlm.models:Tagger'
+    """
     if not is_name(task):
         raise ValueError(f"A task is {', '.join(TASKS)}, or the place of one, package.module:NAME. Received: {task!r}")
     if task in TASKS:
@@ -78,5 +90,9 @@ def parts_of(task):
 
 
 def vocabulary_of(task):
-    """The class of a task's vocabulary; of no task, that of texts."""
+    """The class of a task's vocabulary; of no task, that of texts.
+
+    >>> vocabulary_of("translate").__name__
+    'PairVocabulary'
+    """
     return imported((parts_of(task) if task is not None else parts_of(DEFAULT)).vocabulary)

@@ -1,7 +1,8 @@
-"""Documentation runs: the README's blocks and the examples in docstrings."""
+"""Documentation runs: the examples in docstrings, and the blocks of the README and of the site's pages."""
 
 import doctest
 import importlib
+import inspect
 import pathlib
 import pkgutil
 import re
@@ -14,49 +15,139 @@ from keras_rnnlm.cell_list import CELLS
 from keras_rnnlm.head_list import HEADS
 from tests.support import BACKEND
 
-README = pathlib.Path(__file__).parent.parent / "README.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.S)
+ROOT = pathlib.Path(__file__).parent.parent
+README, DOCS = ROOT / "README.md", ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+BLOCK = re.compile(r"(?:<!-- (long|not run: [^\n]*?) -->\n+)?^( *)```python\n(.*?)^ *```", flags=re.S | re.M)
+# What the examples of these modules make, others read: a run, and its export.
+MAKERS = ("keras_rnnlm.training.commands.train", "keras_rnnlm.export.folder")
+MADE = re.compile(r'"(run|exported)\b')
+PUBLIC = {
+    "cells": "keras_rnnlm.cells",
+    "diagnostics": "keras_rnnlm.diagnostics",
+    "export": "keras_rnnlm.export",
+    "generation": "keras_rnnlm.generation",
+    "heads": "keras_rnnlm.heads",
+    "layers": "keras_rnnlm.layers",
+    "models": "keras_rnnlm.models",
+    "optimizers": "keras_rnnlm.optimizers",
+    "recurrence": "keras_rnnlm.recurrence",
+    "runtime": "keras_rnnlm.export.runtime",
+    "streams": "keras_rnnlm.training.streams",
+    "tasks": "keras_rnnlm.training.tasks",
+    "text": "keras_rnnlm.text",
+    "training": "keras_rnnlm.training",
+}
 
 
 def modules():
     for room in keras_rnnlm.ROOMS:
         package = importlib.import_module(f"keras_rnnlm.{room}")
         yield package.__name__
-        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if "_backend" not in module.name or module.name.endswith(f"{BACKEND}_backend"):
                 yield module.name
+    yield from ("keras_rnnlm.distribution", "keras_rnnlm.tasks", "keras_rnnlm.viterbi")
+
+
+class Checker(doctest.OutputChecker):
+    """Shapes print as TensorShape([2, 4]), (2, 4) or torch.Size([2, 4])."""
+
+    def check_output(self, want, got, flags):
+        return super().check_output(want, re.sub(r"(?:TensorShape|torch\.Size)\(\[([^]]*)\]\)", r"(\1)", got), flags)
+
+
+def examples(name):
+    """The examples of a module, in the order of its source."""
+    module = importlib.import_module(name)
+    globs = {**vars(module), "np": np, "keras_rnnlm": keras_rnnlm}
+    found = doctest.DocTestFinder().find(module, name, globs=globs)
+    return sorted((test for test in found if test.examples), key=lambda test: test.lineno or 0)
+
+
+def failures(tests):
+    runner = doctest.DocTestRunner(checker=Checker(), optionflags=doctest.NORMALIZE_WHITESPACE)
+    for test in tests:
+        runner.run(test)
+    return runner.failures
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A folder with a run and its export, as the examples make them, and how many of these failed by module."""
+    folder = tmp_path_factory.mktemp("made")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        failed = {name: failures(examples(name)) for name in MAKERS[: 2 if BACKEND == "tensorflow" else 1]}
+    return folder, failed
 
 
 @pytest.mark.parametrize("name", modules())
-def test_the_examples_in_docstrings_are_true(name, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-
-    # Shapes print as TensorShape([2, 4]), (2, 4) or torch.Size([2, 4]).
-    class Checker(doctest.OutputChecker):
-        def check_output(self, want, got, flags):
-            return super().check_output(
-                want, re.sub(r"(?:TensorShape|torch\.Size)\(\[([^]]*)\]\)", r"(\1)", got), flags
-            )
-
-    module = importlib.import_module(name)
-    globs = {**vars(module), "np": np, "keras_rnnlm": keras_rnnlm}
-    runner = doctest.DocTestRunner(checker=Checker(), optionflags=doctest.NORMALIZE_WHITESPACE)
-    for test in doctest.DocTestFinder().find(module, name, globs=globs):
-        runner.run(test)
-    assert runner.failures == 0
+def test_the_examples_in_docstrings_are_true(name, tmp_path, monkeypatch, request):
+    if name in MAKERS:
+        assert request.getfixturevalue("made")[1].get(name, 0) == 0
+        return
+    tests = examples(name)
+    reads_made = any(MADE.search(example.source) for test in tests for example in test.examples)
+    monkeypatch.chdir(request.getfixturevalue("made")[0] if reads_made else tmp_path)
+    assert failures(tests) == 0
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=range(len(BLOCKS)))
-def test_the_readme_runs(block, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    exec(compile(block, "README.md", "exec"), {})
+def blocks(path):
+    """Of each block of Python its line, its source, and why it is not run, where it is not."""
+    text = path.read_text(encoding="utf-8")
+    for found in BLOCK.finditer(text):
+        yield text[: found.start(3)].count("\n"), inspect.cleandoc("\n" + found[3]), found[1]
 
 
-def test_the_readme_lists_every_cell():
-    wanted = "".join(f"| `{name}` | `{cell.layer}` | {cell.about} |\n" for name, cell in CELLS.items())
-    assert f"| cell | layer | what it is |\n|---|---|---|\n{wanted}\n" in README.read_text(encoding="utf-8")
+def block_cases():
+    """A README's block stands by itself; those of a page follow each other."""
+    for line, source, mark in blocks(README):
+        yield pytest.param([(line, source, mark)], README, id=f"README-{line}")
+    for page in PAGES:
+        found = list(blocks(page))
+        if any(mark is None or mark == "long" for _, _, mark in found):
+            marks = [pytest.mark.long] if any(mark == "long" for _, _, mark in found) else []
+            yield pytest.param(found, page, id=str(page.relative_to(DOCS)), marks=marks)
 
 
-def test_the_readme_lists_every_head():
-    wanted = "".join(f"| `{name}` | `{head.head}` | {head.about} |\n" for name, head in HEADS.items())
-    assert f"| head | class | what it is |\n|---|---|---|\n{wanted}\n" in README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("found, page", block_cases())
+def test_the_blocks_of_readme_and_pages_run(found, page, tmp_path, monkeypatch, request):
+    reads_made = any(MADE.search(source) for _, source, _ in found)
+    monkeypatch.chdir(request.getfixturevalue("made")[0] if reads_made else tmp_path)
+    names = {"__name__": "page"}
+    for line, source, mark in found:
+        if mark is None or mark == "long":
+            exec(compile("\n" * line + source, str(page), "exec"), names)
+
+
+@pytest.mark.parametrize("page", PUBLIC)
+def test_every_public_name_is_on_a_page_and_has_an_example(page):
+    module, text = importlib.import_module(PUBLIC[page]), (DOCS / "api" / f"{page}.md").read_text(encoding="utf-8")
+    for name in module.__all__:
+        value = getattr(module, name)
+        where = f"{getattr(value, '__module__', '')}.{name}"
+        assert f"::: {where}\n" in text or f"## {name}\n" in text, f"docs/api/{page}.md has no {name}"
+        if inspect.isclass(value) or inspect.isfunction(value):
+            assert ">>> " in (inspect.getdoc(value) or ""), f"the docstring of {where} has no example"
+
+
+def test_the_pages_of_the_api_name_what_there_is():
+    for page in PUBLIC:
+        for where in re.findall(r"^::: (\S+)", (DOCS / "api" / f"{page}.md").read_text(encoding="utf-8"), flags=re.M):
+            module, _, name = where.rpartition(".")
+            assert hasattr(importlib.import_module(module), name), where
+
+
+def table_of(page, heading, lines):
+    return f"{heading}\n" + "".join(lines) + "\n" in page.read_text(encoding="utf-8")
+
+
+def test_the_guide_lists_every_cell():
+    wanted = [f"| `{name}` | `{cell.layer}` | {cell.about} |\n" for name, cell in CELLS.items()]
+    assert table_of(DOCS / "guides" / "choosing-a-cell.md", "| cell | layer | what it is |\n|---|---|---|", wanted)
+
+
+def test_the_guide_lists_every_head():
+    wanted = [f"| `{name}` | `{head.head}` | {head.about} |\n" for name, head in HEADS.items()]
+    assert table_of(DOCS / "guides" / "heads.md", "| head | class | what it is |\n|---|---|---|", wanted)

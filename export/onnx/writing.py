@@ -32,6 +32,11 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
 
     Returns:
         An `Exported`: size, operators, measured error.
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((None, 3)), keras_rnnlm.layers.LSTM(4, peephole=True)])
+    >>> to_onnx(model, "layer.onnx").operators["LSTM"]
+    1
     """
     path = artifacts.checked_path(path, ".onnx")
     if not is_whole(opset, 18):

@@ -30,6 +30,11 @@ class ExportedLanguageModel(ExportedModel):
         format: "onnx", "litert" or "saved_model".
         vocabulary_size: the number of ids.
         tokenizer: to and from ids; None where the export came without one.
+
+    >>> loaded = keras_rnnlm.export.runtime.load("exported")
+    >>> logits, states = loaded.step([10], loaded.initial_states(1))
+    >>> logits.shape == (1, loaded.vocabulary_size)
+    True
     """
 
     takes_text = True

@@ -30,6 +30,10 @@ def load(path, format=None, *, threads=None, trusted=False):
     What a manifest names, in the folder or beside the file, is compared with its hash before a runtime reads it. A file
     without one is believed: where such a file was damaged, LiteRT may end the process. Its tokenizer, or the vocabulary
     that its task has instead, is the one within it, or the one beside it.
+
+    >>> loaded = load("exported")
+    >>> len(loaded.generate("import ", length=10)), sorted(loaded.score("import os"))
+    (10, ['log_probabilities', 'log_probability', 'tokens'])
     """
     path = pathlib.Path(path)
     if threads is not None and not (is_count(threads) and threads <= MOST_THREADS):

@@ -27,6 +27,10 @@ class ExportedModel:
     Attributes:
         takes_text: whether it needs its task's vocabulary, which then lies beside the file or in it.
         manifest: the schema of what a manifest says of the model and of what is checked.
+
+    >>> loaded = keras_rnnlm.export.runtime.load("exported")
+    >>> isinstance(loaded, ExportedModel), loaded.format
+    (True, 'onnx')
     """
 
     takes_text = False

@@ -37,6 +37,11 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
 
     Returns:
         An `Exported`: size, operators, measured error.
+
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((5, 3)), keras_rnnlm.layers.SimpleRNN(4)])
+    >>> to_saved_model(model, "layer").format
+    'saved_model'
     """
     path, interface = pathlib.Path(path), interface_of(model)
     tokenizer = artifacts.as_vocabulary(tokenizer, interface)

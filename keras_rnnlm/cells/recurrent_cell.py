@@ -80,6 +80,16 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
     The masks of `dropout` and `recurrent_dropout` are those of Keras: drawn once a call of the layer, for each sequence
     and each gate (where `recurrent_dropout` is 0, one for all gates), and constant over time. Those of `zoneout` are
     drawn at each step.
+
+    >>> class LeakyCell(RecurrentCell):
+    ...     gates = "n"
+    ...
+    ...     def step(self, dot, x, states, p):
+    ...         (h,) = states
+    ...         return (0.9 * h + 0.1 * self.activation(dot(h, "recurrent_kernel", x)),)
+    >>> output, state = LeakyCell(4)(np.ones((2, 3)), np.zeros((2, 4)))
+    >>> output.shape
+    (2, 4)
     """
 
     like = keras.layers.SimpleRNNCell

@@ -17,6 +17,10 @@ class Activity:
     Attributes:
         name: of the values: "layer 1, c".
         values: (steps, units).
+
+    >>> found = Activity("layer 0, h", np.array([[0.1, 0.5], [0.2, -0.5], [0.3, 0.5]]))
+    >>> found.correlations([1, 2, 3]).round(2)
+    array([1., 0.])
     """
 
     name: str

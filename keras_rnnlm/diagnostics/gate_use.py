@@ -21,6 +21,11 @@ class GateUse:
         closed: of each gate, at what share of the steps it is below 0.1, (units,).
 
     `print` shows a table of the means over units.
+
+    >>> share = np.array([0.25, 0.75])
+    >>> print(GateUse(layers=[0], gates=["f"], mean=[share], open=[share], closed=[1 - share]))
+    gate         mean  > 0.9  < 0.1
+    layer 0, f  0.500  50.0%  50.0%
     """
 
     layers: list

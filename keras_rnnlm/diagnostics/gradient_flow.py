@@ -19,6 +19,9 @@ class GradientFlow:
         names: of the states: "layer 0, h" is that of the first layer, "layer 0, c" its cell, where it has one.
         norms: (states, steps): `norms[i, k]` is the norm of the gradient of the loss at the last step by state i, k + 1
             steps before the step's end; of a batch, the root of the mean square.
+
+    >>> GradientFlow(["layer 0, h"], np.array([[1.0, 0.5, 0.25]])).fall()
+    4.0
     """
 
     names: list

@@ -16,6 +16,9 @@ class SingularValues:
     Attributes:
         names: of the matrices: "layer 0, recurrent_kernel, f" is the columns of the forget gate in the first layer.
         values: for each matrix, an array of its largest singular values, the largest first.
+
+    >>> print(SingularValues(["recurrent_kernel, h"], [np.array([1.2, 0.9])]))
+    recurrent_kernel, h   1.200   0.900
     """
 
     names: list

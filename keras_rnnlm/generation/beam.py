@@ -12,7 +12,11 @@ from keras_rnnlm.generation.samplers import penalise
 
 @dataclasses.dataclass(frozen=True)
 class Hypothesis:
-    """New ids and their log-probability, divided by their number ** length_penalty."""
+    """New ids and their log-probability, divided by their number ** length_penalty.
+
+    >>> Hypothesis(ids=[3, 4], score=-0.7).ids
+    [3, 4]
+    """
 
     ids: list[int]
     score: float
@@ -24,6 +28,12 @@ def beam_search(step, states, prompts, length, beam, *, stop=None, repetition_pe
 
     Every step extends each hypothesis by every token and keeps the most probable ones. One that ends in `stop` is put
     aside with its score and gives up its place, and its prompt is done when no place is left.
+
+    >>> def count(tokens, states):
+    ...     return 5 * np.eye(10)[(tokens + 1) % 10], states
+    >>> (found,) = beam_search(count, [], prompts=[[1, 2]], length=3, beam=keras_rnnlm.generation.Beam(width=2))
+    >>> [hypothesis.ids for hypothesis in found]
+    [[3, 4, 5], [3, 0, 1]]
     """
     prompts, stops = checks.check_prompts(prompts), checks.check_stop(stop)
     length, penalty = checks.check_length(length), checks.check_penalty(repetition_penalty)

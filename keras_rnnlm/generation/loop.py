@@ -79,7 +79,13 @@ def stream(
     rows=None,
     prefill=None,
 ):
-    """Like `generate`, one token at a time: yields a list with each row's new id, None where the text has ended."""
+    """Like `generate`, one token at a time: yields a list with each row's new id, None where the text has ended.
+
+    >>> def count(tokens, states):
+    ...     return np.eye(10)[(tokens + 1) % 10], states
+    >>> list(stream(count, [], prompts=[[1, 2]], length=3, sampler=keras_rnnlm.generation.Greedy()))
+    [[3], [4], [5]]
+    """
     sampler = Sample() if sampler is None else sampler
     if isinstance(sampler, Beam) or keras_hub.is_sampler(sampler):
         raise ValueError(f"This sampler knows its text only at the end: use `generate`. Received: sampler={sampler!r}")

@@ -26,7 +26,11 @@ TOLERANCE = 2.0**-20
 
 @dataclasses.dataclass(frozen=True)
 class Greedy:
-    """The most probable token."""
+    """The most probable token.
+
+    >>> Greedy().choose(np.array([[0.1, 0.9, 0.5]]))
+    array([1], dtype=int32)
+    """
 
     def choose(self, logits, uniforms=None, ops=np):
         vocabulary = logits.shape[-1]
@@ -93,6 +97,11 @@ class Beam:
         width: hypotheses a prompt. A hypothesis that ends gives up its place, so that a width of 1 is greedy.
         length_penalty: hypotheses are compared by log-probability / length ** length_penalty: 0 compares their
             probabilities, 1 their mean log-probabilities a token.
+
+    >>> def count(tokens, states):
+    ...     return 5 * np.eye(10)[(tokens + 1) % 10], states
+    >>> keras_rnnlm.generation.generate(count, [], prompts=[[1, 2]], length=3, sampler=Beam(width=2))
+    [[3, 4, 5]]
     """
 
     width: int
@@ -109,7 +118,11 @@ class Beam:
 
 
 def make_sampler(temperature=None, top_k=None, top_p=None, min_p=None, beam=None, length_penalty=None):
-    """The sampler that options, as they come from a command line, ask for; without any, `Sample()`."""
+    """The sampler that options, as they come from a command line, ask for; without any, `Sample()`.
+
+    >>> type(make_sampler(temperature=0)).__name__, make_sampler(temperature=0.8, top_p=0.9).top_p
+    ('Greedy', 0.9)
+    """
     filters = {"top_k": top_k, "top_p": top_p, "min_p": min_p}
     filters = {name: value for name, value in filters.items() if value is not None}
     if beam is not None:
@@ -134,12 +147,20 @@ def make_sampler(temperature=None, top_k=None, top_p=None, min_p=None, beam=None
 
 def penalise(logits, seen, penalty, ops=np):
     """Makes the tokens in `seen`, booleans (batch, vocabulary), less likely: logits above 0 are divided by `penalty`,
-    the others multiplied (Keskar et al., CTRL, 2019)."""
+    the others multiplied (Keskar et al., CTRL, 2019).
+
+    >>> penalise(np.array([[2.0, -1.0, 2.0]]), np.array([[True, True, False]]), penalty=2.0)
+    array([[ 1., -2.,  2.]])
+    """
     return ops.where(seen, ops.where(logits > 0, logits / penalty, logits * penalty), logits)
 
 
 def digits(vocabulary):
-    """How many binary digits an id has: the uniform numbers that drawing one takes."""
+    """How many binary digits an id has: the uniform numbers that drawing one takes.
+
+    >>> digits(1000)
+    10
+    """
     return (vocabulary - 1).bit_length()
 
 

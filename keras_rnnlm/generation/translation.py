@@ -22,6 +22,9 @@ class Translation:
         score: its log-probability, the end included, divided by the number of its symbols ** `length_normalisation`.
         attention: where it was asked for, (ids, source): the weights with which each symbol attended to the source's.
         text: what the ids stand for, where the source came as a text.
+
+    >>> Translation(ids=[5, 7], score=-0.2, text="guten Tag").text
+    'guten Tag'
     """
 
     ids: list[int]
@@ -63,6 +66,15 @@ def translate(
 
     Returns:
         A list of `Translation`s for each source.
+
+    >>> def encode(sources):
+    ...     return [], [sources[:, 0].astype("float32")]
+    >>> def step(tokens, constants, states):  # counts from the source's first symbol up to 9
+    ...     tokens = np.where(tokens == 1, states[0], tokens + 1).astype(int)
+    ...     return 9 * np.eye(11)[np.where(tokens > 9, 2, tokens)], np.ones((len(tokens), 1)), states
+    >>> ((best,),) = translate(encode, step, [[7]], start=1, end=2)
+    >>> best.ids
+    [7, 8, 9]
     """
     if not is_count(batch_size):
         raise ValueError(f"`batch_size` counts sources, at least 1. Received: batch_size={batch_size!r}")

@@ -25,6 +25,10 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False):
         reverse: take the backward direction of a bidirectional module.
 
     PyTorch has two biases. Where ours has one, it is their sum; a GRU with `reset_after=True` has both.
+
+    >>> zeros = {"weight_ih_l0": np.zeros((12, 3)), "weight_hh_l0": np.zeros((12, 4))}
+    >>> [weight.shape for weight in from_torch(zeros)]  # three gates: a GRU
+    [(3, 12), (4, 12)]
     """
     suffix = f"_l{layer}" + ("_reverse" if reverse else "")
     names = [f"{name}{suffix}" for name in ("weight_ih", "weight_hh")]
@@ -68,6 +72,12 @@ def from_addons(weights):
     Args:
         weights: the cell's `get_weights()`: kernel, recurrent kernel, bias (if it has one), then the peepholes of the
             input, forget and output gates.
+
+    >>> shapes = (3, 16), (4, 16), (16,), (4,), (4,), (4,)
+    >>> weights = from_addons([np.zeros(shape) for shape in shapes])
+    >>> layer = keras_rnnlm.layers.LSTM(4, peephole=True)
+    >>> layer.build((None, None, 3))
+    >>> layer.set_weights(weights)
     """
     weights = [_array(weight) for weight in weights]
     shapes = [weight.shape for weight in weights]

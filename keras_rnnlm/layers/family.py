@@ -19,13 +19,14 @@ def over_time(cell_class):
     >>> over_time(cells.MUT3Cell)(4)(np.ones((2, 5, 3))).shape
     (2, 4)
     """
-    like = cell_class.like.__name__.removesuffix("Cell")
+    name, like = (one.__name__.removesuffix("Cell") for one in (cell_class, cell_class.like))
     about = (
         f"A `{cell_class.__name__}` over time.\n\n"
-        f"    Takes every argument of `keras.layers.{like}`, in its order, then the cell's own."
+        f"    Takes every argument of `keras.layers.{like}`, in its order, then the cell's own.\n\n"
+        f"    >>> {name}(4, return_sequences=True)(keras.Input((5, 4))).shape\n    (None, 5, 4)\n    "
     )
     options = {"cell_class": cell_class, "like": getattr(keras.layers, like), "__doc__": about, "__module__": __name__}
-    return type(cell_class.__name__.removesuffix("Cell"), (Recurrent,), options)
+    return type(name, (Recurrent,), options)
 
 
 LAYERS = {layer.__name__: layer for layer in (LSTM, GRU, SimpleRNN)}

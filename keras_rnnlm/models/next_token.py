@@ -17,7 +17,13 @@ from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport, replicas
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
 class Perplexity(keras.metrics.Mean):
-    """`exp` of the mean loss per token. `total` holds the sum of the losses in nats, `count` the number of tokens."""
+    """`exp` of the mean loss per token. `total` holds the sum of the losses in nats, `count` the number of tokens.
+
+    >>> metric = Perplexity()
+    >>> metric.update_state([1.0, 3.0])
+    >>> round(float(metric.result()), 3)
+    7.389
+    """
 
     def result(self):
         return ops.exp(super().result())

@@ -22,7 +22,11 @@ _shared = {}
 
 
 def shared(key, make):
-    """What `make` made for this key before, in this process: what was compiled for it stays in memory all the same."""
+    """What `make` made for this key before, in this process: what was compiled for it stays in memory all the same.
+
+    >>> shared("loops of my step", object) is shared("loops of my step", object)
+    True
+    """
     found = _shared.pop(key, None) or make()
     _shared[key] = found  # the last one used comes last
     if len(_shared) > KEPT:
@@ -31,7 +35,11 @@ def shared(key, make):
 
 
 def is_plain():
-    """Whether a layer that is called now leaves its loop to the backend's own autodiff."""
+    """Whether a layer that is called now leaves its loop to the backend's own autodiff.
+
+    >>> is_plain()
+    False
+    """
     return plain_autodiff.get() or backend.is_saved()
 
 

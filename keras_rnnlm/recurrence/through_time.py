@@ -65,6 +65,13 @@ def run(
     Returns:
         The emitted sequences, (time, batch, units), the final states, and the dict of notes, sequences
         too; empty without `trace`.
+
+    >>> def step(dot, x, states, p):
+    ...     return (ops.tanh(dot(states[0], "u", x)),)
+    >>> x, h, u = (ops.ones(shape) for shape in ((5, 2, 4), (2, 4), (4, 4)))
+    >>> (outputs,), (h,), _ = run(step, x, [h], {"u": u}, {}, plain=True)
+    >>> outputs.shape, h.shape
+    ((5, 2, 4), (2, 4))
     """
     args = {"x": x, "states": list(states), "kernels": kernels, "params": params}
     args |= {} if projection is None else {"projection": projection}

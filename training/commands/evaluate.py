@@ -108,6 +108,10 @@ def evaluate(
         "temperature", "cache", "dynamic", "ensemble of 3". What these are tuned by is the run's validation text, and
         what came of it stands beside the measures. Of a run of another task, what its scorer says of a split, under
         "model".
+
+    >>> found = evaluate("run", "valid", ngram=2, batch=8, quiet=True)
+    >>> list(found), 2 < found["model"]["bits_per_character"] < 8
+    (['model', '2-gram'], True)
     """
     for name, value in (("batch", batch), ("window", window), ("ngram", ngram), ("cache", cache)):
         if value is not None and value < 1:

@@ -137,6 +137,10 @@ def train(
 
     Returns:
         Whether the run came to its end; an interrupted one is resumed by `resume(out)`.
+
+    >>> small = {"tokenizer": "byte", "units": 8, "layers": 1, "batch": 4, "window": 32, "epochs": 1}
+    >>> train("stdlib:20k", "run", changes=small, quiet=True)
+    True
     """
     first = None if init_from is None else RunFolder(init_from)
     if recipe is None and first is None and task is not None:
@@ -176,6 +180,9 @@ def resume(out, *, changes=(), quiet=False):
         out: the run directory.
         changes: settings to change, a dict of them, or each "key=value": more epochs, say.
         quiet: whether to show nothing but warnings.
+
+    >>> resume("run", quiet=True)  # which had come to its end
+    True
     """
     folder = RunFolder(out)
     folder.check_resumable()

@@ -75,7 +75,7 @@ def open_corpus(
 
     Args:
         sources: one or several of: a file (`.gz` too), a folder, a pattern such as "data/*.txt", "-" for standard
-            input, "tfds:NAME[/CONFIG][:VERSION][:FIELD]" for a TensorFlow dataset, "stdlib" or "stdlib:2M" for the
+            input, `"tfds:NAME[/CONFIG][:VERSION][:FIELD]"` for a TensorFlow dataset, "stdlib" or "stdlib:2M" for the
             source of Python's standard library, or about that many bytes of it.
         valid, test: files, folders or patterns whose text is a split by itself.
         split: percentages for train, valid and test ("90/5/5"), for train and valid ("95/5"), or "100" for train

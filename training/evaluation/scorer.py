@@ -21,6 +21,11 @@ class Scorer(tasks.Scorer):
         window: tokens that are computed at once. It changes the speed alone.
         end: for a model that learnt from sentences by themselves: the token that ends one. Each is then scored by
             itself, however many there are in a batch, and `window` is where the longer ones are cut.
+
+    >>> model = keras_rnnlm.models.LanguageModel(10, units=4, layers=1)
+    >>> found = Scorer(model, start=0).score(np.arange(40) % 10)
+    >>> 9 < found["perplexity"] < 11  # it has learned nothing yet
+    True
     """
 
     def __init__(self, model, *, start, batch=1, window=64, end=None):
@@ -93,6 +98,11 @@ def measures(losses, counts, unknown=None):
     Returns:
         A dict: the numbers of tokens, characters, bytes and words; nats and bits per token, per character and per byte;
         the perplexity per token and per word; and the share of unknown words and the perplexity without them.
+
+    >>> import types
+    >>> found = measures(np.full(4, np.log(8)), types.SimpleNamespace(characters=12, bytes=12, words=2))
+    >>> found["bits_per_token"], found["bits_per_character"], round(found["word_perplexity"], 6)
+    (3.0, 1.0, 64.0)
     """
     total = float(np.sum(losses, dtype=np.float64))
     result = {"tokens": len(losses), "characters": counts.characters, "bytes": counts.bytes, "words": counts.words}

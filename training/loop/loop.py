@@ -46,6 +46,19 @@ class Loop:
         scorer: of the model; its `score(valid, progress)` validates, see `keras_rnnlm.training.tasks.Scorer`.
         display: shows the progress, see `keras_rnnlm.training.runs.display`.
         identity: what a checkpoint must agree with to be resumed, a dict of strings.
+
+    >>> from keras_rnnlm import training
+    >>> from keras_rnnlm.training.runs.display import Display
+    >>> from keras_rnnlm.training.runs.run import RunFolder, build_model
+    >>> recipe = training.Recipe(units=8, layers=1, batch=2, window=8, epochs=1, eval_every=0)
+    >>> model = build_model(recipe, training.Tokenizer.train("byte", ["any"]))
+    >>> stream = training.Contiguous(np.arange(200) % 9, batch=2, window=8, start=0)
+    >>> folder = RunFolder("by-hand")
+    >>> with folder.new():
+    ...     loop = Loop(model, recipe, stream, folder, valid=None, scorer=None, display=Display(quiet=True))
+    ...     loop.save()  # and loop.run() trains
+    >>> len(folder.checkpoints().files())
+    1
     """
 
     def __init__(self, model, recipe, stream, folder, *, valid, scorer, display, identity=None):

@@ -74,7 +74,12 @@ TOKENIZER = Rule(
 
 
 def setting(default, meaning, rule, begins=None):
-    """A field of `Recipe`. `{}` in its meaning stands for what is allowed; `begins` is the heading above it."""
+    """A field of `Recipe`. `{}` in its meaning stands for what is allowed; `begins` is the heading above it.
+
+    >>> field = setting(7, "symbols in a sequence", COUNT)
+    >>> field.default, field.metadata["rule"].allowed
+    (7, 'a whole number, at least 1')
+    """
     metadata = {"help": meaning.replace("{}", rule.allowed), "rule": rule, "begins": begins}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)

@@ -259,7 +259,12 @@ class Run:
 
 
 def load_run(path):
-    """The model, tokenizer, recipe and history of a run directory."""
+    """The model, tokenizer, recipe and history of a run directory.
+
+    >>> run = load_run("run")
+    >>> run.recipe.units, run.model.name, run.history[-1]["epoch"]
+    (8, 'language_model', 1)
+    """
     folder = RunFolder(path)
     recipe = folder.read_recipe()
     vocabulary, history = task_of(recipe).vocabulary(folder), folder.read_history()

@@ -96,7 +96,11 @@ def one_of_few(length):
 
 
 def padded(rows, batch, *shape):
-    """Arrays of unequal lengths in one of `(batch, *shape)`, filled up with zeros."""
+    """Arrays of unequal lengths in one of `(batch, *shape)`, filled up with zeros.
+
+    >>> padded([np.array([1, 2, 3]), np.array([4])], 3, 4).tolist()
+    [[1, 2, 3, 0], [4, 0, 0, 0], [0, 0, 0, 0]]
+    """
     found = np.zeros((batch, *shape), rows[0].dtype)
     for place, row in zip(found, rows):
         place[tuple(slice(size) for size in row.shape)] = row

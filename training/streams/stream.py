@@ -89,7 +89,12 @@ class Stream:
 
 
 def untuned(dataset):
-    """A dataset in its order, without tf.data's tuner: that can hold up the end of `fit` as long as `fit` took."""
+    """A dataset in its order, without tf.data's tuner: that can hold up the end of `fit` as long as `fit` took.
+
+    >>> import tensorflow as tf
+    >>> [int(number) for number in untuned(tf.data.Dataset.range(3))]
+    [0, 1, 2]
+    """
     import tensorflow as tf
 
     options = tf.data.Options()

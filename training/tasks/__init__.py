@@ -12,7 +12,11 @@ __all__ = ["Data", "Given", "Scorer", "Task", "setting", "task_of"]
 
 
 def task_of(recipe):
-    """The `Task` that a recipe names."""
+    """The `Task` that a recipe names.
+
+    >>> type(task_of(keras_rnnlm.training.Recipe.load("tagger"))).__name__
+    'Tagging'
+    """
     parts = tasks.parts_of(recipe.task)
     found = tasks.imported(parts.learning)
     if not (isinstance(found, type) and issubclass(found, Task)):

@@ -16,7 +16,11 @@ FIXED += ("optimizer", "ema", "seed")
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """The texts as the user named them: paths, globs, "stdlib", "tfds:NAME"."""
+    """The texts as the user named them: paths, globs, "stdlib", "tfds:NAME".
+
+    >>> Given(["reviews.csv"], valid=["dev.csv"]).test is None
+    True
+    """
 
     corpus: object
     valid: object = None
@@ -31,6 +35,10 @@ class Data:
         splits: by name, "train" always and "valid" where there is one: what `Task.stream` and `Scorer.score` read.
         vocabulary: what `Task.build` needs to know of the symbols, of the class that the task's `Parts` name.
         fingerprints: the texts "vocabulary" and "text", of what a run must resume with.
+
+    >>> data = Data({"train": np.zeros((9, 2))}, vocabulary=None, fingerprints={"vocabulary": "a", "text": "b"})
+    >>> sorted(data.fingerprints)
+    ['text', 'vocabulary']
     """
 
     splits: collections.abc.Mapping
@@ -44,6 +52,15 @@ class Scorer:
     Attributes:
         decides: which of the numbers says which model is best.
         larger_is_better: whether it is better when it is larger.
+
+    >>> class Accuracy(Scorer):
+    ...     decides, larger_is_better = "accuracy", True
+    ...
+    ...     def score(self, split, progress=None):
+    ...         right = self.model(split) == 0
+    ...         return {"loss": 1.0, "accuracy": float(np.mean(right))}
+    >>> Accuracy(np.sign).score(np.array([0.0, 2.0]))["accuracy"]
+    0.5
     """
 
     decides = "loss"
@@ -66,6 +83,13 @@ class Task:
         unread: settings of a recipe that it does not read: another value than the default is refused.
         vocabulary_settings, network_settings: a run that begins with another's weights has these from it.
         fixed: what `--resume` must not change: it would be another run, or the setting would have no effect any more.
+
+    >>> from keras_rnnlm import schema
+    >>> from keras_rnnlm.training.tasks import setting
+    >>> class Counting(Task):
+    ...     settings = {"length": setting(7, "symbols in a sequence", schema.whole(1))}
+    >>> Counting(tasks.parts_of("tag")).vocabulary_class.__name__
+    'Vocabulary'
     """
 
     settings = {}
