@@ -1,4 +1,4 @@
-"""How good the recipes are, beside n-grams of the same text: what the README's table says.
+"""How good the recipes are, beside n-grams of the same text: what the table of `docs/guides/perplexity.md` says.
 
     python benchmarks/language_models.py [tinyshakespeare] [wikitext-2] [--data DIR] [--out DIR] [--json]
 

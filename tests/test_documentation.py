@@ -1,18 +1,22 @@
 """Documentation runs: the examples in docstrings, and the blocks of the README and of the site's pages."""
 
+import argparse
 import doctest
 import importlib
 import inspect
 import pathlib
 import pkgutil
 import re
+import shlex
 
 import numpy as np
 import pytest
 
 import keras_rnnlm
+from keras_rnnlm.__main__ import COMMANDS
 from keras_rnnlm.cell_list import CELLS
 from keras_rnnlm.head_list import HEADS
+from keras_rnnlm.training import Recipe
 from tests.support import BACKEND
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -119,6 +123,28 @@ def test_the_blocks_of_readme_and_pages_run(found, page, tmp_path, monkeypatch, 
     for line, source, mark in found:
         if mark is None or mark == "long":
             exec(compile("\n" * line + source, str(page), "exec"), names)
+
+
+def commands():
+    """Every line for a shell that calls the package."""
+    for path in [README, *PAGES]:
+        for line in re.findall(r"^ {4,}(?:\S.* && )?keras-rnnlm (.*)", path.read_text(encoding="utf-8"), flags=re.M):
+            yield path.name, line, shlex.split(line, comments=True)
+
+
+def test_every_command_that_is_shown_is_one():
+    for page, line, (word, *arguments) in commands():
+        if word == "demo" and word not in COMMANDS:  # of a page of its own
+            continue
+        parser = argparse.ArgumentParser()
+        importlib.import_module(COMMANDS[word][1]).arguments(parser)
+        try:
+            options = vars(parser.parse_args(arguments))
+        except SystemExit:
+            pytest.fail(f"{page}: keras-rnnlm {line}")
+        name, changes = options.get("recipe"), options.get("set")
+        recipe = Recipe.load(name) if isinstance(name, str) and "." not in name else Recipe()
+        recipe.override([change for change in changes or [] if not change.startswith("task_settings.")])
 
 
 @pytest.mark.parametrize("page", PUBLIC)

@@ -121,3 +121,47 @@ def test_a_client_asks_tensorflow_serving(server, exported):
         text=True,
     )
     assert done.stdout == f"{total:.3f} nats over {count} tokens\n"
+
+
+# In short forms: that they run, and that what they show is learned at all.
+
+
+def example(name):
+    return runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"]
+
+
+def test_a_peephole_lstm_forecasts_a_series(tmp_path, capsys):
+    picture = tmp_path / "forecast.png"
+    error, naive = example("time_series")(["--steps=600", "--units=8", "--epochs=6", f"--picture={picture}"])
+    assert error < naive and picture.stat().st_size > 0
+    assert capsys.readouterr().out.startswith("mean squared error")
+
+
+def test_a_tagger_of_columns_tags_a_sentence(tmp_path):
+    file = tmp_path / "train.conll"
+    file.write_text("Anna B-PER\nsees O\nRome B-LOC\n\nRome B-LOC\nsees O\nAnna B-PER\n\n" * 16)
+    found = example("tagger")([str(file), "Anna sees Anna", "--units=8", "--epochs=12"])
+    assert found == [("Anna", "B-PER"), ("sees", "O"), ("Anna", "B-PER")]
+
+
+def test_a_translator_draws_its_attention(tmp_path, capsys):
+    picture = tmp_path / "attention.png"
+    options = ["--steps=3", "--units=8", "--longest=4", "--word=abba", f"--picture={picture}"]
+    found = example("translator")(options)
+    assert len(found) <= 5 and picture.stat().st_size > 0 and capsys.readouterr().out == f"abba -> {found}\n"
+
+
+@pytest.mark.long
+def test_a_translator_learns_to_write_words_backwards():
+    assert example("translator")(["--steps=1500", "--word=peephole"]) == "elohpeep"
+
+
+def test_a_service_answers_without_keras(exported):
+    testclient = pytest.importorskip("fastapi.testclient", reason="there is no FastAPI")
+    client = testclient.TestClient(runpy.run_path(str(EXAMPLES / "service.py"))["service"](exported))
+    asked = {"prompt": "the cat", "length": 20, "temperature": 0.8, "seed": 5}
+    wanted = runtime.load(exported, "onnx").generate("the cat", 20, Sample(temperature=0.8), seed=5)
+    assert client.post("/generate", json=asked).json() == {"text": wanted}
+    scored = runtime.load(exported, "onnx").score("the cat")["log_probability"]
+    assert client.post("/score", json={"text": "the cat"}).json()["log_probability"] == pytest.approx(scored)
+    assert client.post("/score", json={"text": ""}).status_code == 422
