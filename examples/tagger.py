@@ -2,8 +2,8 @@
 
     python tagger.py train.conll "Anna sees Rome"
 
-The file has a word and its tag a line, the tag last, and an empty line between sentences. `keras-rnnlm train train.conll
---task tag` does the same with validation, checkpoints and export; this shows what it is made of.
+The file has a word and its tag a line, the tag last, and an empty line between sentences. `keras-rnnlm train
+train.conll --task tag` does the same with validation, checkpoints and export; this shows what it is made of.
 """
 
 import argparse

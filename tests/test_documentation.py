@@ -5,8 +5,8 @@ import doctest
 import importlib
 import inspect
 import pathlib
-import pkgutil
 import re
+import runpy
 import shlex
 
 import numpy as np
@@ -46,11 +46,12 @@ PUBLIC = {
 
 def modules():
     for room in keras_rnnlm.ROOMS:
-        package = importlib.import_module(f"keras_rnnlm.{room}")
-        yield package.__name__
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if "_backend" not in module.name or module.name.endswith(f"{BACKEND}_backend"):
-                yield module.name
+        folder = pathlib.Path(importlib.import_module(f"keras_rnnlm.{room}").__path__[0])
+        for file in sorted(folder.rglob("*.py")):  # by its name: importing them all would hold up every process
+            parts = file.relative_to(folder).with_suffix("").parts
+            name = ".".join(["keras_rnnlm", room, *parts]).removesuffix(".__init__")
+            if "_backend" not in name or name.endswith(f"{BACKEND}_backend"):
+                yield pytest.param(name, marks=[pytest.mark.long] if ".studies." in name else [])
     yield from ("keras_rnnlm.distribution", "keras_rnnlm.tasks", "keras_rnnlm.viterbi")
 
 
@@ -177,3 +178,19 @@ def test_the_guide_lists_every_cell():
 def test_the_guide_lists_every_head():
     wanted = [f"| `{name}` | `{head.head}` | {head.about} |\n" for name, head in HEADS.items()]
     assert table_of(DOCS / "guides" / "heads.md", "| head | class | what it is |\n|---|---|---|", wanted)
+
+
+def test_every_cell_has_a_page_with_the_picture_that_its_script_draws():
+    script = runpy.run_path(str(DOCS / "pictures" / "draw_cells.py"))
+    slugs = {name.replace("_", "-") for name in CELLS} | {"attention-decoder"}
+    assert script["PICTURES"].keys() == slugs
+    for slug in slugs:
+        drawn = (DOCS / "pictures" / f"{slug}.svg").read_text(encoding="utf-8")
+        assert drawn == script["svg"](*script["PICTURES"][slug]), f"{slug}.svg is not what the script draws"
+        assert f"(../pictures/{slug}.svg)" in (DOCS / "cells" / f"{slug}.md").read_text(encoding="utf-8")
+
+
+def test_the_files_that_the_readme_links_to_are_there():
+    links = re.findall(r"\]\(((?!http)[^)#]+)", README.read_text(encoding="utf-8"))
+    missing = {link for link in links if not (ROOT / link).exists()} - {"docs/guides/demo.md"}
+    assert links and not missing

@@ -1,7 +1,7 @@
 """The picture of the README, of a run of `keras-rnnlm quickstart`: python docs/pictures/draw_readme.py RUN
 
-Its curves, text that it wrote, and one unit's cell over source code that it never saw: the unit that follows best how many
-brackets are open.
+Its curves, text that it wrote, and one unit's cell over source code that it never saw: the unit that follows best how
+many brackets are open.
 """
 
 import pathlib
