@@ -46,7 +46,7 @@ def draw(run, out):
     unit = int(np.argmax(np.abs(follows)))
     values = cells.values[:, unit] * np.sign(follows[unit])
 
-    figure = plt.figure(figsize=(11, 6.2), dpi=110, layout="constrained")
+    figure = plt.figure(figsize=(11, 5.6), dpi=110, layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.35))
     axes = figure.add_subplot(grid[0, 0])
     for kind, style in (("train", "-"), ("valid", "o-")):
@@ -72,7 +72,7 @@ def draw(run, out):
             if letter == "\n":
                 row, column = row + 1, 0
                 continue
-            colour = plt.cm.coolwarm(0.5 + 0.45 * value / scale)
+            colour = plt.cm.RdBu_r(0.5 + 0.24 * value / scale)
             axes.add_patch(plt.Rectangle((column, row - 0.5), 1, 1, color=colour, linewidth=0))
             axes.text(
                 column + 0.5, row, letter.replace("$", r"\$"), family="monospace", size=8.5, ha="center", va="center"
@@ -80,7 +80,7 @@ def draw(run, out):
             column += 1
     axes.set(
         xlim=(0, 68),
-        ylim=(15.5, -1),
+        ylim=(13.5, -1),
         title=f"the cell of unit {unit}: it follows the brackets (correlation {abs(follows[unit]):.2f})",
     )
     axes.axis("off")
