@@ -137,6 +137,7 @@ def test_a_peephole_lstm_forecasts_a_series(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("mean squared error")
 
 
+@pytest.mark.long  # what it is made of, tests/models and tests/layers compile all the time
 def test_a_tagger_of_columns_tags_a_sentence(tmp_path):
     file = tmp_path / "train.conll"
     file.write_text("Anna B-PER\nsees O\nRome B-LOC\n\nRome B-LOC\nsees O\nAnna B-PER\n\n" * 16)
@@ -144,6 +145,7 @@ def test_a_tagger_of_columns_tags_a_sentence(tmp_path):
     assert found == [("Anna", "B-PER"), ("sees", "O"), ("Anna", "B-PER")]
 
 
+@pytest.mark.long
 def test_a_translator_draws_its_attention(tmp_path, capsys):
     picture = tmp_path / "attention.png"
     options = ["--steps=3", "--units=8", "--longest=4", "--word=abba", f"--picture={picture}"]
