@@ -25,6 +25,7 @@ COMMANDS = {
     "export": ("write a model as SavedModel, ONNX and LiteRT", "keras_rnnlm.export.commands.export"),
     "verify": ("check that exported files are whole and right", "keras_rnnlm.export.commands.verify"),
     "run": ("let an exported model write, without Keras", "keras_rnnlm.export.commands.run"),
+    "demo": ("make a page that an exported model answers in", "keras_rnnlm.export.commands.demo"),
     "completion": ("complete commands and options in bash, zsh or fish", "keras_rnnlm.completion"),
 }
 

@@ -1,0 +1,10 @@
+"""A page that an exported model answers in, in the reader's own browser: a folder for any static server.
+
+>>> from keras_rnnlm.export.page import make_page
+>>> callable(make_page)
+True
+"""
+
+from keras_rnnlm.export.page.making import make_page
+
+__all__ = ["make_page"]
