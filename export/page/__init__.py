@@ -5,6 +5,7 @@
 True
 """
 
+from keras_rnnlm.export.page import onnxruntime_web
 from keras_rnnlm.export.page.making import make_page
 
-__all__ = ["make_page"]
+__all__ = ["make_page", "onnxruntime_web"]

@@ -336,6 +336,7 @@ async function begin() {
     });
     by("face").value = found.kind === "word" ? "serif" : "mono";
     view.box.dataset.face = by("face").value;
+    performance.mark("ready");
     document.documentElement.dataset.ready = "true";
     showAll();
   } catch (error) {
