@@ -10,23 +10,23 @@ from keras_rnnlm import tasks
 from keras_rnnlm.export.artifacts import whole
 from keras_rnnlm.export.manifest import MANIFEST, check_whole, files_of_vocabulary, read_manifest, task_of
 from keras_rnnlm.export.page import onnxruntime_web
+from keras_rnnlm.text import PairVocabulary, Tokenizer
 
 STATIC = pathlib.Path(__file__).parent / "static"
-SHARED = ("style.css", "onnx.js", "asking.js")
+SHARED = ("style.css", "onnx.js", "asking.js", "answering.js")
+OF_TEXT = ("tokenizer.js", "sampler.js")
 # Of each task that has one: the page, its title, and the other files that it loads.
 PAGES = {
     "language_model": (
         "writer.html",
         "A language model writes",
-        (
-            "writer.js",
-            "writer-worker.js",
-            "language-model.js",
-            "sampler.js",
-            "tokenizer.js",
-            "history.js",
-            "text-view.js",
-        ),
+        ("writer.js", "writer-worker.js", "language-model.js", "history.js", "text-view.js", *OF_TEXT),
+    ),
+    "tag": ("tagger.html", "Words and their tags", ("tagger.js", "tagger-worker.js", "vocabulary.js")),
+    "translate": (
+        "translator.html",
+        "From one text to another",
+        ("translator.js", "translator-worker.js", "pair-vocabulary.js", *OF_TEXT),
     ),
 }
 
@@ -85,8 +85,10 @@ def _page_of(task):
 def _check_tokenizers(export, manifest):
     """Raises for a tokenizer that the page's own code does not know."""
     vocabulary = tasks.vocabulary_of(task_of(manifest)).load(export)
-    if not vocabulary.is_ours:
-        raise ValueError(
-            f"A page knows the tokenizers that `train` makes: words, characters, bytes and BPE. {export} has someone "
-            f"else's, a {vocabulary.kind}"
-        )
+    found = (vocabulary.source, vocabulary.target) if isinstance(vocabulary, PairVocabulary) else (vocabulary,)
+    for tokenizer in found:
+        if isinstance(tokenizer, Tokenizer) and not tokenizer.is_ours:
+            raise ValueError(
+                f"A page knows the tokenizers that `train` makes: words, characters, bytes and BPE. {export} has "
+                f"someone else's, a {tokenizer.kind}"
+            )

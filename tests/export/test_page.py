@@ -20,7 +20,8 @@ from keras_rnnlm.export import runtime
 from keras_rnnlm.export.page import make_page, making, onnxruntime_web
 from keras_rnnlm.generation import Greedy, Sample
 from keras_rnnlm.generation.random_numbers import uniform
-from keras_rnnlm.text import Tokenizer
+from keras_rnnlm.text import Tokenizer, Vocabulary
+from keras_rnnlm.viterbi import best_tags
 from tests.export.models import run_directory
 from tests.text.test_tokenizers import SIZES, TEXT, random_texts
 
@@ -56,17 +57,44 @@ def test_javascript_has_the_ids_and_the_texts_of_python(node, kind):
     drawn = [rng.integers(0, tokenizer.vocabulary_size, 12).tolist() for _ in range(200)]  # ends of characters, too
     code = """
         import { Tokenizer } from "./tokenizer.js";
-        const tokenizer = new Tokenizer(JSON.parse(given.definition), given.kind);
+        const tokenizer = new Tokenizer(JSON.parse(given.definition));
         const encoded = given.texts.map((text) => tokenizer.encode(text));
         const ids = [...encoded, ...given.drawn];
-        const { start, size } = tokenizer;
-        console.log(JSON.stringify({ start, size, encoded, decoded: ids.map((some) => tokenizer.decode(some)) }));
+        const { kind, start, size } = tokenizer;
+        console.log(JSON.stringify({ kind, start, size, encoded, decoded: ids.map((some) => tokenizer.decode(some)) }));
     """
-    found = node(code, {"definition": tokenizer.definition, "kind": kind, "texts": texts, "drawn": drawn})
-    assert (found["start"], found["size"]) == (tokenizer.start, tokenizer.vocabulary_size)
+    found = node(code, {"definition": tokenizer.definition, "texts": texts, "drawn": drawn})
+    assert (found["kind"], found["start"], found["size"]) == (kind, tokenizer.start, tokenizer.vocabulary_size)
     wanted = [ids.tolist() for ids in tokenizer.encode_batch(texts)]
     assert found["encoded"] == wanted
     assert found["decoded"] == [tokenizer.decode(ids) for ids in [*wanted, *drawn]]
+
+
+def test_javascript_has_the_words_characters_and_best_tags_of_python(node):
+    texts = [["The", "cat's", "été", "İ", "ΣΑΣ", "thermodynamics"], ["the", "the", "dog", "thermo"]]
+    vocabulary = Vocabulary.learn(texts, ["O", "B-x", "I-x"], lower=True, longest_word=6)
+    sentences = ["The CAT's \u3000 été\x1cİ ΣΑΣ thermodynamics dog mouse", "x"]
+    rng = np.random.default_rng(0)
+    chains = [{}, {"transitions": rng.normal(size=(3, 3)), "start": rng.normal(size=3), "end": rng.normal(size=3)}]
+    scores = rng.normal(size=(20, 7, 3))
+    code = """
+        import { bestTags, Vocabulary } from "./vocabulary.js";
+        const vocabulary = new Vocabulary(JSON.parse(given.definition));
+        const read = given.sentences.map((text) => {
+          const words = vocabulary.split(text);
+          return [words, vocabulary.wordIds(words), vocabulary.characterIds(words)];
+        });
+        const tags = given.chains.map((chain) => given.scores.map((some) => bestTags(some, chain)));
+        console.log(JSON.stringify({ read, tags }));
+    """
+    as_lists = [{name: values.tolist() for name, values in chain.items()} for chain in chains]
+    given = {"definition": vocabulary.definition, "sentences": sentences, "chains": as_lists, "scores": scores.tolist()}
+    found = node(code, given)
+    for text, (words, ids, letters) in zip(sentences, found["read"], strict=True):
+        assert words == text.split() and ids == vocabulary.word_ids(words).tolist()
+        assert letters == vocabulary.character_ids(words).ravel().tolist()
+    for chain, tags in zip(chains, found["tags"], strict=True):
+        assert tags == best_tags(scores, np.ones((20, 7), bool), **chain).tolist()
 
 
 SETTINGS = [

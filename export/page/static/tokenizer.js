@@ -34,10 +34,10 @@ const LETTERS = lettersOfBytes();
 const BYTES = new Map(LETTERS.map((letter, byte) => [letter, byte]));
 
 export class Tokenizer {
-  // `definition` is the object in a tokenizer.json, `kind` one of "word", "char", "byte" and "bpe".
-  constructor(definition, kind) {
+  // `definition` is the object in a tokenizer.json.
+  constructor(definition) {
     const { vocab, merges = [] } = definition.model;
-    this.kind = kind;
+    const kind = (this.kind = kindOf(definition.model));
     this.ids = new Map(Object.entries(vocab));
     this.symbols = [];
     for (const [symbol, id] of this.ids) this.symbols[id] = symbol;
@@ -136,6 +136,12 @@ export class Tokenizer {
     const signs = text.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(/\p{Z}/gu, "␣").replaceAll(/\p{C}/gu, "·");
     return signs.replaceAll(/([␣⇥])\1{2,}/gu, (run, sign) => `${sign}×${run.length}`);
   }
+}
+
+// Of the four kinds that there are.
+function kindOf({ type, unk_token: unknown, vocab }) {
+  if (type === "WordLevel") return "word";
+  return unknown ? "char" : EOS in vocab ? "bpe" : "byte";
 }
 
 // How many bytes at the end are the beginning of a character whose other bytes may still come.

@@ -1,5 +1,6 @@
 // Beside the page: reads and writes, so that the page never waits.
 
+import { answering } from "./answering.js";
 import { LanguageModel } from "./language-model.js";
 import { floats, ints, json, opened } from "./onnx.js";
 import { Tokenizer } from "./tokenizer.js";
@@ -20,10 +21,9 @@ const tasks = {
       const outputs = await session.run(inputs);
       return { logits: outputs.logits.data.subarray(0, size), states: named.map(({ output }) => outputs[output].data) };
     }
-    const { kind } = manifest.tokenizer;
-    const tokenizer = new Tokenizer(definition, kind);
+    const tokenizer = new Tokenizer(definition);
     model = new LanguageModel(run, named.map(({ width }) => width), tokenizer);
-    return { kind, size, states: named.map(({ name, width }) => ({ name, width })), start: (await model.begin()).id };
+    return { kind: tokenizer.kind, size, states: named.map(({ name, width }) => ({ name, width })), start: (await model.begin()).id };
   },
 
   // The tokens of a prompt, from the beginning.
@@ -83,19 +83,4 @@ function othersTurn() {
   });
 }
 
-// One task after the other; "stop" ends the one that is under way.
-let queue = Promise.resolve();
-self.onmessage = ({ data: { number, task, ...given } }) => {
-  if (task === "stop") {
-    stopped = true;
-    return;
-  }
-  queue = queue.then(async () => {
-    try {
-      const answer = await tasks[task](given, (nodes) => self.postMessage({ number, nodes }));
-      self.postMessage({ number, answer });
-    } catch (error) {
-      self.postMessage({ number, error: String(error?.message ?? error) });
-    }
-  });
-};
+answering(tasks, { stop: () => (stopped = true) });
