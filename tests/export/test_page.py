@@ -8,12 +8,10 @@ import math
 import shutil
 import subprocess
 import tarfile
-import threading
 
 import numpy as np
 import pytest
 
-from benchmarks import chromium
 from keras_rnnlm import export, serving
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.export import runtime
@@ -23,6 +21,7 @@ from keras_rnnlm.generation.random_numbers import uniform
 from keras_rnnlm.text import Tokenizer, Vocabulary
 from keras_rnnlm.viterbi import best_tags
 from tests.export.models import run_directory
+from tests.pages import opened, served
 from tests.text.test_tokenizers import SIZES, TEXT, random_texts
 
 LETTERS = "the cat sat on the mat\nthe dog ate the log, été\n"
@@ -246,21 +245,6 @@ def _saved(data, path):
     return path
 
 
-class served:
-    """The address of a server while it runs."""
-
-    def __init__(self, handler):
-        self.server = serving.server(handler, 0)
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-        return serving.address(self.server)
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
-
-
 def test_a_port_that_is_taken_is_told_or_another_one_found():
     with served(serving.Quiet) as address:
         port = int(address.rstrip("/").rpartition(":")[2])
@@ -275,47 +259,19 @@ def test_a_port_that_is_taken_is_told_or_another_one_found():
 
 @pytest.fixture(scope="module")
 def page(exported, tmp_path_factory):
-    """A page of the model, opened."""
-    if chromium.path() is None:
-        pytest.skip("there is no Chromium")
-    folder = tmp_path_factory.mktemp("pages") / "page"
-    try:
-        make_page(exported, folder)
-    except ValueError as error:
-        pytest.skip(str(error))
-    with served(serving.of_folder(folder)) as address, Page() as opened:
-        opened.address = address
-        opened.begin()
-        yield opened
+    with opened(exported, tmp_path_factory.mktemp("pages") / "page") as found:
+        yield found
 
 
-class Page(chromium.Chromium):
-    """The page of a language model, as its readers use it."""
+def click(page, selector):
+    page.run(f"document.querySelector({json.dumps(selector)}).click()")
+    page.wait("document.getElementById('stop').hidden && !document.getElementById('write').disabled")
 
-    def begin(self, **options):
-        self.open(self.address, **options)
-        self.wait("document.documentElement?.dataset.ready === 'true'")
 
-    def set(self, **values):
-        for name, value in values.items():
-            self.run(f"""{{
-                const field = document.getElementById({json.dumps(name.replace("_", "-"))});
-                field.value = {json.dumps(str(value))};
-                field.dispatchEvent(new Event("input"));
-                field.dispatchEvent(new Event("change"));
-            }}""")
-
-    def click(self, selector):
-        self.run(f"document.querySelector({json.dumps(selector)}).click()")
-        self.wait("document.getElementById('stop').hidden && !document.getElementById('write').disabled")
-
-    def text(self, selector="#text"):
-        return self.run(f"document.querySelector({json.dumps(selector)}).textContent")
-
-    def write(self, prompt, length=60, temperature=0.8, top_p=1, top_k="", seed=0):
-        self.set(prompt=prompt, length=length, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed)
-        self.click("#write")
-        return self.text()
+def write(page, prompt, length=60, temperature=0.8, top_p=1, top_k="", seed=0):
+    page.set(prompt=prompt, length=length, temperature=temperature, top_p=top_p, top_k=top_k, seed=seed)
+    click(page, "#write")
+    return page.text()
 
 
 def test_the_page_writes_what_python_writes(page, exported):
@@ -327,34 +283,34 @@ def test_the_page_writes_what_python_writes(page, exported):
         chooses = Sample(settings["temperature"], **filters) if settings["temperature"] else Greedy()
         for prompt in ("the été", ""):
             wanted = prompt + model.generate(prompt, 60, chooses, seed=settings.get("seed", 0))
-            assert page.write(prompt, **settings) == wanted
-        page.click("#on")  # what one writes in two goes is what it writes in one
+            assert write(page, prompt, **settings) == wanted
+        click(page, "#on")  # what one writes in two goes is what it writes in one
         assert page.text() == model.generate("", 120, chooses, seed=settings.get("seed", 0))
     assert page.said == []
 
 
 def test_a_text_goes_on_from_any_token_and_nothing_is_lost(page, exported):
     page.begin()
-    first = page.write("the cat", 40, temperature=1, seed=9)
-    tokens = page.run("Array.from(document.querySelectorAll('#text span'), (s) => s.textContent)")
+    first = write(page, "the cat", 40, temperature=1, seed=9)
+    tokens = page.texts("#text span")
     page.run("document.getElementById('token-19').click()")
-    page.click("#on")
+    click(page, "#on")
     second = page.text()
     assert page.run("document.getElementById('seed').value") == "10"
     assert second.startswith("".join(tokens[:20])) and not second.startswith(first)
     assert page.run("document.querySelectorAll('#text span').length") == 20 + 40
     assert page.run("document.querySelectorAll('#branches li').length") == 2
-    page.click("#undo")
+    click(page, "#undo")
     assert page.text() == first
-    page.click("#redo")
+    click(page, "#redo")
     assert page.text() == second
-    page.click("#branches button")
+    click(page, "#branches button")
     assert page.text() == first
     # Its states are those of this text, whatever was written in between.
     assert probabilities(page) == pytest.approx(wanted(exported, tokens), abs=1e-4)
     page.run("document.getElementById('token-7').click()")  # the first after the prompt
     assert probabilities(page)[:9] == pytest.approx(wanted(exported, tokens[:7])[:9], abs=1e-4)
-    page.click("#next li:nth-child(2) button")
+    click(page, "#next li:nth-child(2) button")
     assert page.text().startswith("the cat") and page.run("document.querySelectorAll('#text span').length") == 8
 
 
@@ -377,11 +333,11 @@ def wanted(exported, tokens):
 
 
 def test_colours_are_surprisal_or_what_a_unit_holds(page, exported):
-    text = page.write("the", 20, temperature=1)
+    text = write(page, "the", 20, temperature=1)
     model = runtime.load(exported)
     ids = [model.tokenizer.start, *model.tokenizer.encode(text)]
     bits = -np.array(model.score(ids)["log_probabilities"]) / math.log(2)
-    np.testing.assert_allclose(weights(page), np.minimum(bits / 10, 1), atol=2e-3)
+    np.testing.assert_allclose(page.weights("#text span"), np.minimum(bits / 10, 1), atol=2e-3)
     page.set(unit=3)
     page.set(colour="state 1")
     states, values = model.initial_states(), []
@@ -391,17 +347,11 @@ def test_colours_are_surprisal_or_what_a_unit_holds(page, exported):
     values = np.abs(values[1:])
     page.wait("document.getElementById('text').dataset.colour === 'unit'")
     page.run("new Promise((done) => setTimeout(done, 150))")
-    np.testing.assert_allclose(weights(page), values / values.max(), atol=2e-3)
-
-
-def weights(page):
-    return page.run(
-        "Array.from(document.querySelectorAll('#text span'), (s) => Number(s.style.getPropertyValue('--weight')))"
-    )
+    np.testing.assert_allclose(page.weights("#text span"), values / values.max(), atol=2e-3)
 
 
 def test_it_is_worked_by_keys_and_says_what_it_shows(page):
-    page.write("the", 10)
+    write(page, "the", 10)
     assert page.text("#status").startswith("10 tokens in ")
     page.run("document.getElementById('text').focus()")
     page.press("ArrowLeft")
@@ -420,7 +370,7 @@ def test_it_fits_a_phone_and_follows_light_and_dark(page):
     seen = {}
     for dark in (False, True):
         page.begin(width=320, height=640, dark=dark, mobile=True)
-        page.write("the cat sat", 20)
+        write(page, "the cat sat", 20)
         assert page.run("document.documentElement.scrollWidth") <= 320
         seen[dark] = page.run("getComputedStyle(document.documentElement).backgroundColor")
     assert sum(channels(seen[True])) < 150 < 600 < sum(channels(seen[False]))
@@ -434,7 +384,7 @@ def test_writing_stops_when_it_is_told_to(page):
     page.set(prompt="the", length=10000, temperature=1)
     page.run("document.getElementById('write').click()")
     page.wait("document.getElementById('text').children.length > 5")
-    page.click("#stop")
+    click(page, "#stop")
     count = page.run("document.getElementById('text').children.length")
     assert 5 < count < 10000
     assert page.text("#status").startswith(f"{count - 3:,} tokens in ")

@@ -1,7 +1,6 @@
 """The page that shows a run while it goes on."""
 
 import json
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -9,11 +8,11 @@ import urllib.request
 import pytest
 
 from benchmarks import chromium
-from keras_rnnlm import serving
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.training.commands.watch import handler
 from keras_rnnlm.training.runs import watching
 from keras_rnnlm.training.runs.run import RunFolder
+from tests.pages import served
 
 
 def train(step, **more):
@@ -105,10 +104,8 @@ def test_the_command_generate_writes_the_samples(folder):
 
 @pytest.fixture
 def address(folder):
-    with serving.server(handler(folder, [{"step": 2, "prompt": "the <b>", "text": "cat\n"}]), 0) as found:
-        threading.Thread(target=found.serve_forever, daemon=True).start()
-        yield serving.address(found)
-        found.shutdown()
+    with served(handler(folder, [{"step": 2, "prompt": "the <b>", "text": "cat\n"}])) as found:
+        yield found
 
 
 def test_nothing_of_the_run_is_served_but_what_the_page_shows(address):
