@@ -1,5 +1,6 @@
 """What is seen of a run from outside, while it goes on or afterwards: its numbers, and what its model writes."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -100,7 +101,7 @@ class Samples:
         command = [sys.executable, "-m", "keras_rnnlm", "generate", str(self.folder), "--json", "--prompt", self.prompt]
         command += ["--length", str(LENGTH), "--temperature", str(TEMPERATURE), "--top-p", str(TOP_P)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-            if hasattr(os, "setpriority"):
+            with contextlib.suppress(OSError, AttributeError):  # it has ended already; Windows
                 os.setpriority(os.PRIO_PROCESS, process.pid, 19)
             out, problem = process.communicate()
         return subprocess.CompletedProcess(command, process.returncode, out, problem)

@@ -27,6 +27,13 @@ export function ints(values, shape) {
   return new ort.Tensor("int32", Int32Array.from(values), shape);
 }
 
+// What stands for an input that is not read.
+export function ones(type, shape) {
+  const arrays = { float32: Float32Array, int32: Int32Array, int64: BigInt64Array, bool: Uint8Array };
+  const count = shape.reduce((product, size) => product * size, 1);
+  return new ort.Tensor(type, new arrays[type](count).fill(type === "int64" ? 1n : 1), shape);
+}
+
 export function floats(values, shape) {
   return new ort.Tensor("float32", values, shape);
 }

@@ -1,7 +1,7 @@
 // Beside the page: encodes a source, and writes what the model says of it, the likeliest symbol each time.
 
 import { answering } from "./answering.js";
-import { floats, ints, json, opened } from "./onnx.js";
+import { ints, json, ones, opened } from "./onnx.js";
 import { PairVocabulary } from "./pair-vocabulary.js";
 import { choose } from "./sampler.js";
 
@@ -46,9 +46,7 @@ answering({
 function small() {
   const found = {};
   for (const { name, type, shape } of session.inputMetadata) {
-    const sizes = shape.map((size) => (typeof size === "number" && size > 0 ? size : 1));
-    const count = sizes.reduce((product, size) => product * size, 1);
-    found[name] = type === "int32" ? ints(new Array(count).fill(1), sizes) : floats(new Float32Array(count).fill(1), sizes);
+    found[name] = ones(type, shape.map((size) => (typeof size === "number" && size > 0 ? size : 1)));
   }
   return found;
 }
