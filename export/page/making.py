@@ -20,13 +20,13 @@ PAGES = {
     "language_model": (
         "writer.html",
         "A language model writes",
-        ("writer.js", "writer-worker.js", "language-model.js", "history.js", "text-view.js", *OF_TEXT),
+        ("writer.css", "writer.js", "writer-worker.js", "language-model.js", "history.js", "text-view.js", *OF_TEXT),
     ),
-    "tag": ("tagger.html", "Words and their tags", ("tagger.js", "tagger-worker.js", "vocabulary.js")),
+    "tag": ("tagger.html", "Words and their tags", ("answer.css", "tagger.js", "tagger-worker.js", "vocabulary.js")),
     "translate": (
         "translator.html",
         "From one text to another",
-        ("translator.js", "translator-worker.js", "pair-vocabulary.js", *OF_TEXT),
+        ("answer.css", "translator.js", "translator-worker.js", "pair-vocabulary.js", *OF_TEXT),
     ),
 }
 
