@@ -212,6 +212,7 @@ function summary() {
 }
 
 function percent(share) {
+  if (share < 5e-5) return share ? "< 0.01 %" : "0 %";
   return share >= 0.0995 ? `${(100 * share).toFixed(0)} %` : `${(100 * share).toPrecision(2)} %`;
 }
 
