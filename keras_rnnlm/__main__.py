@@ -17,6 +17,7 @@ COMMANDS = {
     "evaluate": ("measure how well a model predicts a text", "keras_rnnlm.training.commands.evaluate"),
     "generate": ("let a model write", "keras_rnnlm.training.commands.generate"),
     "predict": ("say what a model finds in a file: tags, classes", "keras_rnnlm.predict"),
+    "watch": ("show a run in the browser while it goes on", "keras_rnnlm.training.commands.watch"),
     "info": ("compare runs", "keras_rnnlm.training.commands.info"),
     "lr-find": ("find the learning rate that suits a text and a recipe", "keras_rnnlm.training.commands.lr_find"),
     "search": ("find settings that suit a text, by training with many", "keras_rnnlm.training.commands.search"),
@@ -25,6 +26,7 @@ COMMANDS = {
     "export": ("write a model as SavedModel, ONNX and LiteRT", "keras_rnnlm.export.commands.export"),
     "verify": ("check that exported files are whole and right", "keras_rnnlm.export.commands.verify"),
     "run": ("let an exported model write, without Keras", "keras_rnnlm.export.commands.run"),
+    "demo": ("make a page that an exported model answers in", "keras_rnnlm.export.commands.demo"),
     "completion": ("complete commands and options in bash, zsh or fish", "keras_rnnlm.completion"),
 }
 

@@ -47,12 +47,13 @@ def run(options):
     sample = write(out, PROMPT, recipe.seed)
     (out / "sample.txt").write_text(sample, encoding="utf-8")
     exported = export(out, out / "exported")
+    page = make_page(out / "exported", out / "page")
     print(report(found))
     if found["model"]["perplexity"] >= found[f"{ORDER}-gram"]["perplexity"]:
         print(why_behind(out, recipe))
     print(f"\nA sample:\n\n{sample}\n")
     print(exported)
-    print(f"\n{duration(time.monotonic() - began)} in all. The run is in {out}. Next:\n\n{next_commands(out)}")
+    print(f"\n{duration(time.monotonic() - began)} in all. The run is in {out}. Next:\n\n{next_commands(out, page)}")
 
 
 def free_folder(folder):
@@ -66,10 +67,24 @@ def training_seconds(imports):
     return max(SECONDS - (1 + REST) * imports, SHORTEST)
 
 
-def next_commands(out):
+def make_page(exported, folder):
+    """A page that the model writes in: its folder, or None where what runs it would have to be downloaded."""
+    from keras_rnnlm.export import page
+
+    if page.onnxruntime_web.cached() is None:
+        return None
+    page.make_page(exported, folder, title="A language model writes Python", prompt=PROMPT)
+    return folder
+
+
+def next_commands(out, page=None):
     name = shlex.quote(str(out))
+    served = f"keras-rnnlm demo {shlex.quote(str(out / 'exported'))} --serve"
+    if page is not None:
+        served = f"python -m http.server --directory {shlex.quote(str(page))}"
     return "\n".join(
         [
+            f"    {served}    # a page that writes",
             f'    keras-rnnlm generate {name} --prompt "class "',
             f"    keras-rnnlm evaluate {name} FILE.py --ngram {ORDER}",
             f'    keras-rnnlm run {shlex.quote(str(out / "exported"))} --prompt "import "',

@@ -5,6 +5,7 @@ import argparse
 import pytest
 
 from keras_rnnlm import quickstart
+from keras_rnnlm.export import page
 
 
 def options(*given):
@@ -70,3 +71,16 @@ def test_a_setting_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(ValueError, match="unitz.*units"):
         quickstart.run(options("--out", str(tmp_path / "run"), "--set", "unitz=3"))
     assert not (tmp_path / "run").exists()
+
+
+def test_it_ends_with_a_page_where_nothing_has_to_be_downloaded(tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(page, "make_page", lambda *where, **more: made.append(where))
+    monkeypatch.setattr(page.onnxruntime_web, "cached", lambda: None)
+    run = tmp_path / "run"
+    assert quickstart.make_page(run / "exported", run / "page") is None and made == []
+    assert f"keras-rnnlm demo {run / 'exported'} --serve " in quickstart.next_commands(run)
+    monkeypatch.setattr(page.onnxruntime_web, "cached", lambda: {"file": b"bytes"})
+    assert quickstart.make_page(run / "exported", run / "page") == run / "page"
+    assert made == [(run / "exported", run / "page")]
+    assert f"http.server --directory {run / 'page'} " in quickstart.next_commands(run, run / "page")

@@ -58,6 +58,7 @@ class Tokenizer:
 
     Attributes:
         kind: as above, or the model of someone else's tokenizer: "bpe", "wordpiece", "unigram", "wordlevel".
+        is_ours: whether it is of a kind that is trained here.
         vocabulary_size: the number of ids.
         unknown: the id of what is not in the vocabulary, or None.
         eos: the id that ends a line ("word") or a document, or None.
@@ -87,7 +88,7 @@ class Tokenizer:
             if self.vocabulary_size < 2:
                 raise ValueError("A vocabulary needs two symbols to choose between. Received: one, or none")
             ours = _kind(self._inner)
-            self.kind = ours or data["model"]["type"].lower()
+            self.kind, self.is_ours = ours or data["model"]["type"].lower(), ours is not None
             self.unknown, self.eos = self._unknown(ours), self._eos(ours)
             self.start = self._start()
             self._encode = {

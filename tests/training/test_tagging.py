@@ -12,6 +12,7 @@ from keras_rnnlm.export import runtime
 from keras_rnnlm.training.evaluation.spans import span_scores, spans
 from keras_rnnlm.training.loop import loop as loop_module
 from keras_rnnlm.training.runs.run import RunFolder, load_run
+from tests.pages import opened
 from tests.support import on_tensorflow
 
 FILES = {"onnx": "model.onnx", "litert": "model.tflite", "saved_model": "saved_model"}
@@ -177,6 +178,18 @@ def test_a_run_and_its_files_predict_the_same_of_a_file(folder, exported, capsys
     records = json.loads(told(capsys, "predict", exported, path, "--json")[1])["predictions"]
     assert records[1] == {"words": ["Oslo"], "tags": ["B-where"]}
     assert told(capsys, "run", exported, "--prompt", "Ann sees")[1] == "Ann\tB-who\nsees\tO\n\n"
+
+
+@on_tensorflow
+def test_a_page_tags_as_python_does(exported, tmp_path):
+    found = [words for words, _ in sentences(12, 9)]
+    with opened(exported, tmp_path / "page") as page:
+        page.set(prompt="\n\n".join("  ".join(words) for words in found))
+        page.run("document.getElementById('ask').click()")
+        page.wait("document.getElementById('status').textContent.includes('words in')")
+        assert page.texts(".tagged > span") == [word for words in found for word in words]
+        assert page.texts(".tagged small") == [tag for tags in runtime.load(exported).tag(found) for tag in tags]
+        assert page.said == []
 
 
 def test_spans_are_counted_as_conlleval_counts_them():

@@ -13,6 +13,7 @@ from keras_rnnlm.text import PairVocabulary, Tokenizer
 from keras_rnnlm.training.corpora import encoded_pairs
 from keras_rnnlm.training.corpora.pairs import read_pairs, split_pairs, without_stress
 from keras_rnnlm.training.evaluation.edits import distance, errors
+from tests.pages import opened
 from tests.support import on_tensorflow
 
 DICTIONARY = """;;; a comment of old
@@ -165,6 +166,15 @@ def test_a_run_and_its_export_write_the_same(run, tmp_path, capsys):
     loaded = export.runtime.load(tmp_path / "out")
     [[best]] = loaded.translate(["abc"], attention=True)
     assert best.text == written[0][0]["text"] and best.attention.shape == (len(best.ids), 3)
+    with opened(tmp_path / "out", tmp_path / "page") as page:
+        page.set(prompt="abc")
+        page.run("document.getElementById('ask').click()")
+        page.wait("!document.getElementById('attention').hidden")
+        assert page.text("#answer") == best.text
+        assert page.texts("th") == [*"abc", *loaded.tokenizer.pieces("target", best.ids)]
+        weights = page.weights("td[title]")
+        np.testing.assert_allclose(weights, best.attention.ravel(), atol=1e-3)
+        assert page.said == []
 
 
 @pytest.mark.parametrize(
