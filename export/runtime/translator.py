@@ -26,9 +26,10 @@ class ExportedTranslator(ExportedModel):
     """
 
     takes_text = True
+    sizes = ("source_vocabulary", "target_vocabulary", "start", "end")
     manifest = {
         "model": {
-            **{name: IDS for name in ("source_vocabulary", "target_vocabulary", "start", "end")},
+            **{name: IDS for name in sizes},
             "inputs": [{"name": TEXT}],
             "states": [(TEXT, TEXT, IDS)],
             "begin": {"signature": TEXT},
@@ -38,7 +39,7 @@ class ExportedTranslator(ExportedModel):
 
     def __init__(self, engine, kind, about, tokenizer=None, missing=None):
         super().__init__(engine, kind, about, tokenizer, missing)
-        for name in ("source_vocabulary", "target_vocabulary", "start", "end"):
+        for name in self.sizes:
             setattr(self, name, about[name])
         self._states = [tuple(state[:2]) for state in about["states"]]  # name, name when it comes out
         states = {name for name, _ in self._states}
@@ -47,7 +48,9 @@ class ExportedTranslator(ExportedModel):
 
     def encode(self, sources):
         """Ids, (batch, time) filled up with 0, to what every step reads and the states it begins in, two lists."""
-        sources = checks.check_ids(sources, ("batch", "time"), self.source_vocabulary)
+        return self._encoded(checks.check_ids(sources, ("batch", "time"), self.source_vocabulary))
+
+    def _encoded(self, sources):
         found = self.engine.ask(self.about["begin"]["signature"], {"source": sources})
         names = self._constants, [name for name, _ in self._states]
         missing = [name for some in names for name in some if f"{name}_begin" not in found]
@@ -90,9 +93,11 @@ class ExportedTranslator(ExportedModel):
 
     def log_probabilities(self, source, target):
         """Of each id of a target, the end included where it has one, given a source: a list."""
+        return self._log_probabilities(self.encode([list(source) or [0]]), target)
+
+    def _log_probabilities(self, begun, target):
         target = checks.check_ids(target, vocabulary=self.target_vocabulary).tolist()
-        constants, states = self.encode([list(source) or [0]])
-        found = []
+        (constants, states), found = begun, []
         for before, token in zip([self.start, *target], target):
             logits, _, states = self.step([before], constants, states)
             found.append(float(log_softmax(logits[0].astype("float64"))[token]))
@@ -132,7 +137,7 @@ class ExportedTranslator(ExportedModel):
     @classmethod
     def check_manifest(cls, manifest):
         super().check_manifest(manifest)
-        for side in ("source", "target"):
+        for side in {"source", "target"} & set(manifest["check"]):
             size = manifest["model"][f"{side}_vocabulary"]
             if max(manifest["check"][side], default=0) >= size:
                 raise ValueError(f"it holds the id {max(manifest['check'][side])}, beyond the {side} vocabulary")
