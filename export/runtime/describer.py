@@ -10,7 +10,7 @@ from keras_rnnlm.export.runtime.lines import lines_of
 from keras_rnnlm.export.runtime.models import difference
 from keras_rnnlm.export.runtime.translator import CHECKED, IDS, ExportedTranslator
 from keras_rnnlm.schema import COUNT, NUMBER, TEXT, parse_json
-from keras_rnnlm.sources import source_of
+from keras_rnnlm.sources import NAMES, source_of
 
 LISTS = (".tsv", ".txt", ".jsonl", ".json", ".ndjson")
 
@@ -107,7 +107,8 @@ def _listed(file, encoding):
             continue
         if line.lstrip().startswith("{"):
             try:
-                line = next(value for name, value in parse_json(line).items() if name != "text")
+                read = parse_json(line)
+                line = next(read[name] for name in NAMES if isinstance(read.get(name), str))
             except (ValueError, StopIteration) as error:
                 raise ValueError(f"{file}, line {number}: an object with the path of a file") from error
         found.append(file.parent / line.split("\t")[0].strip())

@@ -3,6 +3,6 @@
 from keras_rnnlm.sources.image import Image
 from keras_rnnlm.sources.kinds import KINDS, source_of
 from keras_rnnlm.sources.sound import Sound
-from keras_rnnlm.sources.source import Source
+from keras_rnnlm.sources.source import NAMES, Source
 
-__all__ = ["KINDS", "Image", "Sound", "Source", "source_of"]
+__all__ = ["KINDS", "NAMES", "Image", "Sound", "Source", "source_of"]

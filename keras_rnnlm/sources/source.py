@@ -5,6 +5,8 @@ import pathlib
 
 import numpy as np
 
+NAMES = ("path", "file", "image", "audio")  # of a file, where a list of files is lines of JSON
+
 
 class Source:
     """How a source of some kind lies in a file, and what a model takes of it.

@@ -4,10 +4,10 @@ import json
 import pathlib
 
 from keras_rnnlm.schema import is_a
+from keras_rnnlm.sources import NAMES
 from keras_rnnlm.training.corpora.pairs import read_pairs
 from keras_rnnlm.training.corpora.text_files import TextFile
 
-NAMES = ("path", "file", "image", "audio")  # of the file in a line of JSON
 LINES = (".jsonl", ".json", ".ndjson")
 
 
