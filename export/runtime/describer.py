@@ -1,6 +1,5 @@
 """How an exported model answers that writes of pictures or recordings: it reads the files, without Keras."""
 
-import dataclasses
 import pathlib
 
 import numpy as np
@@ -45,8 +44,20 @@ class ExportedDescriber(ExportedTranslator):
         """Arrays side by side, float32, to what every step reads and the states it begins in, two lists."""
         return self._encoded(np.ascontiguousarray(sources, "float32"))
 
-    def translate(self, sources, beam=1, length_normalisation=1.0, max_length=100, attention=False, batch_size=32):
-        """As `translate` of the model: the `Translation`s for each source, a file or an array, best first."""
+    def translate(
+        self,
+        sources,
+        beam=1,
+        length_normalisation=1.0,
+        max_length=100,
+        attention=False,
+        batch_size=32,
+        rescoring=None,
+    ):
+        """As `translate` of the model: the `Translation`s for each source, a file or an array, best first.
+
+        `rescoring` is a `keras_rnnlm.generation.Rescoring`.
+        """
         found = generation.translate(
             self.encode,
             self.step,
@@ -60,9 +71,7 @@ class ExportedDescriber(ExportedTranslator):
             attention=attention,
             batch_size=batch_size,
         )
-        if self.tokenizer is None:
-            return found
-        return [[dataclasses.replace(one, text=self.tokenizer.write(one.ids)) for one in some] for some in found]
+        return self._with_texts(found, self.tokenizer, rescoring)
 
     def log_probabilities(self, source, target):
         """Of each id of a target, the end included where it has one, given a source, a file or an array: a list."""
@@ -70,14 +79,17 @@ class ExportedDescriber(ExportedTranslator):
 
     # On the command line
 
-    def predict(self, file, *, encoding="utf-8", batch_size=32):
-        """The file is a source itself; or a list, as in a corpus, of which only the paths are read."""
+    def predict(self, file, *, encoding="utf-8", batch_size=32, **options):
+        """The file is a source itself; or a list, as in a corpus, of which only the paths are read.
+
+        `options` are those of `translate`.
+        """
         self.reader()
         file = pathlib.Path(file)
         files = _listed(file, encoding) if file.suffix.lower() in LISTS else [file]
         for first in range(0, len(files), batch_size):  # so many are in memory
             some = files[first : first + batch_size]
-            for source, (best, *_) in zip(some, self.translate(some, batch_size=batch_size)):
+            for source, (best, *_) in zip(some, self.translate(some, batch_size=batch_size, **options)):
                 yield best.text, {"source": str(source), "text": best.text, "score": best.score}
 
     def show(self, options, settings, prompts):

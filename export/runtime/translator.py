@@ -66,8 +66,20 @@ class ExportedTranslator(ExportedModel):
         found = self.run({"tokens": tokens, **given})
         return found["logits"], found["attention"], [found[name] for _, name in self._states]
 
-    def translate(self, sources, beam=1, length_normalisation=1.0, max_length=100, attention=False, batch_size=32):
-        """As `translate` of the model: the `Translation`s for each source, a text or a list of ids, best first."""
+    def translate(
+        self,
+        sources,
+        beam=1,
+        length_normalisation=1.0,
+        max_length=100,
+        attention=False,
+        batch_size=32,
+        rescoring=None,
+    ):
+        """As `translate` of the model: the `Translation`s for each source, a text or a list of ids, best first.
+
+        `rescoring`, of texts, is a `keras_rnnlm.generation.Rescoring`.
+        """
         are_texts = not isinstance(sources, str) and [isinstance(source, str) for source in sources]
         if isinstance(sources, str) or any(are_texts) and not all(are_texts):
             raise ValueError(
@@ -87,9 +99,12 @@ class ExportedTranslator(ExportedModel):
             attention=attention,
             batch_size=batch_size,
         )
-        if vocabulary is None:
-            return found
-        return [[dataclasses.replace(one, text=vocabulary.write(one.ids)) for one in some] for some in found]
+        return self._with_texts(found, vocabulary, rescoring)
+
+    def _with_texts(self, found, vocabulary, rescoring):
+        if vocabulary is not None:
+            found = [[dataclasses.replace(one, text=vocabulary.write(one.ids)) for one in some] for some in found]
+        return found if rescoring is None else rescoring(found)
 
     def log_probabilities(self, source, target):
         """Of each id of a target, the end included where it has one, given a source: a list."""
@@ -105,10 +120,13 @@ class ExportedTranslator(ExportedModel):
 
     # On the command line
 
-    def predict(self, file, *, encoding="utf-8", batch_size=32):
-        """The file holds a source a line; what stands after a tab, as in a corpus of pairs, is not read."""
+    def predict(self, file, *, encoding="utf-8", batch_size=32, **options):
+        """The file holds a source a line; what stands after a tab, as in a corpus of pairs, is not read.
+
+        `options` are those of `translate`.
+        """
         sources = [line.split("\t")[0].strip() for line in lines_of(file, encoding)]
-        for source, (best, *_) in zip(sources, self.translate(sources, batch_size=batch_size)):
+        for source, (best, *_) in zip(sources, self.translate(sources, batch_size=batch_size, **options)):
             yield best.text, {"source": source, "text": best.text, "score": best.score}
 
     def show(self, options, settings, prompts):

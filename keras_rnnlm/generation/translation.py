@@ -22,13 +22,15 @@ class Translation:
         score: its log-probability, the end included, divided by the number of its symbols ** `length_normalisation`.
         attention: where it was asked for, (ids, source): the weights with which each symbol attended to the source's
             symbols, or to other places of it.
-        text: what the ids stand for, where the source came as a text.
+        text: what the ids stand for, where the source came as a text or as a file.
+        log_probability: of the ids and the end, given the source.
     """
 
     ids: list[int]
     score: float
     attention: np.ndarray | None = None
     text: str | None = None
+    log_probability: float | None = None
 
 
 def translate(
@@ -96,7 +98,8 @@ def translate(
                 weights = None
                 if attention:
                     weights = matrices[row][k][: len(ids), : kind.places(batch[row], to_numpy(constants[-1])[row])]
-                found[place].append(Translation(ids, one.score, weights))
+                total = one.score * max(len(one.ids), 1) ** length_normalisation
+                found[place].append(Translation(ids, one.score, weights, log_probability=total))
     return found
 
 

@@ -8,13 +8,15 @@ from keras_rnnlm.schema import is_count
 from keras_rnnlm.sources.source import Source
 
 WINDOW, HOP = 0.025, 0.010  # seconds
-FLOOR, MIDDLE, SCALE = 1e-8, 9.0, 4.0  # silence is (log(FLOOR) + MIDDLE) / SCALE, speech around zero
+FLOOR, MIDDLE, SCALE = 1e-6, 7.0, 4.0  # silence is (log(FLOOR) + MIDDLE) / SCALE, speech around zero
+SILENT = 1e-12  # energy
 PART = 4096  # frames whose spectra are in memory at a time
 
 
 class Sound(Source):
     """Frames, (time, mels), a hundred a second: log energies in bands that are equally wide to the ear.
 
+    They are relative to the largest energy of the recording: how loud it is plays no part.
     Files are WAV, mono or of channels that are averaged, of 8 to 32 bits; of another rate, they are resampled. Or
     `.npy`, with the frames. No frame of a recording is all zeros, not even in silence: that is padding.
 
@@ -71,9 +73,10 @@ class Sound(Source):
         shape, found = np.hanning(size).astype("float32"), []
         for first in range(0, len(framed), PART):
             spectrum = np.fft.rfft(framed[first : first + PART] * shape, _power_of_two(size))
-            energies = (np.abs(spectrum / shape.sum()) ** 2) @ self._bands
-            found.append((np.log(energies + FLOOR) + MIDDLE) / SCALE)
-        return np.concatenate(found).astype("float32")
+            found.append((np.abs(spectrum / shape.sum()) ** 2) @ self._bands)
+        energies = np.concatenate(found)
+        energies = energies / max(energies.max(), SILENT)
+        return ((np.log(energies + FLOOR) + MIDDLE) / SCALE).astype("float32")
 
     def example(self, size):
         """Frames that are the same everywhere, to compare models on."""

@@ -3,7 +3,13 @@
 from keras_rnnlm.schema import is_a, is_count
 from keras_rnnlm.training.recipes.rules import NOT_NEGATIVE, Rule, optional, setting
 from keras_rnnlm.training.tasks.task import Data, check_options
-from keras_rnnlm.training.tasks.translation import Translation, check_vocabulary, read_splits, tokenizer_of
+from keras_rnnlm.training.tasks.translation import (
+    Translation,
+    check_vocabulary,
+    read_splits,
+    tokenizer_of,
+    written_by,
+)
 
 SHAPE = Rule(
     "height, width and channels, such as [64, 64, 1]",
@@ -27,7 +33,6 @@ class OfFiles(Translation):
             0.0, "factor of a penalty on places that symbols attend to more or less than once", NOT_NEGATIVE
         ),
     }
-    longest_source = None
 
     def source_of_first(self, path, recipe):
         """The `keras_rnnlm.sources.Source` of a run, where a first file shows what no setting says."""
@@ -87,6 +92,7 @@ class OfFiles(Translation):
         from keras_rnnlm.training.corpora import described, manifests
         from keras_rnnlm.training.evaluation.translations import Scorer
 
+        how = written_by(options, recipe)
         check_options(options, folder, recipe)
         data = self.restore(recipe, folder, display)
         if text in data.splits:
@@ -96,7 +102,7 @@ class OfFiles(Translation):
             split = described.encoded(manifests.read_manifest(text, encoding), data.vocabulary)
         model = folder.read_model(data.fingerprints.get("text"))
         batch = max(options.get("batch") or 1, recipe.eval_batch)
-        scorer = Scorer(model, batch=batch, decode=len(split), beam=recipe.task_settings["beam"])
+        scorer = Scorer(model, batch=batch, decode=len(split), write=data.vocabulary.write, **how)
         return {"model": scorer.score(split, display.validating)}
 
 

@@ -33,6 +33,7 @@ class Translation(Task):
         "beam": setting(1, "hypotheses a source then; 1 is greedy", COUNT),
     }
 
+    writes = True
     unread = ("text_column", "input_dropout", "output_dropout", "locked_dropout", "embedding_dropout", "ar", "tar")
     unread += ("recurrent_dropout", "initial_range", "forget_bias", "mode", "window", "random_windows", "grow")
 
@@ -156,6 +157,7 @@ class Translation(Task):
         from keras_rnnlm.training.corpora import encoded_pairs, pairs
         from keras_rnnlm.training.evaluation.translations import Scorer
 
+        how = written_by(options, recipe)
         check_options(options, folder, recipe)
         data = self.restore(recipe, folder, display)
         if text in data.splits:
@@ -167,7 +169,7 @@ class Translation(Task):
             split = encoded_pairs.encoded(found, data.vocabulary)
         model = folder.read_model(data.fingerprints.get("text"))
         batch = options.get("batch") or recipe.eval_batch
-        scorer = Scorer(model, batch=batch, decode=len(split), beam=recipe.task_settings["beam"])
+        scorer = Scorer(model, batch=batch, decode=len(split), write=data.vocabulary.write, **how)
         return {"model": scorer.score(split, display.validating)}
 
 
@@ -190,6 +192,12 @@ def read_splits(given, recipe, read):
     if "train" not in texts:
         raise ValueError(f"There is nothing to learn from: split={recipe.split!r} leaves no pair to train on")
     return texts
+
+
+def written_by(options, recipe):
+    """What a `Scorer` is to write by, taken out of the options of `evaluate`."""
+    beam = options.pop("beam", None) or recipe.task_settings["beam"]
+    return {"beam": beam, "rescoring": options.pop("rescoring", None)}
 
 
 def check_vocabulary(vocabulary, fingerprints, folder):
