@@ -91,9 +91,10 @@ def write(data, folder):
         if list_of_files.is_file():
             continue
         (folder / split).mkdir(exist_ok=True)
-        own, rng, lines = own_digits[split], np.random.default_rng(number), []
+        rng, lines, own = np.random.default_rng(number), [], own_digits[split]
+        own_images, own_labels = images[own], labels[own]
         for k in range(size):
-            canvas, text, named = draw(images[own], labels[own], rng)
+            canvas, text, named = draw(own_images, own_labels, rng)
             Image.fromarray(canvas).save(folder / split / f"{k}.png")
             lines.append(json.dumps({"path": f"{split}/{k}.png", "text": text, "digits": boxes(named)}))
         list_of_files.write_text("\n".join(lines) + "\n", encoding="utf-8")
