@@ -105,14 +105,14 @@ def write(folder, name, takes, speakers, size, draw, spoken, seed):
 
 
 def trained(run, recipe, lists):
-    """The run, trained, resumed, or read."""
+    """The run, trained, resumed, or read; None where it was interrupted."""
     from keras_rnnlm.training import load_run, resume, train
 
     if (run / "recipe.toml").is_file():
-        resume(run)
+        is_over = resume(run)
     else:
-        train([lists["train"]], run, recipe, valid=lists["valid"])
-    return load_run(run)
+        is_over = train([lists["train"]], run, recipe, valid=lists["valid"])
+    return load_run(run) if is_over else None
 
 
 def hypotheses(run, list_of_files):
@@ -206,6 +206,8 @@ def main():
             recipe = Recipe(task="transcribe", seed=seed, max_minutes=options.minutes, **SETTINGS)
             path = folder / f"run-{prefix}{seed}"
             run = trained(path, recipe.override(options.set), own)
+            if run is None:
+                return
             if part == "grammar":
                 found = rescored(folder, run, lists, seed)
             else:

@@ -39,7 +39,7 @@ SETTINGS = {
     "eval_batch": 128,
     "learning_rate": 1e-3,
     "epochs": 12,
-    "task_settings": {"filters": [32, 64, 128], "decode": 500, "label_smoothing": 0.0},
+    "task_settings": {"filters": [16, 32, 64], "decode": 500, "label_smoothing": 0.0},
 }
 
 
@@ -159,10 +159,12 @@ def main():
             continue
         run = options.out / f"run-{seed}"
         if (run / "recipe.toml").is_file():
-            resume(run)
+            is_over = resume(run)
         else:
             recipe = Recipe(task="describe", seed=seed, max_minutes=options.minutes, **SETTINGS).override(options.set)
-            train([options.out / "train.jsonl"], run, recipe, valid=options.out / "valid.jsonl")
+            is_over = train([options.out / "train.jsonl"], run, recipe, valid=options.out / "valid.jsonl")
+        if not is_over:
+            return
         trained = load_run(run)
         found[seed] = {
             "seed": seed,

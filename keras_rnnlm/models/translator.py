@@ -211,7 +211,7 @@ class Translator(NextTokenModel):
             target = self._sampled(target, constants, states)
         hidden, attention = self._decode(target, constants, states, training)
         if training and self._arguments.doubly_stochastic:
-            self.add_loss(self._unseen(attention, constants[-1], target))
+            self.add_loss(self._attention_penalty(attention, constants[-1], target))
         hidden = self.dropout(hidden, training=training)
         output = self._output(hidden, hidden)
         return (output, attention) if return_attention else output
@@ -282,7 +282,7 @@ class Translator(NextTokenModel):
 
     # What it learns from
 
-    def _unseen(self, attention, mask, target):
+    def _attention_penalty(self, attention, mask, target):
         """The penalty on places that get more or less attention than one, in the unit of the loss."""
         shown = ops.cast(ops.not_equal(target, 0), "float32")
         given = ops.sum(ops.cast(attention, "float32") * ops.expand_dims(shown, 2), axis=1)
