@@ -16,7 +16,7 @@ from keras_rnnlm.sources import Sound
 class SoundEncoder(Encoder):
     """A pyramid of recurrent layers in both directions: each reads two steps of the one below as one.
 
-        x_0 = frames - their mean over time;  h_k = layer_k([x_(k-1)(2t); x_(k-1)(2t + 1)])
+        x_0 = frames;  x_k(t) = layer_k([x_(k-1)(2t); x_(k-1)(2t + 1)])
 
     So a place is of 2 ** layers frames, a hundredth of a second each. Frames of zeros are padding, at the end of a row.
 
@@ -67,9 +67,7 @@ class SoundEncoder(Encoder):
     def call(self, source, training=False):
         x = ops.cast(source, "float32")
         shown = ops.any(ops.not_equal(x, 0), axis=-1, keepdims=True)
-        weights = ops.cast(shown, "float32")
-        mean = ops.sum(x, axis=1, keepdims=True) / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 1.0)
-        x = ops.cast((x - mean) * weights, self.compute_dtype)
+        x = ops.cast(x, self.compute_dtype)
         # Filled up so that no half is left at any layer.
         more, batch = 2 ** len(self.stacks) - 1, ops.shape(x)[0]
         x, shown = _filled_up(x, more), _filled_up(shown, more)

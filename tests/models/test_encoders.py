@@ -116,6 +116,6 @@ def test_sources_that_do_not_fit_are_named(made):
     with pytest.raises(ValueError, match=r"`source` is an array of shape \(None, .*Received: shape \(3, 4\)"):
         model((target, target))
     with pytest.raises(ValueError, match="Received: int64 of shape"):
-        model.translate([target])
+        model.translate([target[0]])
     with pytest.raises(ValueError, match="a list of files, or of arrays"):
         model.translate("one.wav")
