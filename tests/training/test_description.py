@@ -94,7 +94,7 @@ def test_a_run_on_recordings_reads_them_and_a_language_model_has_its_say(tmp_pat
     (tmp_path / "list.tsv").write_text("".join(f"{k}.wav\t{('low', 'high')[k % 2]}\n" for k in range(40)))
     assert train(tmp_path, "transcribe", tmp_path / "run", "epochs=5", "task_settings.mels=8") == 0
     write_wav(tmp_path / "other.wav", tone(2000, 0.1, rate=16000), rate=16000)
-    given = ["predict", str(tmp_path / "run"), str(tmp_path / "other.wav"), "--beam", "2"]
+    given = ["predict", str(tmp_path / "run"), str(tmp_path / "other.wav"), "--beam", "6"]
     assert main(given) == 0
     assert capsys.readouterr().out == "high\n"
     answer = predict.answer
@@ -106,7 +106,7 @@ def test_a_run_on_recordings_reads_them_and_a_language_model_has_its_say(tmp_pat
     assert found["text"] == "low" and found["score"] > -100
     half = (tmp_path / "list.tsv").read_text().splitlines()[:8]
     (tmp_path / "half.tsv").write_text("\n".join(half))
-    arguments = ["evaluate", str(tmp_path / "run"), str(tmp_path / "half.tsv"), "--beam", "2", "--json"]
+    arguments = ["evaluate", str(tmp_path / "run"), str(tmp_path / "half.tsv"), "--beam", "6", "--json"]
     assert main([*arguments, "--language-model", "lm"]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["exact"] == 0.5
     assert main([*given, "--lm-weight", "1"]) == 2
