@@ -39,6 +39,7 @@ SETTINGS = {
     "batch": 32,
     "eval_batch": 128,
     "learning_rate": 2e-3,
+    "max_norm": 5.0,
     "epochs": 24,
     "task_settings": {"decoder_layers": 1, "score": "additive", "decode": 400, "label_smoothing": 0.05},
 }

@@ -35,9 +35,10 @@ SETTINGS = {
     "tied": False,
     "tokenizer": "word",
     "dropout": 0.2,
-    "batch": 64,
+    "batch": 32,
     "eval_batch": 128,
-    "learning_rate": 1e-3,
+    "learning_rate": 2e-3,
+    "max_norm": 5.0,
     "epochs": 12,
     "task_settings": {"filters": [16, 32, 64], "decode": 500, "label_smoothing": 0.0},
 }
