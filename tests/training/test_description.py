@@ -1,6 +1,7 @@
 """Descriptions and transcriptions: lists of files, what is learned of them by the command line, and an export of it."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -51,14 +52,11 @@ def pictures(tmp_path_factory):
 
 def test_a_run_on_pictures_is_resumed_and_evaluated(pictures, capsys):
     run = str(pictures / "run")
-    assert main(["evaluate", run, "valid", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["model"]
-    assert found["exact"] > 0.9 and found["error_rate"] < 0.1 and found["written"] == 24
     assert main(["train", "--resume", "--out", run, "--set", "epochs=9", "--quiet"]) == 0
     (pictures / "two.tsv").write_text("0.png\tupper left\n0.png\tup left\n3.png\tnothing\n")
     assert main(["evaluate", run, str(pictures / "two.tsv"), "--beam", "2", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["model"]
-    assert (found["written"], found["exact"]) == (2, 0.5)
+    assert (found["written"], found["exact"]) == (2, 0.5) and found["error_rate"] == 2 / 3
 
 
 @on_tensorflow
@@ -94,20 +92,17 @@ def test_a_run_on_recordings_reads_them_and_a_language_model_has_its_say(tmp_pat
     (tmp_path / "list.tsv").write_text("".join(f"{k}.wav\t{('low', 'high')[k % 2]}\n" for k in range(40)))
     assert train(tmp_path, "transcribe", tmp_path / "run", "epochs=5", "task_settings.mels=8") == 0
     write_wav(tmp_path / "other.wav", tone(2000, 0.1, rate=16000), rate=16000)
-    given = ["predict", str(tmp_path / "run"), str(tmp_path / "other.wav"), "--beam", "6"]
-    assert main(given) == 0
-    assert capsys.readouterr().out == "high\n"
     answer = predict.answer
     monkeypatch.setattr(
         predict, "answer", lambda path, *a, **k: Likes() if path.name == "lm" else answer(path, *a, **k)
     )
-    assert main([*given, "--language-model", "lm", "--lm-weight", "1", "--length-bonus", "0.5", "--json"]) == 0
+    given = ["predict", str(tmp_path / "run"), str(tmp_path / "other.wav"), "--beam", "6", "--json"]
+    assert main([*given, "--language-model", "lm", "--lm-weight", "0", "--length-bonus", "0.7"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["predictions"]
-    assert found["text"] == "low" and found["score"] > -100
-    half = (tmp_path / "list.tsv").read_text().splitlines()[:8]
-    (tmp_path / "half.tsv").write_text("\n".join(half))
+    assert found["text"] == "high" and found["score"] > 0  # above any log-probability
+    (tmp_path / "half.tsv").write_text("\n".join((tmp_path / "list.tsv").read_text().splitlines()[:8]))
     arguments = ["evaluate", str(tmp_path / "run"), str(tmp_path / "half.tsv"), "--beam", "6", "--json"]
-    assert main([*arguments, "--language-model", "lm"]) == 0
+    assert main([*arguments, "--language-model", "lm", "--lm-weight", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["exact"] == 0.5
     assert main([*given, "--lm-weight", "1"]) == 2
     assert "--lm-weight and --length-bonus go with --language-model" in capsys.readouterr().err
@@ -124,8 +119,6 @@ def test_a_run_on_recordings_reads_them_and_a_language_model_has_its_say(tmp_pat
     ],
 )
 def test_what_cannot_be_read_is_told_in_a_line(task, lines, settings, message, tmp_path, capsys):
-    import re
-
     Image.fromarray(np.zeros((4, 4), "uint8")).save(tmp_path / "a.png")
     (tmp_path / "list.tsv").write_text(lines * 20)
     assert train(tmp_path, task, tmp_path / "run", *settings) == 2
