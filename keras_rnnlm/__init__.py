@@ -23,6 +23,7 @@ ROOMS = (
     "models",
     "optimizers",
     "recurrence",
+    "sources",
     "text",
     "training",
 )

@@ -20,6 +20,15 @@ def arguments(parser):
     )
     parser.add_argument("--threads", type=int, help="how many threads an exported file may use")
     parser.add_argument("--trusted", action="store_true", help="an export is your own: run and import what it names")
+    parser.add_argument("--beam", type=int, metavar="N", help="of translators: follow N hypotheses (default: 1)")
+    parser.add_argument(
+        "--language-model",
+        type=pathlib.Path,
+        metavar="RUN|ARTIFACT",
+        help="of translators: put the hypotheses in order by a language model, too",
+    )
+    parser.add_argument("--lm-weight", type=float, metavar="W", help="of its log-probabilities (default: 0.3)")
+    parser.add_argument("--length-bonus", type=float, metavar="B", help="for each symbol then (default: 0)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -27,12 +36,33 @@ def run(options):
     if not is_count(options.batch):
         raise ValueError(f"--batch is at least 1. Received: {options.batch}")
     model = answer(options.model, options.format, threads=options.threads, trusted=options.trusted)
-    found = model.predict(options.file, encoding=options.encoding, batch_size=options.batch)
+    how = {} if options.beam is None else {"beam": options.beam}
+    rescoring = rescoring_of(options.language_model, options.lm_weight, options.length_bonus)
+    how |= {} if rescoring is None else {"rescoring": rescoring}
+    if how and not hasattr(model, "translate"):
+        raise ValueError(f"--beam and --language-model are of translators, and {options.model} is none")
+    found = model.predict(options.file, encoding=options.encoding, batch_size=options.batch, **how)
     if options.json:
         print(json.dumps({"predictions": [record for _, record in found if record is not None]}))
         return
     for line, _ in found:
         print(line)
+
+
+def rescoring_of(language_model, weight=None, length_bonus=None):
+    """The `Rescoring` by a language model, a run or an export; None where none is named."""
+    from keras_rnnlm.generation import Rescoring
+
+    given = {"weight": weight, "length_bonus": length_bonus}
+    given = {name: value for name, value in given.items() if value is not None}
+    if language_model is None:
+        if given:
+            raise ValueError("--lm-weight and --length-bonus go with --language-model. Received: none")
+        return None
+    model = answer(language_model)
+    if not hasattr(model, "score"):
+        raise ValueError(f"What hypotheses are scored by is a language model, and {language_model} is none")
+    return Rescoring(model, **given)
 
 
 def answer(path, format=None, *, threads=None, trusted=False):

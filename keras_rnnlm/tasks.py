@@ -61,6 +61,18 @@ TASKS = {
         "keras_rnnlm.export.runtime.translator:ExportedTranslator",
         "keras_rnnlm.text:PairVocabulary",
     ),
+    "describe": Parts(
+        "keras_rnnlm.models:Translator",
+        "keras_rnnlm.training.tasks.description:Description",
+        "keras_rnnlm.export.runtime.describer:ExportedDescriber",
+        "keras_rnnlm.text:TargetVocabulary",
+    ),
+    "transcribe": Parts(
+        "keras_rnnlm.models:Translator",
+        "keras_rnnlm.training.tasks.transcription:Transcription",
+        "keras_rnnlm.export.runtime.describer:ExportedDescriber",
+        "keras_rnnlm.text:TargetVocabulary",
+    ),
 }
 
 

@@ -27,6 +27,7 @@ SOURCES = {
     "keras_rnnlm/viterbi.py": ".",
     "keras_rnnlm/whole_files.py": ".",
     "keras_rnnlm/generation/*.py": "generation",
+    "keras_rnnlm/sources/*.py": "sources",
     "keras_rnnlm/text/*.py": "text",
     "export/__init__.py": "export",
     "export/bounds.py": "export",

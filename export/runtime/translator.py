@@ -26,9 +26,10 @@ class ExportedTranslator(ExportedModel):
     """
 
     takes_text = True
+    sizes = ("source_vocabulary", "target_vocabulary", "start", "end")
     manifest = {
         "model": {
-            **{name: IDS for name in ("source_vocabulary", "target_vocabulary", "start", "end")},
+            **{name: IDS for name in sizes},
             "inputs": [{"name": TEXT}],
             "states": [(TEXT, TEXT, IDS)],
             "begin": {"signature": TEXT},
@@ -38,7 +39,7 @@ class ExportedTranslator(ExportedModel):
 
     def __init__(self, engine, kind, about, tokenizer=None, missing=None):
         super().__init__(engine, kind, about, tokenizer, missing)
-        for name in ("source_vocabulary", "target_vocabulary", "start", "end"):
+        for name in self.sizes:
             setattr(self, name, about[name])
         self._states = [tuple(state[:2]) for state in about["states"]]  # name, name when it comes out
         states = {name for name, _ in self._states}
@@ -47,7 +48,9 @@ class ExportedTranslator(ExportedModel):
 
     def encode(self, sources):
         """Ids, (batch, time) filled up with 0, to what every step reads and the states it begins in, two lists."""
-        sources = checks.check_ids(sources, ("batch", "time"), self.source_vocabulary)
+        return self._encoded(checks.check_ids(sources, ("batch", "time"), self.source_vocabulary))
+
+    def _encoded(self, sources):
         found = self.engine.ask(self.about["begin"]["signature"], {"source": sources})
         names = self._constants, [name for name, _ in self._states]
         missing = [name for some in names for name in some if f"{name}_begin" not in found]
@@ -63,8 +66,20 @@ class ExportedTranslator(ExportedModel):
         found = self.run({"tokens": tokens, **given})
         return found["logits"], found["attention"], [found[name] for _, name in self._states]
 
-    def translate(self, sources, beam=1, length_normalisation=1.0, max_length=100, attention=False, batch_size=32):
-        """As `translate` of the model: the `Translation`s for each source, a text or a list of ids, best first."""
+    def translate(
+        self,
+        sources,
+        beam=1,
+        length_normalisation=1.0,
+        max_length=100,
+        attention=False,
+        batch_size=32,
+        rescoring=None,
+    ):
+        """As `translate` of the model: the `Translation`s for each source, a text or a list of ids, best first.
+
+        `rescoring`, of texts, is a `keras_rnnlm.generation.Rescoring`.
+        """
         are_texts = not isinstance(sources, str) and [isinstance(source, str) for source in sources]
         if isinstance(sources, str) or any(are_texts) and not all(are_texts):
             raise ValueError(
@@ -84,15 +99,20 @@ class ExportedTranslator(ExportedModel):
             attention=attention,
             batch_size=batch_size,
         )
-        if vocabulary is None:
-            return found
-        return [[dataclasses.replace(one, text=vocabulary.write(one.ids)) for one in some] for some in found]
+        return self._with_texts(found, vocabulary, rescoring)
+
+    def _with_texts(self, found, vocabulary, rescoring):
+        if vocabulary is not None:
+            found = [[dataclasses.replace(one, text=vocabulary.write(one.ids)) for one in some] for some in found]
+        return found if rescoring is None else rescoring(found)
 
     def log_probabilities(self, source, target):
         """Of each id of a target, the end included where it has one, given a source: a list."""
+        return self._log_probabilities(self.encode([list(source) or [0]]), target)
+
+    def _log_probabilities(self, begun, target):
         target = checks.check_ids(target, vocabulary=self.target_vocabulary).tolist()
-        constants, states = self.encode([list(source) or [0]])
-        found = []
+        (constants, states), found = begun, []
         for before, token in zip([self.start, *target], target):
             logits, _, states = self.step([before], constants, states)
             found.append(float(log_softmax(logits[0].astype("float64"))[token]))
@@ -100,10 +120,13 @@ class ExportedTranslator(ExportedModel):
 
     # On the command line
 
-    def predict(self, file, *, encoding="utf-8", batch_size=32):
-        """The file holds a source a line; what stands after a tab, as in a corpus of pairs, is not read."""
+    def predict(self, file, *, encoding="utf-8", batch_size=32, **options):
+        """The file holds a source a line; what stands after a tab, as in a corpus of pairs, is not read.
+
+        `options` are those of `translate`.
+        """
         sources = [line.split("\t")[0].strip() for line in lines_of(file, encoding)]
-        for source, (best, *_) in zip(sources, self.translate(sources, batch_size=batch_size)):
+        for source, (best, *_) in zip(sources, self.translate(sources, batch_size=batch_size, **options)):
             yield best.text, {"source": source, "text": best.text, "score": best.score}
 
     def show(self, options, settings, prompts):
@@ -132,7 +155,7 @@ class ExportedTranslator(ExportedModel):
     @classmethod
     def check_manifest(cls, manifest):
         super().check_manifest(manifest)
-        for side in ("source", "target"):
+        for side in {"source", "target"} & set(manifest["check"]):
             size = manifest["model"][f"{side}_vocabulary"]
             if max(manifest["check"][side], default=0) >= size:
                 raise ValueError(f"it holds the id {max(manifest['check'][side])}, beyond the {side} vocabulary")

@@ -1,6 +1,5 @@
 """The translator: a language model of targets that attends to a source, symbol by symbol."""
 
-import numbers
 import types
 
 import keras
@@ -15,11 +14,12 @@ from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.models import ids
 from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
+from keras_rnnlm.models.encoder import TEXT, encoder_from
 from keras_rnnlm.models.next_token import NextTokenModel
 from keras_rnnlm.models.recurrent_layers import recurrent_layers
 from keras_rnnlm.models.seeds import seeds_from
 from keras_rnnlm.models.signatures import Signature, State, Tensor
-from keras_rnnlm.schema import is_a, is_count, is_whole
+from keras_rnnlm.models.translator_checks import check, read
 
 CONSTANTS = AttentionDecoderCell.reads
 
@@ -31,6 +31,7 @@ class Translator(NextTokenModel):
     The encoder is an embedding and a stack of recurrent layers in both directions; the decoder an embedding, a
     `keras_rnnlm.cells.AttentionDecoderCell`, which begins with what the encoder ended in, and a head. Sources and
     targets may be anything that has ids: words, letters, attributes. Id 0 is padding in both, at the end of a row.
+    Sources that are no ids have an `encoder` of their own: then a source is what that takes, such as pictures.
 
     `model({"source": source, "target": target})`, or `model((source, target))`, is (batch, source time) and (batch,
     target time) to the logits of each next symbol, (batch, target time, vocabulary). The target begins with the id
@@ -41,7 +42,8 @@ class Translator(NextTokenModel):
     `translate` writes. `encode` and `step` are its two parts, their states in the open.
 
     Args:
-        source_vocabulary, target_vocabulary: how many ids there are of each, padding, start and end included.
+        source_vocabulary, target_vocabulary: how many ids there are of each, padding, start and end included. Of
+            sources that are no ids: None.
         units: width of the encoder, half of it in each direction, and of the decoder: an even number.
         layers: of the encoder.
         decoder_layers: of the decoder. None: as many.
@@ -59,6 +61,11 @@ class Translator(NextTokenModel):
             drawn from what the model itself says there (Bengio et al. 2015). It is asked once, for all steps at a time
             and of the target as it is, which takes about as long as a step of `evaluate` (Duckworth et al. 2019).
         sampling_steps: in how many steps of training that fraction rises from 0, in a line.
+        encoder: of the sources: "text", which is the network above; "image" or "sound", see
+            `keras_rnnlm.models.ImageEncoder` and `SoundEncoder`; or a `keras_rnnlm.models.Encoder`, or a class of them.
+        encoder_options: further arguments of an encoder that is made, such as {"shape": (64, 64, 1)}.
+        doubly_stochastic: factor of a penalty in `fit`, the sum over the places of a source of (1 - the attention that
+            it gets from all symbols together) ** 2: so the decoder looks at all of it (Xu et al. 2015).
         start, end: the ids before the first symbol of a target, and after its last.
         seed: of the initial weights, the dropout and the sampling, as in a `LanguageModel`.
 
@@ -93,6 +100,9 @@ class Translator(NextTokenModel):
         label_smoothing=0.0,
         scheduled_sampling=0.0,
         sampling_steps=0,
+        encoder=TEXT,
+        encoder_options=None,
+        doubly_stochastic=0.0,
         start=1,
         end=2,
         seed=None,
@@ -118,11 +128,14 @@ class Translator(NextTokenModel):
             label_smoothing=label_smoothing,
             scheduled_sampling=scheduled_sampling,
             sampling_steps=sampling_steps,
+            encoder=encoder,
+            encoder_options=encoder_options,
+            doubly_stochastic=doubly_stochastic,
             start=start,
             end=end,
             seed=seed,
         )
-        _check(self._arguments)
+        check(self._arguments)
         self.vocabulary_size, self.carried = self._arguments.target_vocabulary, None
         self._programs = Programs()
         with seeds_from(seed):
@@ -131,18 +144,22 @@ class Translator(NextTokenModel):
 
     def _make_layers(self, a):
         options, residual = {"dtype": self.dtype_policy}, a.connection == "residual"
-        self.source_embedding = Embedding(a.source_vocabulary, a.embedding_dim, name="source_embedding", **options)
+        if a.encoder == TEXT:
+            self.source_embedding = Embedding(a.source_vocabulary, a.embedding_dim, name="source_embedding", **options)
         # A tied output layer reads the whole table anyway.
         make = keras.layers.Embedding if a.tied else Embedding
         self.target_embedding = make(a.target_vocabulary, a.embedding_dim, name="target_embedding", **options)
-        self.encoder = RecurrentStack(
-            _layers(a, a.layers, a.units // 2, options),
-            a.connection,
-            a.dropout,
-            bidirectional=True,
-            name="encoder",
-            **options,
-        )
+        if a.encoder == TEXT:
+            self.encoder = RecurrentStack(
+                _layers(a, a.layers, a.units // 2, options),
+                a.connection,
+                a.dropout,
+                bidirectional=True,
+                name="encoder",
+                **options,
+            )
+        else:
+            self.encoder = encoder_from(a.encoder, a, a.encoder_options, name="encoder", **options)
         # With names of their own, by which checkpoints know variables.
         cells = [
             type(layer.cell).from_config({**layer.cell.get_config(), "name": f"layer_{k}"})
@@ -171,9 +188,12 @@ class Translator(NextTokenModel):
         if self.built:
             return
         a = self._arguments
-        for embedding in (self.source_embedding, self.target_embedding):
-            embedding.build((None, None))
-        self.encoder.build((None, None, a.embedding_dim))
+        self.target_embedding.build((None, None))
+        if a.encoder == TEXT:
+            self.source_embedding.build((None, None))
+            self.encoder.build((None, None, a.embedding_dim))
+        elif not self.encoder.built:
+            self.encoder.build((None, *self.encoder.source.shape))
         self.decoder.build((None, None, a.embedding_dim))
         if self.keys is not None:
             self.keys.build((None, None, a.units))
@@ -185,26 +205,24 @@ class Translator(NextTokenModel):
 
     def call(self, inputs, training=False, return_attention=False):
         """The logits, and with `return_attention` the weights, (batch, target time, source time), too."""
-        source, target = _read(inputs)
+        source, target = read(inputs, self.source)
         constants, states = self.encode(source, training)
         if training and self._arguments.scheduled_sampling:
             target = self._sampled(target, constants, states)
         hidden, attention = self._decode(target, constants, states, training)
+        if training and self._arguments.doubly_stochastic:
+            self.add_loss(self._attention_penalty(attention, constants[-1], target))
         hidden = self.dropout(hidden, training=training)
         output = self._output(hidden, hidden)
         return (output, attention) if return_attention else output
 
     def encode(self, source, training=False):
         """What every step reads of a source, in the order of `CONSTANTS`, and the states that the decoder begins in."""
-        mask = ops.not_equal(source, 0)
-        x = self.dropout(self._looked_up(self.source_embedding, source), training=training)
-        encoded, ended = self.encoder(x, mask=mask, training=training)
-        # Of the last layer the h of each direction, which saw the source whole.
-        names = self.encoder.state_names
-        last = f"layer_{self._arguments.layers - 1}_"
-        of_last = [state for name, state in zip(names, ended) if name.startswith(last)]
-        half = len(of_last) // 2
-        states = self.bridge(ops.concatenate([of_last[0], of_last[half]], axis=-1))
+        if self._arguments.encoder == TEXT:
+            encoded, mask, summary = self._read_ids(source, training)
+        else:
+            encoded, mask, summary = self.encoder(source, training=training)
+        states = self.bridge(summary)
         _, *widths = self.decoder.cell.state_widths
         places = [sum(widths[: k + 1]) for k in range(len(widths) - 1)]
         states = ops.cast(states, state_dtype(self.compute_dtype))
@@ -212,6 +230,21 @@ class Translator(NextTokenModel):
         begun = [self.decoder.get_initial_state(ops.shape(source)[0])[0], *states]
         keys = encoded if self.keys is None else self.keys(encoded)
         return [keys, encoded, mask], begun
+
+    def _read_ids(self, source, training):
+        """As an `Encoder`."""
+        mask = ops.not_equal(source, 0)
+        x = self.dropout(self._looked_up(self.source_embedding, source), training=training)
+        encoded, ended = self.encoder(x, mask=mask, training=training)
+        # Of the last layer the h of each direction, which saw the source whole.
+        last = f"layer_{self._arguments.layers - 1}_"
+        of_last = [state for name, state in zip(self.encoder.state_names, ended) if name.startswith(last)]
+        return encoded, mask, ops.concatenate([of_last[0], of_last[len(of_last) // 2]], axis=-1)
+
+    @property
+    def source(self):
+        """What is taken as sources, a `keras_rnnlm.sources.Source`; None: ids."""
+        return None if self._arguments.encoder == TEXT else self.encoder.source
 
     def step(self, tokens, constants, states):
         """One symbol of each row, (batch,), to the logits of the next, the attention, (batch, time), and new states."""
@@ -249,8 +282,17 @@ class Translator(NextTokenModel):
 
     # What it learns from
 
+    def _attention_penalty(self, attention, mask, target):
+        """The penalty on places that get more or less attention than one, in the unit of the loss."""
+        shown = ops.cast(ops.not_equal(target, 0), "float32")
+        given = ops.sum(ops.cast(attention, "float32") * ops.expand_dims(shown, 2), axis=1)
+        own = ops.cast(mask, "float32") * ops.cast(ops.any(ops.not_equal(target, 0), axis=1, keepdims=True), "float32")
+        over = ops.cast(ops.shape(target)[0], "float32") if self._reduction == "sum" else ops.sum(shown)
+        penalty = ops.sum(own * ops.square(1.0 - given)) / ops.maximum(over, 1.0)
+        return self._arguments.doubly_stochastic * penalty
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        weights = ops.cast(ops.not_equal(_read(x)[1], 0), "float32")
+        weights = ops.cast(ops.not_equal(read(x, self.source)[1], 0), "float32")
         if sample_weight is not None:
             given = ops.cast(sample_weight, "float32")
             weights = weights * (ops.expand_dims(given, 1) if len(given.shape) == 1 else given)
@@ -276,8 +318,9 @@ class Translator(NextTokenModel):
     def _checked(self, x, y=None, sample_weight=None):
         """The `x` of `fit` and its like, after a look at the ids of arrays; a dataset's are looked at by the model."""
         if not hasattr(x, "element_spec") and isinstance(x, (dict, list, tuple)):
-            source, target = _read(x)
-            ids.check(source, self._arguments.source_vocabulary, "Sources")
+            source, target = read(x, self.source)
+            if self.source is None:
+                ids.check(source, self._arguments.source_vocabulary, "Sources")
             ids.check(target, self.vocabulary_size, ids.TOKENS)
         return x
 
@@ -287,11 +330,12 @@ class Translator(NextTokenModel):
         """What it writes for each source, a list of ids of any length: a list of `Translation`s each, best first.
 
         Args:
-            sources: lists of ids. What comes of each is what comes of it alone.
+            sources: lists of ids; of pictures and recordings, their files, or an array of each one. What comes of each
+                is what comes of it alone.
             beam: hypotheses a source that are followed; 1 is greedy.
             length_normalisation: hypotheses are compared by log-probability / length ** length_normalisation.
             max_length: how many symbols one has at most, the end included.
-            attention: whether to give each one's attention, (ids, source), too.
+            attention: whether to give each one's attention, (ids, places of the source), too.
             batch_size: how many sources are encoded at a time.
         """
         a = self._arguments
@@ -303,12 +347,13 @@ class Translator(NextTokenModel):
             return step(ops.convert_to_tensor(tokens, dtype="int32"), constants, states)
 
         return generation.translate(
-            lambda source: encode(ops.convert_to_tensor(source, dtype="int32")),
+            lambda source: encode(ops.convert_to_tensor(source)),
             convert_and_step,
             sources,
             start=a.start,
             end=a.end,
             source_vocabulary=a.source_vocabulary,
+            source=self.source,
             beam=beam,
             length_normalisation=length_normalisation,
             max_length=max_length,
@@ -339,24 +384,31 @@ class Translator(NextTokenModel):
             found = {"logits": logits, "attention": attention}
             return found | {state.output: value for state, value in zip(states, after)}
 
-        source = Tensor("source", size, "int32", below=a.source_vocabulary)
+        if a.encoder == TEXT:
+            source, task = Tensor("source", size, "int32", below=a.source_vocabulary), "translate"
+            facts = {"source_vocabulary": a.source_vocabulary}
+        else:
+            source, task = Tensor("source", (None, *self.source.shape), "float32"), self.encoder.task
+            facts = {"source": self.source.description()}
         begin = Signature("encode", (source,), tuple(f"{name}_begin" for name in names), encode)
         tokens = Tensor("tokens", (None,), "int32", below=a.target_vocabulary)
-        facts = {name: getattr(a, name) for name in ("source_vocabulary", "target_vocabulary", "start", "end")}
+        facts |= {name: getattr(a, name) for name in ("target_vocabulary", "start", "end")}
         outputs, inputs = ("logits", "attention"), (tokens, *constants)
-        how = dict(states=tuple(states), task="translate", facts=facts, begin=begin, padding="right")
+        how = dict(states=tuple(states), task=task, facts=facts, begin=begin, padding="right")
         return [Signature("step", inputs, outputs, step, **how)]
 
     def get_config(self):
         config = {**super().get_config(), **vars(self._arguments)}
         if not isinstance(config["cell"], str):
             config["cell"] = keras.saving.get_registered_name(config["cell"])
-        config["head"] = heads.to_config(config["head"])
+        for name in ("head", "encoder"):
+            config[name] = heads.to_config(config[name])
         return config
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        return cls(**{**config, "head": heads.from_config(config["head"])})
+        made = {name: heads.from_config(config[name]) for name in ("head", "encoder") if name in config}
+        return cls(**{**config, **made})
 
 
 def _layers(a, layers, units, options):
@@ -364,45 +416,3 @@ def _layers(a, layers, units, options):
         layers=layers, units=units, cell=a.cell, cell_options=a.cell_options, initial_range=None
     )
     return recurrent_layers(described, options)
-
-
-def _read(inputs):
-    """The source and the target that came in."""
-    if isinstance(inputs, dict) and set(inputs) == {"source", "target"}:
-        source, target = inputs["source"], inputs["target"]
-    elif isinstance(inputs, (list, tuple)) and len(inputs) == 2:
-        source, target = inputs
-    else:
-        received = sorted(inputs) if isinstance(inputs, dict) else type(inputs).__name__
-        raise ValueError(f"Inputs are a dict of `source` and `target`, or a pair of them. Received: {received}")
-    shapes = [tuple(getattr(ids, "shape", ())) for ids in (source, target)]
-    if any(len(shape) != 2 for shape in shapes):
-        raise ValueError(
-            f"`source` and `target` are integers (batch, time). Received: shapes {shapes[0]} and {shapes[1]}"
-        )
-    return source, target
-
-
-def _check(a):
-    for name in ("source_vocabulary", "target_vocabulary", "units", "layers", "decoder_layers", "embedding_dim"):
-        if not is_count(getattr(a, name)):
-            raise ValueError(f"`{name}` is a positive integer. Received: {name}={getattr(a, name)!r}")
-        setattr(a, name, int(getattr(a, name)))  # a numpy integer has no place in a saved configuration
-    if a.units % 2:
-        raise ValueError(f"`units` is even, half of it for each direction of the encoder. Received: units={a.units}")
-    if a.connection not in (None, "residual"):
-        raise ValueError(f'`connection` is "residual", or None. Received: connection={a.connection!r}')
-    for name in ("label_smoothing", "scheduled_sampling"):
-        value = getattr(a, name)
-        if not (is_a(value, numbers.Real) and 0 <= value <= 1):
-            raise ValueError(f"`{name}` is a fraction, from 0 to 1. Received: {name}={value!r}")
-    if not is_whole(a.sampling_steps, 0):
-        raise ValueError(f"`sampling_steps` counts steps, from 0. Received: sampling_steps={a.sampling_steps!r}")
-    for name in ("start", "end"):
-        if not (is_whole(getattr(a, name), 1) and getattr(a, name) < a.target_vocabulary):
-            raise ValueError(
-                f"`{name}` is an id of the target's vocabulary, from 1 to {a.target_vocabulary - 1}. "
-                f"Received: {name}={getattr(a, name)!r}"
-            )
-    if a.start == a.end:
-        raise ValueError(f"`start` and `end` are two ids. Received: both are {a.start}")

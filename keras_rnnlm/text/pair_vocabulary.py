@@ -34,7 +34,7 @@ class PairVocabulary:
 
     @property
     def sizes(self):
-        return {"source": self.source.vocabulary_size + RESERVED, "target": self.target.vocabulary_size + RESERVED}
+        return {side: getattr(self, side).vocabulary_size + RESERVED for side in ("source", "target")}
 
     def source_ids(self, text):
         """The ids of a source, int32. At its end no line ends."""

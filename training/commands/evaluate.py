@@ -2,6 +2,8 @@
 
 import pathlib
 
+from keras_rnnlm.predict import rescoring_of
+from keras_rnnlm.schema import is_count
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.kept_evaluations import keep_evaluation, text_name
 from keras_rnnlm.training.runs.run import RunFolder, to_json
@@ -34,6 +36,15 @@ def arguments(parser):
     )
     parser.add_argument("--window", type=int, default=64, help="tokens at once: changes the speed alone (default: 64)")
     parser.add_argument("--log-probabilities", type=pathlib.Path, metavar="FILE", help="write a line for each token")
+    parser.add_argument("--beam", type=int, metavar="N", help="of translators: hypotheses a source")
+    parser.add_argument(
+        "--language-model",
+        type=pathlib.Path,
+        metavar="RUN|ARTIFACT",
+        help="of translators: put the hypotheses in order by a language model, too",
+    )
+    parser.add_argument("--lm-weight", type=float, metavar="W", help="of its log-probabilities (default: 0.3)")
+    parser.add_argument("--length-bonus", type=float, metavar="B", help="for each symbol then (default: 0)")
     parser.add_argument("--text-column", metavar="NAME", help="of a table, the column that is the text")
     parser.add_argument("--encoding", default="utf-8", help="of the text (default: utf-8)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -55,6 +66,10 @@ def run(options):
         log_probabilities=options.log_probabilities,
         encoding=options.encoding,
         text_column=options.text_column,
+        beam=options.beam,
+        language_model=options.language_model,
+        lm_weight=options.lm_weight,
+        length_bonus=options.length_bonus,
         quiet=options.quiet,
     )
     if options.json:
@@ -83,6 +98,10 @@ def evaluate(
     log_probabilities=None,
     encoding="utf-8",
     text_column=None,
+    beam=None,
+    language_model=None,
+    lm_weight=None,
+    length_bonus=None,
     quiet=False,
 ):
     """Measures a run's best model on a text.
@@ -101,6 +120,9 @@ def evaluate(
         log_probabilities: a file to write each token and its log-probability to, tab-separated.
         encoding: of the text.
         text_column: of a table, the column that is the text; by default that of the run's recipe.
+        beam: of a translator, how many hypotheses a source; by default its recipe's.
+        language_model: of a translator, a run or an export by which, too, they are put in order.
+        lm_weight, length_bonus: of that, see `keras_rnnlm.generation.Rescoring`.
         quiet: whether to show nothing but warnings.
 
     Returns:
@@ -120,6 +142,7 @@ def evaluate(
         raise ValueError(f"There is no folder for the file {log_probabilities}")
     folder, display = RunFolder(run), Display(quiet=quiet)
     recipe = folder.read_recipe()
+    writing = _writing(task_of(recipe), beam, language_model, lm_weight, length_bonus)
     result = task_of(recipe).evaluate(
         folder,
         recipe,
@@ -136,7 +159,20 @@ def evaluate(
         log_probabilities=log_probabilities,
         encoding=encoding,
         text_column=text_column,
+        **writing,
     )
     display.clear()
     keep_evaluation(folder, text_name(text), result, to_json, display.warn)
     return result
+
+
+def _writing(task, beam, language_model, lm_weight, length_bonus):
+    """What a translator is to write by, as far as it is told."""
+    if beam is not None and not is_count(beam):
+        raise ValueError(f"`beam` is at least 1. Received: beam={beam}")
+    rescoring = rescoring_of(language_model, lm_weight, length_bonus)
+    found = {} if beam is None else {"beam": beam}
+    found |= {} if rescoring is None else {"rescoring": rescoring}
+    if found and not task.writes:
+        raise ValueError("`beam` and `language_model` are for translators, and this is no run of one")
+    return found

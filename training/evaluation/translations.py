@@ -18,13 +18,15 @@ class Scorer(tasks.Scorer):
         batch: pairs side by side.
         decode: how many sources are written of, spread over all; 0: none.
         beam: hypotheses a source.
+        rescoring: how these are put in order, a `keras_rnnlm.generation.Rescoring`, and `write`, the text of ids.
     """
 
-    def __init__(self, model, *, batch=32, decode=0, beam=1):
+    def __init__(self, model, *, batch=32, decode=0, beam=1, rescoring=None, write=None):
         from keras_rnnlm.models.compiled import compiled
 
         super().__init__(model)
         self.batch, self.decode, self.beam = batch, decode, beam
+        self.rescoring, self.write = rescoring, write
         self.decides = "error_rate" if decode else "loss"
         self._losses = compiled(model, lambda *given: model.losses_of(*given))
 
@@ -49,5 +51,7 @@ class Scorer(tasks.Scorer):
         wanted = [[split.sequence("target", number).tolist() for number in numbers] for numbers in groups]
         longest = 10 + 2 * max(len(target) for targets in wanted for target in targets)
         options = dict(beam=self.beam, max_length=longest, batch_size=self.batch)
-        written = [best.ids for best, *_ in self.model.translate(sources, **options)]
+        found = self.model.translate(sources, **options)
+        found = found if self.rescoring is None else self.rescoring(found, self.write)
+        written = [best.ids for best, *_ in found]
         return {**errors(written, wanted), "written": len(written)}

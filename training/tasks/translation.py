@@ -13,6 +13,7 @@ from keras_rnnlm.training.tasks.task import Data, Task, check_options
 FORMATS = ("auto", "tsv", "cmudict")  # of one file, see `keras_rnnlm.training.corpora.pairs`
 SCORES = ("dot", "general", "additive")
 DEFAULT_SHARES = "90/5/5"
+OF_MODEL = ("decoder_layers", "score", "label_smoothing", "scheduled_sampling", "sampling_steps", "doubly_stochastic")
 
 
 class Translation(Task):
@@ -32,6 +33,7 @@ class Translation(Task):
         "beam": setting(1, "hypotheses a source then; 1 is greedy", COUNT),
     }
 
+    writes = True
     unread = ("text_column", "input_dropout", "output_dropout", "locked_dropout", "embedding_dropout", "ar", "tar")
     unread += ("recurrent_dropout", "initial_range", "forget_bias", "mode", "window", "random_windows", "grow")
 
@@ -62,20 +64,7 @@ class Translation(Task):
             found = pairs.read_pairs(paths, **options)
             return found if recipe.task_settings["stress"] else _without_stress(found, recipe)
 
-        texts = {"train": read(given.corpus)}
-        named = {"valid": given.valid, "test": given.test}
-        texts |= {name: read(_files(files)) for name, files in named.items() if files is not None}
-        if recipe.split is not None or not set(named) & set(texts):
-            if given.valid is not None or given.test is not None:
-                raise ValueError(
-                    f"Pairs are split, or have files of their own to validate on. Received: split={recipe.split!r} "
-                    f"and valid={given.valid!r}, test={given.test!r}"
-                )
-            shares = _shares(recipe.split or DEFAULT_SHARES)
-            parts = pairs.split_pairs(texts["train"], shares)
-            texts = {name: part for name, part in zip(("train", "valid", "test"), parts) if part}
-        if "train" not in texts:
-            raise ValueError(f"There is nothing to learn from: split={recipe.split!r} leaves no pair to train on")
+        texts = read_splits(given, recipe, read)
         vocabulary = (
             first.read_vocabulary(self.vocabulary_class) if first else _learned(texts["train"], recipe, display)
         )
@@ -88,11 +77,7 @@ class Translation(Task):
 
         vocabulary = self.vocabulary(folder)
         splits, fingerprints = encoded_pairs.read(folder.data)
-        if fingerprints["vocabulary"] != vocabulary.fingerprint:
-            raise ValueError(
-                f"{' and '.join(vocabulary.FILES)} in {folder} are not the vocabulary that {folder.data} is written "
-                "in: put back the ones that the run began with, or start a new run with another --out"
-            )
+        check_vocabulary(vocabulary, fingerprints, folder)
         return Data(splits, vocabulary, fingerprints)
 
     def describe(self, data):
@@ -109,10 +94,9 @@ class Translation(Task):
     # The model
 
     def build(self, recipe, vocabulary):
-        names = ("decoder_layers", "score", "label_smoothing", "scheduled_sampling", "sampling_steps")
         regularizers = {name: getattr(recipe, name) for name in ("weight_drop", "zoneout") if getattr(recipe, name)}
         return self.model_class()(
-            vocabulary.sizes["source"],
+            vocabulary.sizes.get("source"),
             vocabulary.sizes["target"],
             units=recipe.units,
             layers=recipe.layers,
@@ -127,8 +111,13 @@ class Translation(Task):
             seed=recipe.seed,
             dtype=recipe.precision,
             name="translator",
-            **{name: recipe.task_settings[name] for name in names},
+            **{name: recipe.task_settings[name] for name in OF_MODEL if name in recipe.task_settings},
+            **self.encoder(recipe, vocabulary),
         )
+
+    def encoder(self, recipe, vocabulary):
+        """What the model is told of its encoder."""
+        return {}
 
     def compile(self, model, optimizer, recipe):
         model.compile(optimizer, reduction=recipe.reduction, auto_scale_loss=False)
@@ -148,7 +137,7 @@ class Translation(Task):
 
     def check_model(self, model, vocabulary, folder):
         config = model.get_config()
-        held = {side: config[f"{side}_vocabulary"] for side in ("source", "target")}
+        held = {side: config[f"{side}_vocabulary"] for side in vocabulary.sizes}
         if held != vocabulary.sizes:
             raise ValueError(
                 f"{folder.model_file} is of another run than its vocabulary, which has {vocabulary.sizes} ids where "
@@ -168,6 +157,7 @@ class Translation(Task):
         from keras_rnnlm.training.corpora import encoded_pairs, pairs
         from keras_rnnlm.training.evaluation.translations import Scorer
 
+        how = written_by(options, recipe)
         check_options(options, folder, recipe)
         data = self.restore(recipe, folder, display)
         if text in data.splits:
@@ -179,8 +169,43 @@ class Translation(Task):
             split = encoded_pairs.encoded(found, data.vocabulary)
         model = folder.read_model(data.fingerprints.get("text"))
         batch = options.get("batch") or recipe.eval_batch
-        scorer = Scorer(model, batch=batch, decode=len(split), beam=recipe.task_settings["beam"])
+        scorer = Scorer(model, batch=batch, decode=len(split), write=data.vocabulary.write, **how)
         return {"model": scorer.score(split, display.validating)}
+
+
+def read_splits(given, recipe, read):
+    """The pairs of each split, by `read(paths)`: of files of its own, or of shares of all sources."""
+    from keras_rnnlm.training.corpora import pairs
+
+    texts = {"train": read(given.corpus)}
+    named = {"valid": given.valid, "test": given.test}
+    texts |= {name: read(_files(files)) for name, files in named.items() if files is not None}
+    if recipe.split is not None or not set(named) & set(texts):
+        if given.valid is not None or given.test is not None:
+            raise ValueError(
+                f"Pairs are split, or have files of their own to validate on. Received: split={recipe.split!r} "
+                f"and valid={given.valid!r}, test={given.test!r}"
+            )
+        shares = _shares(recipe.split or DEFAULT_SHARES)
+        parts = pairs.split_pairs(texts["train"], shares)
+        texts = {name: part for name, part in zip(("train", "valid", "test"), parts) if part}
+    if "train" not in texts:
+        raise ValueError(f"There is nothing to learn from: split={recipe.split!r} leaves no pair to train on")
+    return texts
+
+
+def written_by(options, recipe):
+    """What a `Scorer` is to write by, taken out of the options of `evaluate`."""
+    beam = options.pop("beam", None) or recipe.task_settings["beam"]
+    return {"beam": beam, "rescoring": options.pop("rescoring", None)}
+
+
+def check_vocabulary(vocabulary, fingerprints, folder):
+    if fingerprints["vocabulary"] != vocabulary.fingerprint:
+        raise ValueError(
+            f"{' and '.join(vocabulary.FILES)} in {folder} are not the vocabulary that {folder.data} is written "
+            "in: put back the ones that the run began with, or start a new run with another --out"
+        )
 
 
 def _files(named):
@@ -206,14 +231,19 @@ def _without_stress(found, recipe):
     return pairs.without_stress(found) if recipe.task_settings["format"] == "cmudict" else found
 
 
-def _learned(pairs, recipe, display):
-    from keras_rnnlm.text import PairVocabulary, Tokenizer
+def tokenizer_of(kind, texts, recipe):
+    """The tokenizer of one side, learned from its texts, or read."""
+    from keras_rnnlm.text import Tokenizer
 
-    def of(kind, texts):
-        if kind not in TOKENIZERS:
-            return Tokenizer.load(kind)
-        return Tokenizer.train(kind, texts, recipe.vocabulary_size, recipe.min_count)
+    if kind not in TOKENIZERS:
+        return Tokenizer.load(kind)
+    return Tokenizer.train(kind, texts, recipe.vocabulary_size, recipe.min_count)
+
+
+def _learned(pairs, recipe, display):
+    from keras_rnnlm.text import PairVocabulary
 
     kinds = recipe.task_settings["source_tokenizer"] or recipe.tokenizer, recipe.tokenizer
     display.say(f"learning two vocabularies ({kinds[0]}, {kinds[1]})")
-    return PairVocabulary(*(of(kind, [pair[side] for pair in pairs]) for side, kind in enumerate(kinds)))
+    sides = [[pair[side] for pair in pairs] for side in (0, 1)]
+    return PairVocabulary(*(tokenizer_of(kind, texts, recipe) for kind, texts in zip(kinds, sides)))
