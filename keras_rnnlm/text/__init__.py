@@ -3,5 +3,6 @@
 from keras_rnnlm.text.pair_vocabulary import PairVocabulary
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.text.vocabulary import Vocabulary
+from keras_rnnlm.text.weighted_vocabulary import WeightedVocabulary
 
-__all__ = ["PairVocabulary", "Tokenizer", "Vocabulary"]
+__all__ = ["PairVocabulary", "Tokenizer", "Vocabulary", "WeightedVocabulary"]
