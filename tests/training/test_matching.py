@@ -73,7 +73,7 @@ def test_what_cannot_be_is_told_in_a_line(run, asked, tmp_path, capsys):
     begins = ["--init-from", str(run), "--set", "units=3"]
     for arguments, message in (
         ([unanswered, "--split", "80/20"], "train: no question tells its right sentence"),
-        ([asked, "--set", "tied=true"], "The task match does not read `tied`: drop it"),
+        ([asked, "--set", "head=mixture"], "The task match does not read `head`: drop it"),
         ([asked, *begins], "has its vocabulary and its network, too: drop `units`"),
     ):
         assert main(["train", *map(str, arguments), "--task", "match", "--out", str(tmp_path / "x"), "--quiet"]) == 2
