@@ -7,6 +7,7 @@ import numpy as np
 
 from keras_rnnlm.training.corpora.file_sources import SPLITS, Files
 from keras_rnnlm.training.corpora.kept_arrays import as_bytes, as_texts, read_arrays, write_arrays
+from keras_rnnlm.training.corpora.named_sources import of_rows, tables_of
 from keras_rnnlm.training.corpora.opening import is_named, paths_of, shares_of, spooled
 from keras_rnnlm.training.corpora.text_files import TextFile, check_encoding
 from keras_rnnlm.training.streams.examples import padded
@@ -15,7 +16,7 @@ FILE = "examples.npz"
 PARTS = ("tokens", "bounds", "labels")
 
 
-def read_examples(given, recipe, folder, read, together=None):
+def read_examples(given, recipe, folder, read, of_table=None, together=None):
     """The examples of each split, lists by its name.
 
     Splits are told by the files' names, or by `given.valid` and `given.test`. Examples that bring no validation split
@@ -25,12 +26,20 @@ def read_examples(given, recipe, folder, read, together=None):
         given: see `keras_rnnlm.training.tasks.Given`: files, folders, patterns, - for standard input.
         folder: the `RunFolder` that keeps a copy of standard input.
         read: `read(lines, name)` yields the examples of a file.
+        of_table: `of_table(table)` yields those of a split of a data set, see `named_sources.tables_of`.
         together: `together(example)` is equal for examples side by side that no cut may part.
     """
     check_encoding(recipe.encoding)
     splits = {}
     for name, sources in (("train", given.corpus), ("valid", given.valid), ("test", given.test)):
-        for own, files in _files(sources, recipe, folder, whole=name != "train").items():
+        sources = [] if sources is None else paths_of(sources)
+        named = [] if of_table is None else of_rows(sources)
+        for source in named:
+            for own, table in tables_of(source).items():
+                if name == "train" or own == "train":
+                    splits.setdefault(own if name == "train" else name, []).extend(of_table(table))
+        rest = [source for source in sources if source not in named]
+        for own, files in _files(rest, recipe, folder, whole=name != "train").items():
             splits.setdefault(own if name == "train" else name, [])
             splits[own if name == "train" else name] += [one for file in files for one in read_file(file, read)]
     if "train" not in splits or not splits["train"]:
@@ -65,9 +74,8 @@ def _lines(file):
 
 
 def _files(sources, recipe, folder, whole):
-    if sources is None:
+    if not sources:
         return {}
-    sources = paths_of(sources)
     named = [source for source in sources if is_named(source)]
     if named:
         raise ValueError(f"The task {recipe.task} reads files, and {named[0]} is none: name files or folders")

@@ -4,7 +4,7 @@ Every recipe asks its task whether settings fit each other: numpy, and all that 
 """
 
 from keras_rnnlm.schema import choice
-from keras_rnnlm.training.recipes.rules import COUNT, optional, setting
+from keras_rnnlm.training.recipes.rules import COUNT, TEXT, optional, setting
 from keras_rnnlm.training.tasks.language_model import regularizers_of_cells, set_forget_bias
 from keras_rnnlm.training.tasks.task import Data, Task
 
@@ -18,6 +18,9 @@ class Matching(Task):
     """The vocabulary is a `WeightedVocabulary`, and a split `EncodedQuestions`."""
 
     settings = {
+        "question_column": setting(None, 'of data sets, the questions\'; none: "question"', optional(TEXT)),
+        "context_column": setting(None, 'their passages\'; none: "context" or "sentences"', optional(TEXT)),
+        "answers_column": setting(None, 'what is right; none: "answers" or "right"', optional(TEXT)),
         "longest": setting(64, "words of a question or a sentence that are learned from, the first ones", COUNT),
         "matching_units": setting(
             None, "width of the layer above the attention; none: that of the last", optional(COUNT)
@@ -33,7 +36,9 @@ class Matching(Task):
         from keras_rnnlm.text.questions import questions, words_of
         from keras_rnnlm.training.corpora import encoded_questions, examples
 
-        splits = examples.read_examples(given, recipe, folder, questions, together=lambda found: found.sentences)
+        splits = examples.read_examples(
+            given, recipe, folder, questions, lambda table: _of_table(table, recipe), lambda found: found.sentences
+        )
         splits = {name: _answered(found, name, display) for name, found in splits.items()}
         if first is not None:
             vocabulary = self.vocabulary(first)
@@ -124,6 +129,26 @@ class Matching(Task):
             name: ranks.of_ranks([way(*question, split.weights) for question in found], split.right)
             for name, way in ways.items()
         }
+
+
+def _of_table(table, recipe):
+    """The questions of a data set."""
+    from keras_rnnlm.text.questions import question_of
+    from keras_rnnlm.training.corpora.named_sources import column_of
+
+    columns, own = list(table.rows.columns), recipe.task_settings
+    is_cut = own["context_column"] is None and "sentences" in columns
+    wanted = (
+        ("question", ("question",), "question_column"),
+        ("sentences" if is_cut else "context", ("sentences",) if is_cut else ("context",), "context_column"),
+        ("right" if is_cut else "answers", ("right",) if is_cut else ("answers",), "answers_column"),
+    )
+    found = {
+        key: column_of(columns, own[option], usual, option.removesuffix("_column"), option, table.name)
+        for key, usual, option in wanted
+    }
+    for number, row in table.rows.objects(list(found.values())):
+        yield question_of({key: row[column] for key, column in found.items()}, table.place(number))
 
 
 def _answered(found, name, display):
