@@ -58,7 +58,7 @@ def open_labelled(sources, valid=None, test=None, split=None, encoding="utf-8", 
         paths = paths_of(paths)
         if any(path in ("-", "stdlib") or path.startswith("stdlib:") for path in paths):
             raise ValueError(
-                "Labelled texts are files, folders, patterns of names, hf:NAME or tfds:NAME. "
+                "Labelled texts are files, folders or patterns of names, or data sets, hf:NAME and tfds:NAME. "
                 f"Received: {', '.join(paths)}"
             )
         named = of_rows(paths)
