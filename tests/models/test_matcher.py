@@ -84,14 +84,15 @@ def test_it_learns_in_plain_fit_and_is_saved(tmp_path):
     }
     model = Matcher(WORDS, units=6, cell="simple_rnn", features=1, score="additive", word_dim=6, dropout=0.1)
     model.compile(keras.optimizers.Adam(0.03), metrics=["accuracy"])
-    history = model.fit(inputs, right, batch_size=32, epochs=15, verbose=0).history
+    history = model.fit(inputs, right, batch_size=32, epochs=12, verbose=0).history
     assert history["loss"][-1] < history["loss"][0] / 2
     ranks = model.rank(inputs)
     assert (ranks[:, 0] == right).mean() > 0.8 and ranks.dtype == "int32" and (ranks[::2, -1] == 2).all()
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     assert loaded.get_config() == model.get_config()
-    np.testing.assert_array_equal(loaded.rank(inputs), ranks)
+    for saved, weight in zip(loaded.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(saved, weight)
 
 
 def test_half_precision_has_logits_and_a_loss_in_full(known):

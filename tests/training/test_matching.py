@@ -109,6 +109,7 @@ def test_ranks_are_reciprocal_and_ways_without_a_model_are_what_they_are_called(
     assert of_ranks([[1, 2, 3], [0, 5], [1, 1]], [0, 1, 1]) == pytest.approx(
         {"mrr": (1 / 3 + 1 + 1 / 2) / 3, "accuracy": 1 / 3}
     )
+    assert of_ranks([[np.nan, np.nan]], [0]) == {"mrr": 0.5, "accuracy": 0}
     weights = np.array([0.5, 1.0, 0.25])
     question, sentences = (
         np.array([0, 1, 1]),

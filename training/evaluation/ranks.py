@@ -11,11 +11,13 @@ def of_ranks(scores, right):
     >>> of_ranks([[0.1, 0.7, 0.2], [0.5, 0.5]], [2, 0])
     {'mrr': 0.75, 'accuracy': 0.5}
     """
-    ranks = [
-        1 + int((np.asarray(found) > found[k]).sum() + (np.asarray(found)[:k] == found[k]).sum())
-        for found, k in zip(scores, right)
-    ]
+    ranks = [_rank(np.asarray(found), k) for found, k in zip(scores, right)]
     return {"mrr": float(np.mean([1 / rank for rank in ranks])), "accuracy": float(np.mean([r == 1 for r in ranks]))}
+
+
+def _rank(scores, right):
+    """From 1; the last where a score is no number."""
+    return 1 + int((~(scores[:right] < scores[right])).sum() + (~(scores[right + 1 :] <= scores[right])).sum())
 
 
 class RankScorer(tasks.Scorer):

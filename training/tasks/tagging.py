@@ -171,13 +171,14 @@ def _of_table(table, recipe):
     tag = column_of(others, own["tag_column"], TAGS, "tags", "tag_column", table.name)
     for number, row in table.rows.objects([word, tag]):
         words, tags = row[word], row[tag]
-        if not (isinstance(words, list) and isinstance(tags, list) and len(words) == len(tags)):
+        are_lists = isinstance(words, list) and isinstance(tags, list) and len(words) == len(tags)
+        if not are_lists or not all(isinstance(one, str) for one in words):
             raise ValueError(
-                f"{table.place(number)}: {word!r} and {tag!r} are lists of the same length. "
+                f"{table.place(number)}: {word!r} is a list of words, and {tag!r} has a tag for each. "
                 f"Received: {words!r:.60} and {tags!r:.60}"
             )
         if words:
-            yield words, [str(tag) for tag in tags]
+            yield [one.replace("\n", " ") for one in words], [str(one) for one in tags]  # in files a line is a word
 
 
 def _tell_unknown(split, name, display):

@@ -69,6 +69,11 @@ class Translation(Task):
         texts = _of_data_set(given.corpus, recipe)
         if texts is None:
             texts = {"train": read(given.corpus)}
+        elif len(texts) > 1 and recipe.split is not None:
+            raise ValueError(
+                f"The data set brings its own splits ({', '.join(texts)}): leave out `split`. "
+                f"Received: split={recipe.split!r}"
+            )
         named = {"valid": given.valid, "test": given.test}
         for name, files in named.items():
             if files is not None:
