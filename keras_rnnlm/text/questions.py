@@ -153,13 +153,17 @@ def _start(row, place):
     if isinstance(answers, dict):  # a list of each, as tables have them
         starts = answers.get("answer_start")
     else:
-        starts = [answer.get("answer_start") if isinstance(answer, dict) else None for answer in answers or ()]
-    starts = starts if isinstance(starts, (list, tuple)) else [starts]
-    if not starts or starts == [None]:
+        starts = [one.get("answer_start") if isinstance(one, dict) else one for one in _listed(answers)]
+    starts = _listed(starts)
+    if not starts:
         return None
     if not is_whole(starts[0], 0):
         raise ValueError(f"{place}: `answer_start` is a whole number, 0 or above. Received: {starts[0]!r:.60}")
     return int(starts[0])
+
+
+def _listed(value):
+    return [] if value is None else value if isinstance(value, (list, tuple)) else [value]
 
 
 def _are_texts(value):

@@ -57,6 +57,10 @@ def test_squad_s_json_and_objects_say_the_same():
             '{"question": "a", "context": "b", "answers": {"answer_start": [9]}}',
             "1 characters. Received: answer_start=9",
         ),
+        (
+            '{"question": "a", "context": "b", "answers": "c"}',
+            "`answer_start` is a whole number, 0 or above. Received: 'c'",
+        ),
         ('{"question": "a\\ud800", "sentences": ["b"]}', "this is no text of Unicode"),
         ('{"data": [{"title": "T"}]}', "f, article 'T': in SQuAD's JSON an article has `paragraphs`"),
     ],
