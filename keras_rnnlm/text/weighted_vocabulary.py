@@ -4,6 +4,7 @@ import collections
 import functools
 import json
 import math
+import typing
 
 import numpy as np
 
@@ -12,6 +13,15 @@ from keras_rnnlm.text.vocabulary import PADDING, RESERVED, UNKNOWN, OneFile
 
 SCHEMA = {"format": whole(1, 1), "texts": whole(1), "words": [TEXT], "counts": [COUNT]}
 FEATURES = 2  # of a word: see `side_by_side`
+STEM = 5  # letters; words that begin with the same ones are taken for forms of one
+
+
+class Forms(typing.NamedTuple):
+    """Words by numbers that count from 0: the id of each, its weight, and a number of its first letters."""
+
+    ids: np.ndarray
+    weights: np.ndarray
+    stems: np.ndarray
 
 
 class WeightedVocabulary(OneFile):
@@ -79,14 +89,20 @@ class WeightedVocabulary(OneFile):
         """
         return self._weights[self.word_ids(words)]
 
+    def forms(self, words):
+        """What is known of each of these words, which are different from each other."""
+        stems = {}
+        numbers = [stems.setdefault(word[:STEM], len(stems)) for word in words]
+        return Forms(self.word_ids(words), self.weights(words), np.array(numbers, np.int32))
+
     def encode(self, questions):
         """Questions with their sentences, `(words, list of the words of each sentence)`, as a `Matcher` takes them."""
-        forms = {}
+        known = {}
         numbered = [
-            [np.array([forms.setdefault(word, len(forms)) for word in words], np.int32) for words in [one, *sentences]]
+            [np.array([known.setdefault(word, len(known)) for word in words], np.int32) for words in [one, *sentences]]
             for one, sentences in questions
         ]
-        return side_by_side([(one, rest) for one, *rest in numbered], self.word_ids(forms), self.weights(forms))
+        return side_by_side([(one, rest) for one, *rest in numbered], self.forms(known))
 
     # As files
 
@@ -97,15 +113,15 @@ class WeightedVocabulary(OneFile):
         return json.dumps(data, ensure_ascii=True, indent=0)
 
 
-def side_by_side(questions, ids, weights, shape=None):
+def side_by_side(questions, forms, shape=None):
     """Questions with their sentences, as a `Matcher` takes them: padded on the right.
 
     "question" is (questions, time), "sentences" (questions, sentences, time). Beside each stand the features of each
-    word: whether it occurs in the question, and its weight.
+    word: whether it occurs in the question, 1, or only begins as one of its words does, 0.5; and its weight.
 
     Args:
         questions: of each the numbers of the question's words, and a list of those of each sentence.
-        ids, weights: by a word's number, its id and its weight.
+        forms: the `Forms` that these numbers are of.
         shape: questions, words of a question, sentences, words of a sentence; by default as many as there are.
     """
     if shape is None:
@@ -120,11 +136,13 @@ def side_by_side(questions, ids, weights, shape=None):
         "sentence_features": np.zeros((batch, count, longest, FEATURES), np.float32),
     }
     for k, (question, sentences) in enumerate(questions):
-        found["question"][k, : len(question)] = ids[question]
+        found["question"][k, : len(question)] = forms.ids[question]
         found["question_features"][k, : len(question), 0] = 1
-        found["question_features"][k, : len(question), 1] = weights[question]
+        found["question_features"][k, : len(question), 1] = forms.weights[question]
         for number, sentence in enumerate(sentences):
-            found["sentences"][k, number, : len(sentence)] = ids[sentence]
+            found["sentences"][k, number, : len(sentence)] = forms.ids[sentence]
             features = found["sentence_features"][k, number, : len(sentence)]
-            features[:, 0], features[:, 1] = np.isin(sentence, question), weights[sentence]
+            begins = np.isin(forms.stems[sentence], forms.stems[question])
+            features[:, 0] = (np.isin(sentence, question) + 1.0 * begins) / 2
+            features[:, 1] = forms.weights[sentence]
     return found

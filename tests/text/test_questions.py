@@ -83,6 +83,8 @@ def test_a_word_weighs_more_the_rarer_it_is_and_is_marked_where_the_question_has
     # Words that the vocabulary lacks are told from each other.
     assert found["sentence_features"][..., 0].tolist() == [[[0, 1], [0, 0]], [[0, 0], [0, 0]]]
     assert found["sentence_features"][0, 0, :, 1].tolist() == [0, 1]
+    (alike,) = vocabulary.encode([(["lions", "gives"], [["lion", "given", "givesome", "lions"]])])["sentence_features"]
+    assert alike[0, :, 0].tolist() == [0, 0, 0.5, 1]
     assert found["question_features"][1].tolist() == [[1, 0], [0, 0]]
     with pytest.raises(ValueError, match="is no vocabulary: `counts` are of `words`"):
         (tmp_path / "vocabulary.json").write_text('{"format": 1, "texts": 1, "words": ["a"], "counts": [2]}')

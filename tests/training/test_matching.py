@@ -132,7 +132,7 @@ def test_files_rank_as_the_run_does(run, tmp_path, capsys):
     rows = [{"question": "How is the hill?", "sentences": sentences}, {"question": "Why?", "sentences": ["One."]}]
     file = tmp_path / "asked.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)))
-    assert main(["predict", str(run), str(file)]) == 0
+    assert main(["predict", str(run), str(file)]) == 0  # by Keras
     wanted = capsys.readouterr().out
     assert [line.split("\t")[1:] for line in wanted.splitlines()] == [
         ["How is the hill?", "The hill is high."],
@@ -147,9 +147,3 @@ def test_files_rank_as_the_run_does(run, tmp_path, capsys):
         assert sum(one.probability for one in alone) == pytest.approx(1)
         assert main(["predict", str(tmp_path / "exported"), str(file), "--format", kind]) == 0
         assert capsys.readouterr().out == wanted
-    prompt = "How is the hill?\nThe road is long. The hill is high."
-    assert main(["run", str(tmp_path / "exported"), "--prompt", prompt]) == 0
-    assert sorted(line.split("\t")[1] for line in capsys.readouterr().out.splitlines()) == [
-        "The hill is high.",
-        "The road is long.",
-    ]

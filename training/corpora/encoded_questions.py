@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from keras_rnnlm.text.questions import words_of
-from keras_rnnlm.text.weighted_vocabulary import side_by_side
+from keras_rnnlm.text.weighted_vocabulary import Forms, side_by_side
 from keras_rnnlm.training.corpora.kept_arrays import as_bytes, as_texts, read_arrays, write_arrays
 
 FILE = "questions.npz"
@@ -18,16 +18,15 @@ class EncodedQuestions:
     """Questions and the sentences of their passages, each passage once.
 
     Attributes:
-        ids, weights: by a form's number, the id of that word, and its weight: see `WeightedVocabulary`.
-        tokens, bounds: the forms of all texts, one after the other, and where each begins: sentences, then questions.
+        forms: of all words that are different, see `keras_rnnlm.text.weighted_vocabulary`.
+        tokens, bounds: the numbers of all texts, one after the other, and where each begins: sentences, then questions.
         passages: where each passage begins among the texts, and where the last one ends.
         asked: the text of each question.
         of: the passage of each question.
         right: the number of its right sentence.
     """
 
-    ids: np.ndarray
-    weights: np.ndarray
+    forms: Forms
     tokens: np.ndarray
     bounds: np.ndarray
     passages: np.ndarray
@@ -42,7 +41,7 @@ class EncodedQuestions:
         return self.tokens[self.bounds[number] : self.bounds[number + 1]]
 
     def question(self, number):
-        """Its forms, and those of each of its sentences."""
+        """The numbers of its words, and of those of each of its sentences."""
         first, last = self.passages[self.of[number] : self.of[number] + 2]
         return self.text(self.asked[number]), [self.text(k) for k in range(first, last)]
 
@@ -69,16 +68,16 @@ class EncodedQuestions:
             count = FEWEST if counts[self.of[chosen]].max() <= FEWEST else count
             right, weights = np.zeros(batch, np.int32), np.zeros(batch, np.float32)
             right[: len(chosen)], weights[: len(chosen)] = self.right[chosen], 1
-            return side_by_side(found, self.ids, self.weights, (batch, asked, count, time)), right, weights
+            return side_by_side(found, self.forms, (batch, asked, count, time)), right, weights
 
         return Examples(counts[self.of], collate, batch, shuffle=shuffle, seed=seed)
 
 
 def encoded(examples, vocabulary):
     """`Question`s, in the numbers of a vocabulary, without a file."""
-    forms = {}
-    found = _numbered(examples, forms)
-    return EncodedQuestions(vocabulary.word_ids(forms), vocabulary.weights(forms), **found)
+    words = {}
+    found = _numbered(examples, words)
+    return EncodedQuestions(vocabulary.forms(words), **found)
 
 
 def keep(folder, splits):
@@ -97,9 +96,9 @@ def kept(folder, vocabulary):
         splits = list(dict.fromkeys(name.partition(".")[0] for name in arrays))
         return forms, {split: {part: arrays[f"{split}.{part}"] for part in PARTS} for split in splits}
 
-    (forms, splits), fingerprint = read_arrays(folder / FILE, take)
-    ids, weights = vocabulary.word_ids(forms), vocabulary.weights(forms)
-    return {split: EncodedQuestions(ids, weights, **parts) for split, parts in splits.items()}, fingerprint
+    (words, splits), fingerprint = read_arrays(folder / FILE, take)
+    forms = vocabulary.forms(words)
+    return {split: EncodedQuestions(forms, **parts) for split, parts in splits.items()}, fingerprint
 
 
 def _numbered(examples, forms):

@@ -53,7 +53,7 @@ RATE = number(", 0 or above and below 1", lambda value: 0 <= value < 1)
 FLAG = Rule("true or false", lambda value: isinstance(value, bool))
 TEXT = Rule("a text", _is_text)
 COLUMN = Rule(
-    "the number of a column, from 1, or of data sets its name",
+    f"{COUNT.allowed}, or of data sets the column's name",
     lambda value: COUNT.fits(value) or _is_text(value),
     lambda value: value if isinstance(value, str) else int(value),
 )

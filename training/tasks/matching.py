@@ -126,7 +126,7 @@ class Matching(Task):
         ways = {"tf-idf": ranks.tf_idf, "shared words": ranks.shared_words}
         found = [split.question(k) for k in range(len(split))]
         return {
-            name: ranks.of_ranks([way(*question, split.weights) for question in found], split.right)
+            name: ranks.of_ranks([way(*question, split.forms.weights) for question in found], split.right)
             for name, way in ways.items()
         }
 
