@@ -15,6 +15,7 @@ from keras_rnnlm.models.words import WordModel, check_counts
 from keras_rnnlm.schema import is_whole
 
 NOWHERE = -1e9  # the logit of a sentence that is padding
+QUICK = 8.0  # so much faster than others learn the weights of sums over a sentence, which begin at zero
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
@@ -22,10 +23,12 @@ class Matcher(WordModel):
     """A question and the sentences of its passage, read in both directions, and a logit for each sentence.
 
         q_j = stack([word_j; features_j])           of the question
-        x_t = stack([word_t; features_t])           of a sentence, by the same layers
+        x_t = stack([word_t; f_t])                  of a sentence and its features, by the same layers
         y_t = attention(x_t, q)                     each word of a sentence attends to the question
-        z_t = matching([y_t; features_t])           recurrent, in both directions
-        logit = v . tanh([max_t z_t; mean_t z_t] W + b) + sum_t u . z_t
+        z_t = matching([y_t; f_t])                  recurrent, in both directions
+        logit = v . tanh([max_t z_t; mean_t z_t] W + b) + sum_t (u . z_t + w . [f_t; f_t f_t])
+
+    So a sum over the words that a sentence has of the question, by their weight, is at hand from the first step on.
 
     `model(inputs)` is a dict to the logits of the sentences, (batch, sentences). The dict holds the `question`,
     integers (batch, time), and the `sentences`, integers (batch, sentences, time), and with `features` numbers beside
@@ -107,6 +110,9 @@ class Matcher(WordModel):
         self.hidden = keras.layers.Dense(2 * width, "tanh", name="hidden", **options)
         self.logit = keras.layers.Dense(1, use_bias=False, name="logit", **options)  # all sentences would have the bias
         self.of_words = keras.layers.Dense(1, use_bias=False, dtype=state_dtype(self.compute_dtype), name="of_words")
+        if a.features:
+            how = {"use_bias": False, "kernel_initializer": "zeros", "dtype": self.of_words.dtype_policy}
+            self.of_features = keras.layers.Dense(1, name="of_features", **how)
 
     def build(self, input_shape=None):
         if self.built:
@@ -120,6 +126,8 @@ class Matcher(WordModel):
         self.hidden.build((None, 2 * self.matching.output_width))
         self.logit.build((None, self.hidden.units))
         self.of_words.build((None, None, self.matching.output_width))
+        if a.features:
+            self.of_features.build((None, None, a.features * (a.features + 3) // 2))
         self.built = True
 
     # The network
@@ -148,7 +156,12 @@ class Matcher(WordModel):
         pooled = ops.concatenate([max_over_time(z, shown), mean_over_time(z, shown)], axis=-1)
         found = self.hidden(self.dropout(ops.cast(pooled, x.dtype), training=training))
         found = ops.cast(self.logit(found)[:, 0], "float32")
-        found = found + ops.sum(ops.where(shown, ops.cast(self.of_words(z)[:, :, 0], "float32"), 0), axis=1)
+        each = ops.cast(self.of_words(z), "float32")
+        if of_words is not None:
+            f = ops.cast(of_words, "float32")
+            products = [f[..., k : k + 1] * f[..., k:] for k in range(self._arguments.features)]
+            each = each + QUICK * ops.cast(self.of_features(ops.concatenate([f, *products], axis=-1)), "float32")
+        found = found + ops.sum(ops.where(shown, each[:, :, 0], 0), axis=1)
         return ops.where(_is_there(sentences), ops.reshape(found, (batch, count)), 0)
 
     def _read(self, inputs):
