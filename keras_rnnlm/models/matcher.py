@@ -138,27 +138,27 @@ class Matcher(WordModel):
 
     def _logits(self, inputs, training=False):
         """Of each sentence, (batch, sentences) in float32; 0 of one without words."""
-        question, sentences, of_question, of_words = self._read(inputs)
+        question, sentences, of_question, of_sentences = self._read(inputs)
         batch, count, time = ops.shape(sentences)
         words = ops.reshape(sentences, (-1, time))
         shown = ops.not_equal(words, 0)
         asked = self._encoded(question, None, training, of_question)
-        x = self._encoded(words, None, training, of_words)
+        x = self._encoded(words, None, training, of_sentences)
         width = self.stack.output_width
         beside = self.attention(
             ops.reshape(x, (batch, -1, width)), asked, encoded_mask=ops.not_equal(question, 0), training=training
         )
         y = self.dropout(ops.reshape(beside, (-1, time, width)), training=training)
-        if of_words is not None:
-            y = ops.concatenate([y, ops.cast(of_words, y.dtype)], axis=-1)
+        if of_sentences is not None:
+            y = ops.concatenate([y, ops.cast(of_sentences, y.dtype)], axis=-1)
         z, _ = self.matching(y, mask=shown, training=training)
         z = ops.cast(z, "float32")
         pooled = ops.concatenate([max_over_time(z, shown), mean_over_time(z, shown)], axis=-1)
         found = self.hidden(self.dropout(ops.cast(pooled, x.dtype), training=training))
         found = ops.cast(self.logit(found)[:, 0], "float32")
         each = ops.cast(self.of_words(z), "float32")
-        if of_words is not None:
-            f = ops.cast(of_words, "float32")
+        if of_sentences is not None:
+            f = ops.cast(of_sentences, "float32")
             products = [f[..., k : k + 1] * f[..., k:] for k in range(self._arguments.features)]
             each = each + QUICK * ops.cast(self.of_features(ops.concatenate([f, *products], axis=-1)), "float32")
         found = found + ops.sum(ops.where(shown, each[:, :, 0], 0), axis=1)
