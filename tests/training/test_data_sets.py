@@ -3,6 +3,7 @@
 import pathlib
 import sys
 
+import numpy as np
 import pytest
 
 from keras_rnnlm.training.corpora.labelled import open_labelled
@@ -70,7 +71,7 @@ def built(tmp_path_factory):
                 "tokens": features.Sequence(features.Text()),
                 "ner_tags": features.Sequence(features.ClassLabel(names=["O", "B-PER"])),
                 "translation": features.Translation(languages=["en", "de"]),
-                "answers": features.Sequence({"text": features.Text(), "answer_start": "int32"}),
+                "answers": features.Sequence({"text": features.Text(), "answer_start": np.int32}),
             }
             return tfds.core.DatasetInfo(builder=self, features=features.FeaturesDict(found), disable_shuffling=True)
 
