@@ -55,6 +55,12 @@ TASKS = {
         "keras_rnnlm.export.runtime.classifier:ExportedClassifier",
         "keras_rnnlm.text:Vocabulary",
     ),
+    "match": Parts(
+        "keras_rnnlm.models:Matcher",
+        "keras_rnnlm.training.tasks.matching:Matching",
+        "keras_rnnlm.export.runtime.matcher:ExportedMatcher",
+        "keras_rnnlm.text:WeightedVocabulary",
+    ),
     "translate": Parts(
         "keras_rnnlm.models:Translator",
         "keras_rnnlm.training.tasks.translation:Translation",

@@ -4,6 +4,7 @@ from keras_rnnlm.models.classifier import Classifier
 from keras_rnnlm.models.encoder import Encoder
 from keras_rnnlm.models.image_encoder import ImageEncoder
 from keras_rnnlm.models.language_model import LanguageModel, Perplexity
+from keras_rnnlm.models.matcher import Matcher
 from keras_rnnlm.models.sound_encoder import SoundEncoder
 from keras_rnnlm.models.tagger import Tagger
 from keras_rnnlm.models.translator import Translator
@@ -13,6 +14,7 @@ __all__ = [
     "Encoder",
     "ImageEncoder",
     "LanguageModel",
+    "Matcher",
     "Perplexity",
     "SoundEncoder",
     "Tagger",

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_rnnlm.layers import EncoderAttention
+from keras_rnnlm.models.pooling import max_over_time, mean_over_time
 from keras_rnnlm.models.recurrent_layers import from_config
 from keras_rnnlm.models.regularizers import WordDropout
 from keras_rnnlm.models.signatures import Signature
@@ -223,10 +224,9 @@ class Classifier(WordModel):
         if kind in ("last", "all", "attention"):
             found.append(self._last(outputs, there))
         if kind in ("mean", "all"):
-            found.append(ops.sum(outputs * there, axis=1) / ops.maximum(ops.sum(there, axis=1), 1))
+            found.append(mean_over_time(outputs, shown))
         if kind in ("max", "all"):
-            highest = ops.max(ops.where(there > 0, outputs, -1e30), axis=1)
-            found.append(ops.where(ops.any(shown, axis=1, keepdims=True), highest, 0))
+            found.append(max_over_time(outputs, shown))
         if kind == "attention":
             (last,) = found
             return self.attention(ops.cast(last, x.dtype), x, encoded_mask=shown, training=training)

@@ -1,4 +1,4 @@
-"""Words and their characters, read by recurrent layers: what a tagger and a classifier have in common."""
+"""Words and their characters, read by recurrent layers: what a tagger, a classifier and a matcher have in common."""
 
 import types
 
@@ -22,7 +22,7 @@ class WordModel(keras.Model):
 
     def _make_encoder(self, a, options, bidirectional=True, locked_dropout=False):
         self.embedding = Embedding(a.words, a.word_dim, name="words", **options)
-        if a.filters:
+        if self._filters:
             self.character_embedding = Embedding(a.characters, a.character_dim, name="characters", **options)
             self.convolution = keras.layers.Conv1D(
                 a.filters, 3, padding="same", activation="relu", name="convolution", **options
@@ -35,20 +35,28 @@ class WordModel(keras.Model):
         make = keras.layers.SpatialDropout1D if locked_dropout else keras.layers.Dropout
         self.dropout = make(a.dropout, name="dropout", **options)
 
-    def _build_encoder(self):
+    def _build_encoder(self, beside=0):
+        """`beside` is how many features stand beside each word."""
         a = self._arguments
         self.embedding.build((None, None))
-        if a.filters:
+        if self._filters:
             self.character_embedding.build((None, None))
             self.convolution.build((None, None, a.character_dim))
-        self.stack.build((None, None, a.word_dim + a.filters))
+        self.stack.build((None, None, a.word_dim + self._filters + beside))
 
-    def _encoded(self, words, characters, training):
-        """What the stack gives: (batch, time, width)."""
+    @property
+    def _filters(self):
+        return getattr(self._arguments, "filters", 0)  # a model that reads words alone has no such argument
+
+    def _encoded(self, words, characters, training, beside=None):
+        """What the stack gives: (batch, time, width). `beside` are features of the words, (batch, time, features)."""
         x = self._embedded(words, training)
-        if self._arguments.filters:
+        if self._filters:
             x = ops.concatenate([x, self._spelled(characters)], axis=-1)
-        x, _ = self.stack(self.dropout(x, training=training), mask=ops.not_equal(words, 0), training=training)
+        x = self.dropout(x, training=training)
+        if beside is not None:
+            x = ops.concatenate([x, ops.cast(beside, x.dtype)], axis=-1)
+        x, _ = self.stack(x, mask=ops.not_equal(words, 0), training=training)
         return x
 
     def _embedded(self, words, training):
@@ -61,7 +69,7 @@ class WordModel(keras.Model):
         flat = ops.reshape(characters, (-1, length))
         shown = ops.expand_dims(ops.cast(ops.not_equal(flat, 0), self.compute_dtype), 2)
         found = self.convolution(_looked_up(self.character_embedding, flat) * shown) * shown  # none is below 0
-        return ops.reshape(ops.max(found, axis=1), (batch, time, self._arguments.filters))
+        return ops.reshape(ops.max(found, axis=1), (batch, time, self._filters))
 
     def _takes(self):
         """The `Tensor`s of its signature."""

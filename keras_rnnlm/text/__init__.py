@@ -4,5 +4,6 @@ from keras_rnnlm.text.pair_vocabulary import PairVocabulary
 from keras_rnnlm.text.target_vocabulary import TargetVocabulary
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.text.vocabulary import Vocabulary
+from keras_rnnlm.text.weighted_vocabulary import WeightedVocabulary
 
-__all__ = ["PairVocabulary", "TargetVocabulary", "Tokenizer", "Vocabulary"]
+__all__ = ["PairVocabulary", "TargetVocabulary", "Tokenizer", "Vocabulary", "WeightedVocabulary"]

@@ -25,7 +25,40 @@ SCHEMA = {
 }
 
 
-class Vocabulary:
+class OneFile:
+    """A vocabulary that is kept in one file of JSON: a subclass has its text as `definition`, and is made of it."""
+
+    FILES = ("vocabulary.json",)
+
+    @property
+    def definitions(self):
+        """The text of each of `FILES`."""
+        return {self.FILES[0]: self.definition}
+
+    @classmethod
+    def of(cls, definitions):
+        """The vocabulary of the texts of its `FILES`, by name."""
+        return cls(definitions[cls.FILES[0]])
+
+    @classmethod
+    def load(cls, path):
+        """From a file that `save` wrote, or from the folder that holds it."""
+        path = file_of(cls, path)
+        try:
+            return cls(read_regular(path, LARGEST).decode("utf-8"))
+        except (ValueError, KeyError) as error:
+            raise ValueError(f"{path} is no vocabulary: {' '.join(str(error).split())[:200]}") from error
+
+    def save(self, path):
+        """Writes the vocabulary.json, to a path or into a folder."""
+        write_whole(file_of(self, path), self.definition.encode())
+
+    @property
+    def fingerprint(self):
+        return hashlib.sha256(self.definition.encode()).hexdigest()
+
+
+class Vocabulary(OneFile):
     """Words, the characters of words, and labels, each with a number.
 
     Of words and of characters 0 is padding and 1 what is not in the vocabulary. Labels count from 0 on.
@@ -43,8 +76,6 @@ class Vocabulary:
     array([[2, 3],
            [4, 0]], dtype=int32)
     """
-
-    FILES = ("vocabulary.json",)
 
     def __init__(self, definition):
         """Args: definition: the text of a vocabulary.json."""
@@ -141,33 +172,6 @@ class Vocabulary:
         data = {"format": 1, "lower": self.lower, "longest_word": self.longest_word}
         data |= {"words": self.words, "characters": self.characters, "labels": self.labels}
         return json.dumps(data, ensure_ascii=True, indent=0)
-
-    @property
-    def definitions(self):
-        """The text of each of `FILES`."""
-        return {self.FILES[0]: self.definition}
-
-    @classmethod
-    def of(cls, definitions):
-        """The vocabulary of the texts of its `FILES`, by name."""
-        return cls(definitions[cls.FILES[0]])
-
-    @classmethod
-    def load(cls, path):
-        """From a file that `save` wrote, or from the folder that holds it."""
-        path = file_of(cls, path)
-        try:
-            return cls(read_regular(path, LARGEST).decode("utf-8"))
-        except (ValueError, KeyError) as error:
-            raise ValueError(f"{path} is no vocabulary: {' '.join(str(error).split())[:200]}") from error
-
-    def save(self, path):
-        """Writes the vocabulary.json, to a path or into a folder."""
-        write_whole(file_of(self, path), self.definition.encode())
-
-    @property
-    def fingerprint(self):
-        return hashlib.sha256(self.definition.encode()).hexdigest()
 
 
 def file_of(vocabulary, path):

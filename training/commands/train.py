@@ -31,7 +31,7 @@ def arguments(parser):
         "corpus",
         nargs="*",
         help="files, folders, globs, .gz, tables (.csv, .tsv, .jsonl, .json, .parquet), - for standard input, "
-        "tfds:NAME, or stdlib: Python's own library here",
+        "tfds:NAME, hf:NAME, or stdlib: Python's own library here",
     )
     parser.add_argument(
         "--out", type=pathlib.Path, required=True, help="the run directory, new; or, with --resume, old"

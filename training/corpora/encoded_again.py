@@ -50,5 +50,5 @@ def _again(folder, recipe, tokenizer, display):
 def _absolute(paths):
     paths = [os.fspath(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     named = ("-", "stdlib")
-    kept = [path in named or path.startswith(("tfds:", "stdlib:")) for path in paths]
+    kept = [path in named or path.startswith(("tfds:", "hf:", "stdlib:")) for path in paths]
     return [path if keep else os.path.abspath(os.path.expanduser(path)) for path, keep in zip(paths, kept)]

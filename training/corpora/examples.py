@@ -1,20 +1,22 @@
 """Files of examples: found, read into examples of each split, and kept as numbers."""
 
 import dataclasses
-import hashlib
 import os
 
 import numpy as np
 
 from keras_rnnlm.training.corpora.file_sources import SPLITS, Files
+from keras_rnnlm.training.corpora.kept_arrays import as_bytes, as_texts, read_arrays, write_arrays
+from keras_rnnlm.training.corpora.named_sources import of_rows, tables_of
 from keras_rnnlm.training.corpora.opening import is_named, paths_of, shares_of, spooled
 from keras_rnnlm.training.corpora.text_files import TextFile, check_encoding
 from keras_rnnlm.training.streams.examples import padded
 
 FILE = "examples.npz"
+PARTS = ("tokens", "bounds", "labels")
 
 
-def read_examples(given, recipe, folder, read):
+def read_examples(given, recipe, folder, read, of_table=None, together=None):
     """The examples of each split, lists by its name.
 
     Splits are told by the files' names, or by `given.valid` and `given.test`. Examples that bring no validation split
@@ -24,17 +26,26 @@ def read_examples(given, recipe, folder, read):
         given: see `keras_rnnlm.training.tasks.Given`: files, folders, patterns, - for standard input.
         folder: the `RunFolder` that keeps a copy of standard input.
         read: `read(lines, name)` yields the examples of a file.
+        of_table: `of_table(table)` yields those of a split of a data set, see `named_sources.tables_of`.
+        together: `together(example)` is equal for examples side by side that no cut may part.
     """
     check_encoding(recipe.encoding)
     splits = {}
     for name, sources in (("train", given.corpus), ("valid", given.valid), ("test", given.test)):
-        for own, files in _files(sources, recipe, folder, whole=name != "train").items():
+        sources = [] if sources is None else paths_of(sources)
+        named = [] if of_table is None else of_rows(sources)
+        for source in named:
+            for own, table in tables_of(source).items():
+                if name == "train" or own == "train":
+                    splits.setdefault(own if name == "train" else name, []).extend(of_table(table))
+        rest = [source for source in sources if source not in named]
+        for own, files in _files(rest, recipe, folder, whole=name != "train").items():
             splits.setdefault(own if name == "train" else name, [])
             splits[own if name == "train" else name] += [one for file in files for one in read_file(file, read)]
     if "train" not in splits or not splits["train"]:
         raise ValueError(f"There is no example to learn from in {given.corpus}.")
     if "valid" not in splits:
-        splits |= _cut(splits.pop("train"), recipe.split, "test" in splits, given.corpus)
+        splits |= _cut(splits.pop("train"), recipe.split, "test" in splits, given.corpus, together)
     elif recipe.split is not None:
         raise ValueError(f"What validates is there already: leave out `split`. Received: split={recipe.split!r}")
     return {name: splits[name] for name in SPLITS if splits.get(name)}
@@ -63,9 +74,8 @@ def _lines(file):
 
 
 def _files(sources, recipe, folder, whole):
-    if sources is None:
+    if not sources:
         return {}
-    sources = paths_of(sources)
     named = [source for source in sources if is_named(source)]
     if named:
         raise ValueError(f"The task {recipe.task} reads files, and {named[0]} is none: name files or folders")
@@ -74,9 +84,11 @@ def _files(sources, recipe, folder, whole):
     return {name: [part.file for part in parts] for name, parts in found.items()}
 
 
-def _cut(examples, split, has_test, sources):
+def _cut(examples, split, has_test, sources, together):
     shares = shares_of(split or ("95/5" if has_test else "90/5/5"), test=has_test or None)
     ends = [round(len(examples) * float(sum(shares[: k + 1]))) for k in range(len(shares))]
+    if together is not None:
+        ends = [_moved_on(examples, end, together) for end in ends]
     parts = [examples[a:b] for a, b in zip([0, *ends], ends)]
     if not all(parts):
         raise ValueError(
@@ -84,6 +96,13 @@ def _cut(examples, split, has_test, sources):
             "more, or other percentages, or the other splits as files."
         )
     return dict(zip(SPLITS, parts))
+
+
+def _moved_on(examples, end, together):
+    """The first place from `end` on where a cut parts nothing that belongs together."""
+    while 0 < end < len(examples) and together(examples[end - 1]) == together(examples[end]):
+        end += 1
+    return end
 
 
 # As numbers
@@ -131,25 +150,19 @@ def keep(folder, splits):
     for split, examples in splits.items():
         arrays[f"{split}.tokens"], arrays[f"{split}.bounds"], labels = _numbered(examples, forms)
         arrays[f"{split}.labels"] = np.array([names.setdefault(label, len(names)) for label in labels], np.int32)
-    arrays |= {"forms": _as_bytes(forms), "names": _as_bytes(names)}
-    folder.mkdir(parents=True, exist_ok=True)
-    np.savez(folder / FILE, **arrays)
-    return _fingerprint(arrays)
+    arrays |= {"forms": as_bytes(forms), "names": as_bytes(names)}
+    return write_arrays(folder / FILE, arrays)
 
 
 def kept(folder, vocabulary):
     """The splits that `keep` wrote, `Sentences` by name, in the numbers of a vocabulary; and their fingerprint."""
-    try:
-        with np.load(folder / FILE, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        fingerprint = _fingerprint(arrays)
-        forms, names = _as_texts(arrays.pop("forms")), _as_texts(arrays.pop("names"))
+
+    def take(arrays):
+        forms, names = as_texts(arrays.pop("forms")), as_texts(arrays.pop("names"))
         splits = list(dict.fromkeys(name.partition(".")[0] for name in arrays))
-        parts = {split: [arrays[f"{split}.{part}"] for part in ("tokens", "bounds", "labels")] for split in splits}
-    except Exception as error:  # of many kinds: a file may be damaged in many ways
-        raise ValueError(
-            f"{folder / FILE} is damaged: {' '.join(str(error).split())[:200]}. Start a new run with another --out"
-        ) from error
+        return forms, names, {split: [arrays[f"{split}.{part}"] for part in PARTS] for split in splits}
+
+    (forms, names, parts), fingerprint = read_arrays(folder / FILE, take)
     words, characters = vocabulary.word_ids(forms), vocabulary.character_ids(forms)
     ids = vocabulary.label_ids(names)
     return {
@@ -172,20 +185,3 @@ def _numbered(examples, forms):
     bounds = np.cumsum([0, *(len(words) for words, _ in examples)])
     labels = [label for _, found in examples for label in ([found] if isinstance(found, str) else found)]
     return np.array(tokens, np.int32), bounds, labels
-
-
-def _as_bytes(texts):
-    """Texts without line ends, as an array."""
-    return np.frombuffer("\n".join(texts).encode(), np.uint8)
-
-
-def _as_texts(array):
-    return array.tobytes().decode().split("\n")
-
-
-def _fingerprint(arrays):
-    digest = hashlib.sha256()
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
-        digest.update(np.ascontiguousarray(arrays[name]).tobytes())
-    return digest.hexdigest()

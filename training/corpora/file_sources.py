@@ -96,7 +96,8 @@ def _find(source, encoding, skipped, opened):
             raise ValueError(f"No file matches the pattern {source!r}.")
     else:
         raise ValueError(
-            f"There is no file, folder or pattern {source!r}. Other sources are - (standard input), tfds:NAME, stdlib."
+            f"There is no file, folder or pattern {source!r}. Other sources are - (standard input), tfds:NAME, "
+            "hf:NAME, stdlib."
         )
     empty = True
     for match in matches:

@@ -8,6 +8,7 @@ import os
 import re
 
 from keras_rnnlm.training.corpora.file_sources import ROLES, SPLITS, Files
+from keras_rnnlm.training.corpora.named_sources import of_rows, tables_of
 from keras_rnnlm.training.corpora.opening import paths_of, shares_of
 from keras_rnnlm.training.corpora.tables import Table
 from keras_rnnlm.training.corpora.text_files import check_encoding
@@ -39,8 +40,8 @@ def open_labelled(sources, valid=None, test=None, split=None, encoding="utf-8", 
     "rt-polarity.pos", or "neg.txt" and "pos.txt", are "neg" and "pos". Lines and texts that are empty are left out.
 
     Args:
-        sources: one or several files, folders, or patterns such as "data/*.csv". Files that are named after splits,
-            "train.csv" and "test.csv", say which is which.
+        sources: one or several files, folders, patterns such as "data/*.csv", or data sets, "hf:NAME" and "tfds:NAME".
+            Files that are named after splits, "train.csv" and "test.csv", say which is which.
         valid, test: files, folders or patterns that are a split by themselves.
         split: percentages for train, valid and test ("90/5/5"), or for train and valid ("95/5"), or "100". Texts that
             bring no splits are cut 90/5/5 without it, each class by itself: the cut is drawn, and always the same.
@@ -55,13 +56,30 @@ def open_labelled(sources, valid=None, test=None, split=None, encoding="utf-8", 
         if paths is None:
             continue
         paths = paths_of(paths)
-        if any(path in ("-", "stdlib") or path.startswith(("tfds:", "stdlib:")) for path in paths):
-            raise ValueError(f"Labelled texts are files, folders or patterns of names. Received: {', '.join(paths)}")
+        if any(path in ("-", "stdlib") or path.startswith("stdlib:") for path in paths):
+            raise ValueError(
+                "Labelled texts are files, folders or patterns of names, or data sets, hf:NAME and tfds:NAME. "
+                f"Received: {', '.join(paths)}"
+            )
+        named = of_rows(paths)
+        for source in named:
+            tables = tables_of(source, text_column)
+            tables = tables if name == "train" else {"train": tables["train"]}
+            reader = _Reader(list(tables.values()), label_column)
+            for part, table in tables.items():
+                given.setdefault(name, {}).setdefault(part, []).extend(reader.rows([table]))
+                stamps.append([name, table.path, *table.stamp])
+            columns |= reader.columns
+        paths = [path for path in paths if path not in named]
+        if not paths:
+            continue
         found = Files(paths, encoding, [], taken, text_column)
         taken |= {os.path.realpath(file.path) for _, file in found.files}
         reader = _Reader([file for _, file in found.files], label_column)
         own = found.own_splits(whole=name != "train")
-        given[name] = {part: reader.rows([document.file for document in parts]) for part, parts in own.items()}
+        for part, parts in own.items():
+            rows = reader.rows([document.file for document in parts])
+            given.setdefault(name, {}).setdefault(part, []).extend(rows)
         stamps += [[name, file.path, *file.stamp, file.encoding] for _, file in found.files]
         columns |= reader.columns
     splits = given.pop("train", {})

@@ -10,6 +10,7 @@ import shutil
 import sys
 
 from keras_rnnlm.training.corpora.file_sources import SPLITS, Files, closed
+from keras_rnnlm.training.corpora.hugging_face import HuggingFace
 from keras_rnnlm.training.corpora.standard_library import StandardLibrary
 from keras_rnnlm.training.corpora.text_files import FileDocument, TextFile, check_encoding
 from keras_rnnlm.training.corpora.tfds_documents import TensorFlowDataset
@@ -75,8 +76,9 @@ def open_corpus(
 
     Args:
         sources: one or several of: a file (`.gz` too), a folder, a pattern such as "data/*.txt", "-" for standard
-            input, `"tfds:NAME[/CONFIG][:VERSION][:FIELD]"` for a TensorFlow dataset, "stdlib" or "stdlib:2M" for the
-            source of Python's standard library, or about that many bytes of it.
+            input, `"tfds:NAME[/CONFIG][:VERSION][:FIELD]"` for a TensorFlow dataset, `"hf:NAME[:CONFIG]"` or
+            `"hf:FOLDER[:CONFIG]"` for one of Hugging Face's library, "stdlib" or "stdlib:2M" for the source of Python's
+            standard library, or about that many bytes of it.
         valid, test: files, folders or patterns whose text is a split by itself.
         split: percentages for train, valid and test ("90/5/5"), for train and valid ("95/5"), or "100" for train
             alone. The texts are cut by position, one after the other in sorted order. Without it, texts that bring no
@@ -94,7 +96,9 @@ def open_corpus(
     sources = paths_of(sources)
     check_encoding(encoding)
     if not sources:
-        raise ValueError("A corpus has at least one source: a file, a folder, a pattern, -, tfds:NAME or stdlib.")
+        raise ValueError(
+            "A corpus has at least one source: a file, a folder, a pattern, -, tfds:NAME, hf:NAME or stdlib."
+        )
     if sources.count("-") > 1:
         raise ValueError("Standard input is one source: `-` can be given once.")
     shares = None if split is None else shares_of(split, valid, test)
@@ -113,8 +117,13 @@ def open_corpus(
     for found in [*groups, *given.values()]:
         columns |= found.columns
     for source in filter(is_named, sources):
-        tfds = source.startswith("tfds:")
-        groups.append(TensorFlowDataset(source, download) if tfds else StandardLibrary(source))
+        if source.startswith("tfds:"):
+            groups.append(TensorFlowDataset(source, download))
+        elif source.startswith("hf:"):
+            groups.append(HuggingFace(source, text_column))
+            columns |= groups[-1].columns
+        else:
+            groups.append(StandardLibrary(source))
 
     splits = {}
     for group in groups:
@@ -155,7 +164,7 @@ def paths_of(given):
 
 
 def is_named(source):
-    return source == "stdlib" or source.startswith(("tfds:", "stdlib:"))
+    return source == "stdlib" or source.startswith(("tfds:", "hf:", "stdlib:"))
 
 
 def shares_of(split, valid=None, test=None):

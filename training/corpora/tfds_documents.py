@@ -14,24 +14,13 @@ class TensorFlowDataset:
     """ "tfds:NAME[/CONFIG][:VERSION][:FIELD]", from the folder TFDS_DATA_DIR."""
 
     def __init__(self, source, download=False):
-        name, *rest = source.removeprefix("tfds:").split(":")
-        version = rest.pop(0) if rest and re.fullmatch(r"\d[\d.*]*", rest[0]) else None
-        if not name or len(rest) > 1:
-            raise ValueError(f"A TensorFlow dataset is tfds:NAME[/CONFIG][:VERSION][:FIELD]. Received: {source!r}")
-        self.name = source
-        self.builder = _builder(f"{name}:{version}" if version else name, download)
-        self.field = _field(self.builder, *rest)
+        name, wanted = parsed(source)
+        self.name, self.builder = source, builder_of(name, download)
+        self.field = _field(self.builder, *wanted)
 
     def own_splits(self):
-        there = self.builder.info.splits
-        splits = {}
-        for name, names in _SPLITS.items():
-            found = [split for split in names if split in there and there[split].num_examples]
-            if found:
-                splits[name] = [TfdsDocuments(self.builder, self.field, found[0], 0, there[found[0]].num_examples)]
-        if "train" not in splits:
-            raise ValueError(f"{self.name} has no split to train on. Received: the splits {sorted(there)}")
-        return splits
+        splits = splits_of(self.builder, self.name)
+        return {name: [TfdsDocuments(self.builder, self.field, *split)] for name, split in splits.items()}
 
     def cut(self, parts, shares):
         """By example."""
@@ -76,7 +65,28 @@ class TfdsDocuments:
         return [self.builder.info.full_name, size, self.field, self.split, self.start, self.stop]
 
 
-def _builder(name, download):
+def parsed(source):
+    """The name of a dataset with its version, and its field in a list that may be empty."""
+    name, *rest = source.removeprefix("tfds:").split(":")
+    version = rest.pop(0) if rest and re.fullmatch(r"\d[\d.*]*", rest[0]) else None
+    if not name or len(rest) > 1:
+        raise ValueError(f"A TensorFlow dataset is tfds:NAME[/CONFIG][:VERSION][:FIELD]. Received: {source!r}")
+    return f"{name}:{version}" if version else name, rest
+
+
+def splits_of(builder, name):
+    """The splits by our names: what the dataset calls each, from which example and to which."""
+    there, splits = builder.info.splits, {}
+    for role, names in _SPLITS.items():
+        found = [split for split in names if split in there and there[split].num_examples]
+        if found:
+            splits[role] = found[0], 0, there[found[0]].num_examples
+    if "train" not in splits:
+        raise ValueError(f"{name} has no split to train on. Received: the splits {sorted(there)}")
+    return splits
+
+
+def builder_of(name, download=False):
     try:
         import tensorflow_datasets as tfds
         from tensorflow_datasets.core import read_only_builder

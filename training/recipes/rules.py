@@ -52,6 +52,11 @@ FACTOR = number(" above 0, at most 1", lambda value: 0 < value <= 1)
 RATE = number(", 0 or above and below 1", lambda value: 0 <= value < 1)
 FLAG = Rule("true or false", lambda value: isinstance(value, bool))
 TEXT = Rule("a text", _is_text)
+COLUMN = Rule(
+    f"{COUNT.allowed}, or of data sets the column's name",
+    lambda value: COUNT.fits(value) or _is_text(value),
+    lambda value: value if isinstance(value, str) else int(value),
+)
 SHARES = Rule('percentages, such as "90/5/5"', _is_text)
 TABLE = Rule('a table, such as {name = true, other = "word"}', lambda v: isinstance(v, dict) and _is_plain(v), copy_of)
 WIDTHS = Rule(
@@ -65,7 +70,7 @@ CELL = Rule(
 HEAD = Rule(
     f'{choice(*HEADS).allowed}, or a class of your own, "{OWN}"', lambda value: value in tuple(HEADS) or is_place(value)
 )
-TASK = Rule(f"{choice(*tasks.TASKS).allowed}, or the place of one, module:NAME", tasks.is_name)
+TASK = Rule(f"{choice(*tasks.TASKS).allowed}, or the place of one", tasks.is_name)
 TOKENIZERS = ("word", "char", "byte", "bpe")
 TOKENIZER = Rule(
     f"{choice(*TOKENIZERS).allowed}, or a path to a .json file",

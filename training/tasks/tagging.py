@@ -5,7 +5,7 @@ Every recipe asks its task whether settings fit each other: numpy, and all that 
 
 from keras_rnnlm.schema import whole
 from keras_rnnlm.text.columns import Columns
-from keras_rnnlm.training.recipes.rules import COUNT, FLAG, RATE, optional, setting
+from keras_rnnlm.training.recipes.rules import COLUMN, COUNT, FLAG, RATE, optional, setting
 from keras_rnnlm.training.tasks.language_model import regularizers_of_cells
 from keras_rnnlm.training.tasks.task import Data, Task
 
@@ -15,14 +15,19 @@ OF_LANGUAGE_MODELS += ("locked_dropout", "embedding_dropout", "ar", "tar", "init
 OF_LANGUAGE_MODELS += ("unigram_bias", "mode", "random_windows", "window_multiple", "reduction")
 
 
+# What these columns are usually called in data sets.
+WORDS = ("tokens", "words", "form", "forms")
+TAGS = ("tags", "ner_tags", "pos_tags", "upos", "labels")
+
+
 class Tagging(Task):
     """The vocabulary is a `Vocabulary` whose labels are the tags, and a split `Sentences` with a label a word."""
 
     settings = {
         "word_column": setting(
-            None, "the words'; none: the first, of ten columns (CoNLL-U) the second", optional(COUNT)
+            None, "the words'; none: the first, of ten columns (CoNLL-U) the second", optional(COLUMN)
         ),
-        "tag_column": setting(None, "the tags'; none: the second, of ten columns the fourth", optional(COUNT)),
+        "tag_column": setting(None, "the tags'; none: the second, of ten columns the fourth", optional(COLUMN)),
         "lower": setting(False, "whether words are looked up in lower case; their characters stay as written", FLAG),
         "longest_word": setting(20, "characters of a word that are read, the first ones", whole(1, 1000)),
         "character_dim": setting(30, "width of the embedding of characters", COUNT),
@@ -37,8 +42,13 @@ class Tagging(Task):
         from keras_rnnlm.text import Vocabulary
         from keras_rnnlm.training.corpora import examples
 
-        columns = _columns(recipe)
-        splits = examples.read_examples(given, recipe, folder, columns.sentences)
+        splits = examples.read_examples(
+            given,
+            recipe,
+            folder,
+            lambda lines, name: _columns(recipe).sentences(lines, name),
+            lambda table: _of_table(table, recipe),
+        )
         if first is not None:
             vocabulary = first.read_vocabulary(self.vocabulary_class)
             new = {tag for _, tags in splits["train"] for tag in tags} - set(vocabulary.labels)
@@ -141,7 +151,34 @@ class Tagging(Task):
 
 
 def _columns(recipe):
-    return Columns(recipe.task_settings["word_column"], recipe.task_settings["tag_column"])
+    """The columns of a file."""
+    own = recipe.task_settings
+    for name in ("word_column", "tag_column"):
+        if isinstance(own[name], str):
+            raise ValueError(
+                f"The columns of a file are numbered, from 1: names are of data sets. Received: {name}={own[name]!r}"
+            )
+    return Columns(own["word_column"], own["tag_column"])
+
+
+def _of_table(table, recipe):
+    """The words and the tags of each sentence of a data set."""
+    from keras_rnnlm.training.corpora.named_sources import column_of
+
+    columns, own = list(table.rows.columns), recipe.task_settings
+    word = column_of(columns, own["word_column"], WORDS, "words", "word_column", table.name)
+    others = [column for column in columns if column != word]
+    tag = column_of(others, own["tag_column"], TAGS, "tags", "tag_column", table.name)
+    for number, row in table.rows.objects([word, tag]):
+        words, tags = row[word], row[tag]
+        are_lists = isinstance(words, list) and isinstance(tags, list) and len(words) == len(tags)
+        if not are_lists or not all(isinstance(one, str) for one in words):
+            raise ValueError(
+                f"{table.place(number)}: {word!r} is a list of words, and {tag!r} has a tag for each. "
+                f"Received: {words!r:.60} and {tags!r:.60}"
+            )
+        if words:
+            yield [one.replace("\n", " ") for one in words], [str(one) for one in tags]  # in files a line is a word
 
 
 def _tell_unknown(split, name, display):

@@ -206,7 +206,11 @@ class Task:
         if split is None:
             raise ValueError(f"The run {folder} has no {text} split, but {', '.join(data.splits)}: name one")
         model = folder.read_model(data.fingerprints.get("text") if is_own else None)
-        return {"model": self.scorer(model, data, recipe).score(split, display.validating)}
+        return {"model": self.scorer(model, data, recipe).score(split, display.validating), **self.others(split)}
+
+    def others(self, split):
+        """What ways without a model come to on a split, for `evaluate` to show beside it: dicts by name."""
+        return {}
 
     def read(self, path, data, recipe, encoding, display):
         """A file of examples as a split, for `evaluate`; None where the task reads no files beside its own splits."""

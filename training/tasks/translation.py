@@ -7,7 +7,7 @@ import os
 import pathlib
 
 from keras_rnnlm.schema import choice, whole
-from keras_rnnlm.training.recipes.rules import COUNT, FLAG, RATE, TOKENIZER, TOKENIZERS, optional, setting
+from keras_rnnlm.training.recipes.rules import COUNT, FLAG, RATE, TEXT, TOKENIZER, TOKENIZERS, optional, setting
 from keras_rnnlm.training.tasks.task import Data, Task, check_options
 
 FORMATS = ("auto", "tsv", "cmudict")  # of one file, see `keras_rnnlm.training.corpora.pairs`
@@ -21,6 +21,10 @@ class Translation(Task):
 
     settings = {
         "format": setting("auto", "of one file of pairs: {}; two files belong together line by line", choice(*FORMATS)),
+        "source_column": setting(
+            None, 'of data sets, the sources\', or their language; none: "source"', optional(TEXT)
+        ),
+        "target_column": setting(None, 'the targets\', or their language; none: "target"', optional(TEXT)),
         "stress": setting(False, "of cmudict: whether vowels keep the digits that mark stress", FLAG),
         "source_tokenizer": setting(None, "of the sources, `tokenizer` being the targets': {}", optional(TOKENIZER)),
         "longest": setting(100, "symbols of a source or a target; longer ones are not learned from", COUNT),
@@ -64,7 +68,7 @@ class Translation(Task):
             found = pairs.read_pairs(paths, **options)
             return found if recipe.task_settings["stress"] else _without_stress(found, recipe)
 
-        texts = read_splits(given, recipe, read)
+        texts = read_splits(given, recipe, read, lambda named: _of_data_set(named, recipe))
         vocabulary = (
             first.read_vocabulary(self.vocabulary_class) if first else _learned(texts["train"], recipe, display)
         )
@@ -173,13 +177,26 @@ class Translation(Task):
         return {"model": scorer.score(split, display.validating)}
 
 
-def read_splits(given, recipe, read):
-    """The pairs of each split, by `read(paths)`: of files of its own, or of shares of all sources."""
+def read_splits(given, recipe, read, of_data_set=lambda named: None):
+    """The pairs of each split, by `read(paths)`: of files of its own, or of shares of all sources.
+
+    `of_data_set(named)` is the pairs of each split of a data set, or None where files are named.
+    """
     from keras_rnnlm.training.corpora import pairs
 
-    texts = {"train": read(given.corpus)}
+    texts = of_data_set(given.corpus)
+    if texts is None:
+        texts = {"train": read(given.corpus)}
+    elif len(texts) > 1 and recipe.split is not None:
+        raise ValueError(
+            f"The data set brings its own splits ({', '.join(texts)}): leave out `split`. "
+            f"Received: split={recipe.split!r}"
+        )
     named = {"valid": given.valid, "test": given.test}
-    texts |= {name: read(_files(files)) for name, files in named.items() if files is not None}
+    for name, files in named.items():
+        if files is not None:
+            found = of_data_set(files)
+            texts[name] = read(_files(files)) if found is None else found["train"]
     if recipe.split is not None or not set(named) & set(texts):
         if given.valid is not None or given.test is not None:
             raise ValueError(
@@ -206,6 +223,35 @@ def check_vocabulary(vocabulary, fingerprints, folder):
             f"{' and '.join(vocabulary.FILES)} in {folder} are not the vocabulary that {folder.data} is written "
             "in: put back the ones that the run began with, or start a new run with another --out"
         )
+
+
+def _of_data_set(named, recipe):
+    """The pairs of each split of a data set; None where files are named."""
+    from keras_rnnlm.training.corpora.named_sources import column_of, of_rows, tables_of
+    from keras_rnnlm.training.corpora.opening import paths_of
+
+    paths, own = paths_of(named), recipe.task_settings
+    if not of_rows(paths):
+        return None
+    if len(paths) != 1:
+        raise ValueError(f"Pairs come from one data set, or from files. Received: {', '.join(paths)}")
+    found = {}
+    for name, table in tables_of(paths[0]).items():
+        columns = list(table.rows.columns)
+        inside = "translation" if "translation" in columns else None
+        found[name], sides = [], None
+        for number, row in table.rows.objects([inside] if inside else None):
+            row = row[inside] if inside else row
+            sides = sides or [
+                column_of(list(row), own[f"{side}_column"], (side,), f"{side}s", f"{side}_column", table.name)
+                for side in ("source", "target")
+            ]
+            pair = [row[side] for side in sides]
+            if not all(isinstance(text, str) for text in pair):
+                raise ValueError(f"{table.place(number)}: a source and a target are texts. Received: {pair!r:.80}")
+            if all(text.strip() for text in pair):
+                found[name].append(tuple(" ".join(text.split()) for text in pair))
+    return found
 
 
 def _files(named):
