@@ -38,6 +38,7 @@ PUBLIC = {
     "optimizers": "keras_rnnlm.optimizers",
     "recurrence": "keras_rnnlm.recurrence",
     "runtime": "keras_rnnlm.export.runtime",
+    "sources": "keras_rnnlm.sources",
     "streams": "keras_rnnlm.training.streams",
     "tasks": "keras_rnnlm.training.tasks",
     "text": "keras_rnnlm.text",
@@ -142,8 +143,6 @@ def commands():
 
 def test_every_command_that_is_shown_is_one():
     for page, line, (word, *arguments) in commands():
-        if word == "demo" and word not in COMMANDS:  # of a page of its own
-            continue
         parser = argparse.ArgumentParser()
         importlib.import_module(COMMANDS[word][1]).arguments(parser)
         try:
@@ -199,5 +198,5 @@ def test_every_cell_has_a_page_with_the_picture_that_its_script_draws():
 
 def test_the_files_that_the_readme_links_to_are_there():
     links = re.findall(r"\]\(((?!http)[^)#]+)", README.read_text(encoding="utf-8"))
-    missing = {link for link in links if not (ROOT / link).exists()} - {"docs/guides/demo.md"}
+    missing = {link for link in links if not (ROOT / link).exists()}
     assert links and not missing

@@ -22,6 +22,14 @@ class Encoder(keras.layers.Layer):
 
     Attributes:
         task: by what `keras_rnnlm.tasks` knows how an exported file with it answers.
+
+    >>> class Rows(Encoder):
+    ...     def call(self, source, training=False):
+    ...         encoded = source[..., : self.units]  # each row of a picture of one channel is a place
+    ...         return encoded, encoded[..., 0] == encoded[..., 0], keras.ops.mean(encoded, axis=1)
+    >>> rows = Rows(4, keras_rnnlm.sources.Image([8, 6, 1]))
+    >>> rows(np.ones((2, 8, 6)))[0].shape
+    (2, 8, 4)
     """
 
     task = "describe"

@@ -7,7 +7,11 @@ KINDS = {kind.kind: kind for kind in (Image, Sound)}
 
 
 def source_of(description):
-    """The `Source` that a `description` is of."""
+    """The `Source` that a `description` is of.
+
+    >>> source_of({"kind": "sound", "rate": 8000, "mels": 20}).shape
+    (None, 20)
+    """
     given = dict(description) if isinstance(description, dict) else {}
     kind = given.pop("kind", None)
     if kind not in KINDS:

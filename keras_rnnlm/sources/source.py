@@ -17,6 +17,15 @@ class Source:
         kind: its name.
         suffixes: of the files that it reads, beside `.npy`, which holds the array itself.
         shape: of a source, without the batch: None is a size that each source chooses, and only the first may be that.
+
+    >>> class Ticks(Source):  # times of events, in files of text, one a line
+    ...     kind, suffixes, shape, takes = "ticks", (".txt",), (None, 1), "Times are (events, 1)"
+    ...     def description(self):
+    ...         return {"kind": self.kind}
+    ...     def read(self, path):
+    ...         return np.loadtxt(path, "float32", ndmin=2)
+    >>> Ticks().filled([[[1], [2]], [[3]]]).tolist()
+    [[[1.0], [2.0]], [[3.0], [0.0]]]
     """
 
     kind = None
