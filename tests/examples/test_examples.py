@@ -123,13 +123,14 @@ def test_a_client_asks_tensorflow_serving(server, exported):
     assert done.stdout == f"{total:.3f} nats over {count} tokens\n"
 
 
-# In short forms: that they run, and that what they show is learned at all.
+# In short forms, most of them long all the same: what they are made of is compiled by other tests every time.
 
 
 def example(name):
     return runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"]
 
 
+@pytest.mark.long
 def test_a_peephole_lstm_forecasts_a_series(tmp_path, capsys):
     picture = tmp_path / "forecast.png"
     error, naive = example("time_series")(["--steps=600", "--units=8", "--epochs=6", f"--picture={picture}"])
@@ -137,7 +138,7 @@ def test_a_peephole_lstm_forecasts_a_series(tmp_path, capsys):
     assert capsys.readouterr().out.startswith("mean squared error")
 
 
-@pytest.mark.long  # what it is made of, tests/models and tests/layers compile all the time
+@pytest.mark.long
 def test_a_tagger_of_columns_tags_a_sentence(tmp_path):
     file = tmp_path / "train.conll"
     file.write_text("Anna B-PER\nsees O\nRome B-LOC\n\nRome B-LOC\nsees O\nAnna B-PER\n\n" * 16)
