@@ -76,6 +76,7 @@ def test_the_loss_is_a_mean_over_questions_and_nan_where_the_right_one_is_none(k
         assert np.isfinite(numpy(model.compute_loss(inputs, wrong, logits, sample_weight=np.arange(6.0))))
 
 
+@pytest.mark.long
 def test_it_learns_in_plain_fit_and_is_saved(tmp_path):
     keras.utils.set_random_seed(0)
     inputs, right = asked(rows=64)
