@@ -30,7 +30,7 @@ HELD_OUT = "theo"
 TAKES = {"train": range(10, 47), "valid": range(47, 50), "test": range(5, 10)}
 SIZES = {"train": 12_000, "valid": 400, "test": 1_000}
 SETTINGS = {
-    "units": 256,
+    "units": 192,
     "layers": 3,
     "embedding_dim": 64,
     "tied": False,
