@@ -1,5 +1,7 @@
 """One program over several devices, on JAX: `keras.distribution`, for models that carry states."""
 
+import contextlib
+
 import keras
 
 from keras_rnnlm.models.carried import NAME
@@ -20,3 +22,14 @@ class DataParallel(keras.distribution.DataParallel):
             axes = [self.batch_dim_name] + [None] * (len(variable.shape) - 1)
             return keras.distribution.TensorLayout(axes, self.device_mesh)
         return super().get_variable_layout(variable)
+
+
+@contextlib.contextmanager
+def undistributed():
+    """Makes variables on one device of this process meanwhile, as where there is no distribution."""
+    before = keras.distribution.distribution()
+    keras.distribution.set_distribution(None)
+    try:
+        yield
+    finally:
+        keras.distribution.set_distribution(before)

@@ -26,7 +26,12 @@ class CarriedStates(keras.layers.Layer):
 
     @property
     def variables(self):
-        return [rows.variable for states in self._made.of.values() for rows in states]
+        return [rows.variable for rows in self.rows]
+
+    @property
+    def rows(self):
+        """The `RowsOfReplicas` of each variable."""
+        return [rows for states in self._made.of.values() for rows in states]
 
     def make(self, batch_size):
         """Makes variables for this batch size; if they are new, at the beginning of a text."""

@@ -4,6 +4,8 @@ import functools
 
 import keras
 
+from keras_rnnlm.recurrence import backend as of_backend
+
 
 def compiled(model, method):
     """`method` without Python's overhead and without gradients; it may read the model's variables, not write them.
@@ -20,12 +22,23 @@ def compiled(model, method):
 
         variables = list(model.variables)
 
-        @jax.jit
         def stateless(values, *args):
             with keras.StatelessScope(state_mapping=list(zip(variables, values))):
                 return method(*args)
 
-        return lambda *args: stateless([variable.value for variable in variables], *args)
+        distribution = keras.distribution.distribution()
+        if distribution is None:
+            program = jax.jit(stateless)
+            return lambda *args: program([variable.value for variable in variables], *args)
+        # Each device reads its rows, and each process all that comes of them.
+        everywhere = keras.distribution.TensorLayout([], distribution.device_mesh).backend_layout
+        program = jax.jit(stateless, out_shardings=everywhere)
+
+        def on_all(*args):
+            args = keras.tree.map_structure(of_backend.placed, args)
+            return program([variable.value for variable in variables], *args)
+
+        return on_all
     import torch
 
     return torch.no_grad()(method)

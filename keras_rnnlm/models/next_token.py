@@ -13,6 +13,7 @@ from keras_rnnlm.models.regularizers import activity_penalty
 from keras_rnnlm.models.tally import Tally
 from keras_rnnlm.models.targets import targets_and_weights
 from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport, replicas
+from keras_rnnlm.recurrence import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
@@ -122,7 +123,7 @@ class NextTokenModel(keras.Model):
         inputs = spec[0] if isinstance(spec, tuple) else spec
         if self.carried is None or not isinstance(inputs, dict) or "start" not in inputs:
             return
-        batch = check_batch(inputs["tokens"])
+        batch = check_batch(inputs["tokens"]) * backend.feeding()
         with self._scope():
             self.carried.make(batch)
         if getattr(self._traced, function, None) != batch:

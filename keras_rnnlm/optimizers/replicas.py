@@ -51,7 +51,7 @@ class RowsOfReplicas:
 
     def __init__(self, rows, name):
         """Make it in the strategy's scope. `rows`: what it begins with, the rows of the whole batch."""
-        self.strategy = None
+        self.strategy, self.name, self.shape, self.dtype = None, name, tuple(rows.shape), "float32"
         apart = {}
         if count() > 1:
             self.strategy = backend.strategy()
@@ -63,14 +63,14 @@ class RowsOfReplicas:
                 )
         # A copy: rows that were broadcast share their memory on PyTorch.
         first = keras.ops.copy(rows[: rows.shape[0] // count()])
-        self.variable = keras.Variable(first, trainable=False, autocast=False, dtype="float32", name=name, **apart)
+        self.variable = keras.Variable(first, trainable=False, autocast=False, dtype=self.dtype, name=name, **apart)
         if self.strategy:
             self.assign(rows)
 
     def read(self):
         """All rows, in numpy. PyTorch would write into the tensors, and JAX gives their memory away: a copy."""
         if self.strategy is None:
-            return keras.ops.convert_to_numpy(self.variable.value).copy()
+            return backend.whole(self.variable.value).copy()
         parts = self.strategy.experimental_local_results(self.variable.value)
         return keras.ops.convert_to_numpy(keras.ops.concatenate([part.read_value() for part in parts]))
 

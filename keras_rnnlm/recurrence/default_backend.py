@@ -95,6 +95,21 @@ def for_each_shard(f):
     raise NotImplementedError("No program of this backend divides its batches")
 
 
+def feeding():
+    """How many processes give rows of their own to each batch of `fit`."""
+    return 1
+
+
+def placed(value):
+    """A tensor, or an array that each process has as a whole, where a program that divides its batches reads it."""
+    return value
+
+
+def whole(tensor):
+    """A tensor in numpy: all of it, where processes have parts. All of them have to ask for it."""
+    return ops.convert_to_numpy(tensor)
+
+
 def raises_for_missing_rows():
     """Whether to look up a row that a table does not have is an error."""
     return False

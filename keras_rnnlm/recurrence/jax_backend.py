@@ -1,8 +1,11 @@
 """JAX: scan, vector-Jacobian products and a custom gradient."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import keras
+import numpy as np
 from keras import ops, tree
 
 from keras_rnnlm.recurrence.default_backend import *  # noqa: F403
@@ -153,6 +156,39 @@ def shards():
         return 1
     mesh = distribution.device_mesh
     return mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
+
+
+def feeding():
+    distribution = keras.distribution.distribution()
+    if distribution is None or distribution.auto_shard_dataset:  # which takes its part of a batch that all have
+        return 1
+    return distribution.num_processes
+
+
+def placed(value):
+    """Rows lie on the devices as those of a batch do; what cannot be divided so is on each as a whole."""
+    distribution = keras.distribution.distribution()
+    if value is None or distribution is None:
+        return value
+    divides = len(value.shape) and value.shape[0] % shards() == 0 and shards() > 1
+    axes = [distribution.batch_dim_name if divides and k == 0 else None for k in range(len(value.shape))]
+    layout = keras.distribution.TensorLayout(axes, distribution.device_mesh).backend_layout
+    if isinstance(value, jax.Array) and len(value.sharding.device_set) > 1:
+        return value if value.sharding.is_equivalent_to(layout, value.ndim) else _moved(layout)(value)
+    value = np.asarray(value)
+    return jax.make_array_from_callback(value.shape, layout, lambda index: value[index])
+
+
+@functools.cache
+def _moved(layout):
+    return jax.jit(lambda x: x, out_shardings=layout)
+
+
+def whole(tensor):
+    if isinstance(tensor, jax.Array) and not (tensor.is_fully_addressable or tensor.is_fully_replicated):
+        sharding = tensor.sharding
+        tensor = _moved(jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec()))(tensor)
+    return ops.convert_to_numpy(tensor)
 
 
 def for_each_shard(f):
