@@ -84,6 +84,7 @@ def _run(argv, asked, name, offered):
     if asked is not None and asked not in offered:
         raise ValueError(f"There is no command {asked!r}: {nearest(asked, offered)}")
     options = parser.parse_args(argv)
+    options.argv = argv  # for a command that starts others like it
     if options.version:
         from keras_rnnlm import __version__
 

@@ -1,4 +1,4 @@
-"""The private parts of TensorFlow and Keras that are used: what breaks where a version has them no more."""
+"""The private parts of TensorFlow, Keras and JAX that are used: what breaks where a version has them no more."""
 
 import keras
 import numpy as np
@@ -8,6 +8,7 @@ from keras_rnnlm import cells
 from keras_rnnlm.cells import private_keras as of_cells
 from keras_rnnlm.optimizers import private_keras as of_optimizers
 from tests.support import BACKEND, numpy, on_tensorflow
+from tests.test_package import python
 
 
 def built(optimizer, **options):
@@ -123,3 +124,18 @@ def test_keras_exports_by_the_functions_that_are_taught():
     import importlib
 
     assert callable(importlib.import_module("keras.src.export.onnx").get_concrete_fn)
+
+
+def test_jax_keeps_texts_for_processes():
+    pytest.importorskip("jax")
+    code = """
+from keras_rnnlm.training.devices import launcher, private_jax
+store = private_jax.join(1, f"127.0.0.1:{launcher.free_port()}", 0)
+assert (store.index, store.count) == (0, 1)
+assert store.get("a", 0.01) is None
+store.put("a/b", "1"), store.put("a/b", "2"), store.put("a/c", "3")
+assert store.get("a/b", 1) == "2" and store.under("a") == {"b": "2", "c": "3"}
+store.forget("a/b")
+assert store.under("a") == {"c": "3"} and store.under("b") == {}
+"""
+    python(code)

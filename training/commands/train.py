@@ -2,15 +2,20 @@
 
 import argparse
 import dataclasses
+import os
 import pathlib
 import shlex
+from contextlib import nullcontext
 
 from keras_rnnlm import cell_list, head_list, tasks
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.commands.info import summary
+from keras_rnnlm.training.devices import choice, launcher
+from keras_rnnlm.training.devices.choice import Choice
+from keras_rnnlm.training.devices.together import Alone
 from keras_rnnlm.training.loop.failures import LearnedNothing, is_finite
 from keras_rnnlm.training.loop.interrupts import PATIENCE, exit_code
-from keras_rnnlm.training.recipes.growth import stream_of
+from keras_rnnlm.training.recipes.growth import batches, stream_of
 from keras_rnnlm.training.recipes.recipe import Recipe, added, built_in, names_of, settings_help
 from keras_rnnlm.training.runs.display import Display, duration
 from keras_rnnlm.training.runs.kept_evaluations import model_digest
@@ -22,7 +27,8 @@ EXAMPLES = """examples:
   keras-rnnlm train book.txt --out run --minutes 10               what suits the text and this machine
   keras-rnnlm train book.txt --out run --recipe char --set units=512
   keras-rnnlm train reviews.csv --out run --text-column review
-  keras-rnnlm train --out run --resume"""
+  keras-rnnlm train --out run --resume
+  keras-rnnlm train book.txt --out run --backend jax --devices all"""
 
 
 def arguments(parser):
@@ -49,6 +55,7 @@ def arguments(parser):
     )
     parser.add_argument("--minutes", type=float, metavar="N", help="how long it may train (default, chosen: 30)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting, as often as needed")
+    choice.arguments(parser)
     parser.add_argument("--resume", action="store_true", help="resume an interrupted run")
     parser.add_argument("--init-from", type=pathlib.Path, metavar="RUN", help="begin with the weights of another run")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end: what `info` tells")
@@ -80,8 +87,12 @@ def run(options):
         )
     if not options.resume and not options.corpus:
         raise ValueError("No text to learn from: name files or folders, or stdlib, Python's own library")
+    on = choice.of(options)
+    on.check()
+    if launcher.is_to_launch(on):
+        return launcher.launch(options.argv, on, _how_to_resume(RunFolder(options.out), on))
     if options.resume:
-        finished = resume(options.out, changes=options.set, quiet=options.quiet)
+        finished = resume(options.out, changes=options.set, quiet=options.quiet, **dataclasses.asdict(on))
     else:
         finished = train(
             options.corpus,
@@ -97,8 +108,9 @@ def run(options):
             encoding=options.encoding,
             init_from=options.init_from,
             quiet=options.quiet,
+            **dataclasses.asdict(on),
         )
-    if options.json:
+    if options.json and on.is_of_the_first:
         print(to_json(summary(options.out)))
     return 0 if finished else exit_code()
 
@@ -118,6 +130,11 @@ def train(
     encoding=None,
     init_from=None,
     quiet=False,
+    backend=None,
+    devices=None,
+    processes=None,
+    coordinator=None,
+    process=None,
 ):
     """Trains a new model and leaves everything in the run directory `out`.
 
@@ -134,6 +151,8 @@ def train(
         init_from: a run to begin with: its best weights, its vocabulary, its network. What of these the recipe leaves
             at its default is that run's.
         quiet: whether to show nothing but warnings.
+        backend, devices, processes, coordinator, process: what to compute on, see `Choice` in
+            `keras_rnnlm.training.devices.choice`. Each of several processes calls this function alike.
 
     Returns:
         Whether the run came to its end; an interrupted one is resumed by `resume(out)`.
@@ -150,36 +169,61 @@ def train(
     given = {"split": split, "text_column": text_column, "encoding": encoding}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     folder, task = RunFolder(out), task_of(recipe)
-    display = Display(quiet=quiet, tensorboard=folder.tensorboard)
-    given = Given(corpus, valid, test)
-    with folder.new(task.files):
-        if chooses:
-            recipe = recipe.override(task.choose(given, recipe, named, folder, display, minutes))
-        data = task.prepare(given, recipe, folder, display, first)
-        recipe = _with_precision(recipe, data, display)
-        folder.write_recipe(recipe)
-        loop = _loop(folder, recipe, data, display)
+    given, on = Given(corpus, valid, test), Choice(backend, devices, processes, coordinator, process)
+    with on.in_use(_how_to_resume(folder, on)) as team, _new(folder, task, team):
+        display = _display(folder, quiet, team)
+        if team.is_first:
+            if chooses:
+                recipe = recipe.override(task.choose(given, recipe, named, folder, display, minutes))
+            _check_batches(recipe, team)
+            data = task.prepare(given, recipe, folder, display, first)
+            recipe = _with_precision(recipe, data, display, team)
+            folder.write_recipe(recipe)
+        team.told()  # that all of it is there
+        if not team.is_first:
+            if not folder.recipe.is_file():
+                raise ValueError(
+                    f"Process {team.index} does not find what the first one has written: {folder} has to be on a disk "
+                    "that all processes share"
+                )
+            recipe = folder.read_recipe()
+            data = task.restore(recipe, folder, display)
+        loop = _loop(folder, recipe, data, display, team)
         if first is not None:
             _begin_with(task, loop.model, first, data)
             loop.record("origin", run=str(first.path.absolute()), model=model_digest(first))
         else:
             task.begin(loop.model, data, recipe)
         loop.save()
-        folder.clear_partial()
+        if team.is_first:
+            folder.clear_partial()
         return _go(loop)
 
 
-def resume(out, *, changes=(), quiet=False):
+def resume(
+    out,
+    *,
+    changes=(),
+    quiet=False,
+    backend=None,
+    devices=None,
+    processes=None,
+    coordinator=None,
+    process=None,
+):
     """Resumes an interrupted run, bit for bit as if nothing had happened. Returns whether it came to its end.
+
+    On another number of devices, sums are formed in another order: the run goes on, and not bit for bit.
 
     Args:
         out: the run directory.
         changes: settings to change, a dict of them, or each "key=value": more epochs, say.
         quiet: whether to show nothing but warnings.
+        backend, devices, processes, coordinator, process: as in `train`.
     """
-    folder = RunFolder(out)
+    folder, on = RunFolder(out), Choice(backend, devices, processes, coordinator, process)
     folder.check_resumable()
-    with folder.held():
+    with on.in_use(_how_to_resume(folder, on)) as team, folder.held() if team.is_first else nullcontext():
         recipe = folder.read_recipe()
         changed, task = recipe.override(changes), task_of(recipe)
         for name in task.fixed:
@@ -188,16 +232,39 @@ def resume(out, *, changes=(), quiet=False):
                     f"`--resume` must not change {name}: start a new run for another. "
                     f"Received: {name}={getattr(changed, name)!r} after {getattr(recipe, name)!r}"
                 )
-        display = Display(quiet=quiet, tensorboard=folder.tensorboard)
-        loop = _loop(folder, changed, task.restore(recipe, folder, display), display)
+        _check_batches(changed, team)
+        display = _display(folder, quiet, team)
+        loop = _loop(folder, changed, task.restore(recipe, folder, display), display, team)
         if not loop.restore():
             raise ValueError(f"No checkpoint in {folder} is whole: start a new run with another --out")
-        folder.write_recipe(changed)
+        if team.is_first:
+            folder.write_recipe(changed)
         display.say(f"resuming at step {loop.progress.step:,}")
         return _go(loop)
 
 
-def _loop(folder, recipe, data, display):
+def _new(folder, task, team):
+    return folder.new(task.files) if team.is_first else nullcontext()
+
+
+def _display(folder, quiet, team):
+    """Of several processes, the first one tells how the run goes."""
+    if team.is_first:
+        return Display(quiet=quiet, tensorboard=folder.tensorboard)
+    return Display(open(os.devnull, "w"), quiet=True)
+
+
+def _check_batches(recipe, team):
+    for batch in batches(recipe):
+        if batch % team.parts:
+            raise ValueError(
+                f"Each of {team.parts} devices has as many rows of a batch as the others: set `batch`, and those of "
+                f"`grow`, to multiples of {team.parts}. Received: batch={batch}"
+            )
+
+
+def _loop(folder, recipe, data, display, team=None):
+    team = team or Alone()
     keras, task = import_keras(), task_of(recipe)
     if recipe.deterministic and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -206,27 +273,36 @@ def _loop(folder, recipe, data, display):
     from keras_rnnlm.training.loop.loop import Loop
 
     stream = stream_of(recipe, lambda recipe: task.stream(data, "train", recipe))
-    model = build_model(recipe, data.vocabulary)
-    scorer = task.scorer(model, data, recipe)
-    check_has(stream, OF_STREAM, "The stream of a task")
-    check_has(model, OF_MODEL, "The model of a task")
-    check_has(scorer, OF_SCORER, "The scorer of a task")
-    display.say(f"{task.describe(data)}; {model.count_params():,} weights")
-    return Loop(
-        model,
-        recipe,
-        stream,
-        folder,
-        valid=data.splits.get("valid"),
-        scorer=scorer,
-        display=display,
-        identity={**data.fingerprints, "recipe": {name: getattr(recipe, name) for name in task.fixed}},
-    )
+    if team.count > 1:
+        from keras_rnnlm.training.devices.rows import Rows
+
+        stream = Rows(stream, team.index, team.count)
+    with team.scope():
+        model = build_model(recipe, data.vocabulary)
+        scorer = task.scorer(model, data, recipe)
+        check_has(stream, OF_STREAM, "The stream of a task")
+        check_has(model, OF_MODEL, "The model of a task")
+        check_has(scorer, OF_SCORER, "The scorer of a task")
+        display.say(f"{task.describe(data)}; {model.count_params():,} weights")
+        return Loop(
+            model,
+            recipe,
+            stream,
+            folder,
+            valid=data.splits.get("valid"),
+            scorer=scorer,
+            display=display,
+            identity={**data.fingerprints, "recipe": {name: getattr(recipe, name) for name in task.fixed}},
+            team=team,
+        )
+
+
+def _how_to_resume(folder, on):
+    return f"Resume with: keras-rnnlm train --out {shlex.quote(str(folder))} --resume{on.words()}"
 
 
 def _go(loop):
-    folder, display = loop.folder, loop.display
-    how = f"Resume with: keras-rnnlm train --out {shlex.quote(str(folder))} --resume"
+    folder, display, how = loop.folder, loop.display, loop.team.how
 
     def late():
         display.warn(f"ended {PATIENCE} s after SIGTERM; the newest checkpoint is of step {loop.saved.step:,}. {how}")
@@ -234,7 +310,8 @@ def _go(loop):
     try:
         over = loop.run(late)
     except LearnedNothing:
-        folder.plot()
+        if loop.team.is_first:
+            folder.plot()
         raise
     except OSError as error:
         raise OSError(f"{error}. When that is mended: {how[0].lower()}{how[1:]}") from error
@@ -244,16 +321,22 @@ def _go(loop):
     if over is None:
         display.warn(f"interrupted at step {loop.progress.step:,}; nothing is lost. {how}")
         return False
-    folder.plot()
+    if loop.team.is_first:
+        folder.plot()
     best = "the best model" if loop.progress.best_step >= 0 else "the model"
     display.say(f"{over}, in {duration(loop.progress.seconds)}; {best} is {folder.model_file}")
     return True
 
 
-def _with_precision(recipe, data, display):
+def _with_precision(recipe, data, display, team):
     """The recipe with the faster precision, where it is to be found."""
     if recipe.precision != "auto":
         return recipe
+    if team.count > 1:
+        raise ValueError(
+            "The faster precision is found by one process: set `precision` to float32 or mixed_bfloat16. "
+            f"Received: precision='auto' with {team.count} processes"
+        )
     from keras_rnnlm.training.recipes.precision import faster
 
     precision, seconds = faster(recipe, data.vocabulary, task_of(recipe).stream(data, "train", recipe))

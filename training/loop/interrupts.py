@@ -1,15 +1,27 @@
 """Interrupts, handled while a run lasts."""
 
 import contextlib
+import math
 import os
 import signal
 import threading
+import time
 import types
 
 # Seconds that a run has from SIGTERM on. Machines that are taken back are gone after some 30.
 PATIENCE = 15
 
+# In the environment of a process that a command has started to train: the id of that, and, where it has started all
+# processes of the run, more.
+STARTED, ALL = "KERAS_RNNLM_STARTED", " and all others"
+TWICE = 2  # seconds in which such a process may hear of one signal again: from a cluster, and from that command
+
 _received = types.SimpleNamespace(number=None)  # the signal that came last, to the process as a whole
+
+
+def received(number):
+    """Has `exit_code` tell of a signal that came to another process of the run."""
+    _received.number = number
 
 
 def exit_code():
@@ -33,12 +45,18 @@ def interrupts(handle, late=None):
     before = {number: handler for number, handler in before.items() if handler not in (signal.SIG_IGN, None)}
     _received.number = None
 
-    def received(number, frame):
-        _received.number = number
+    last = {}
+
+    def handled(number, frame):
+        now, earlier = time.monotonic(), last.get(number, -math.inf)
+        last[number] = now
+        if STARTED in os.environ and now - earlier < TWICE:
+            return
+        received(number)
         handle(number)
 
     for number in before:
-        signal.signal(number, received)
+        signal.signal(number, handled)
     try:
         with contextlib.nullcontext() if late is None else _deadline(late):
             yield

@@ -6,24 +6,22 @@ in `Progress`. A checkpoint holds these three, and is written when all that is d
 that turn out to be no good in a validation are not saved before.
 """
 
-import copy
-import dataclasses
 import math
 import time
 
 import keras
-from keras import ops
+import numpy as np
 
-from keras_rnnlm.belonging import other
 from keras_rnnlm.perplexity import perplexity
 from keras_rnnlm.recurrence import backend
+from keras_rnnlm.training.devices.together import Alone
 from keras_rnnlm.training.loop.averaging import Averaging
 from keras_rnnlm.training.loop.failures import Diverged, check_loss, check_steps, decisive, is_finite, plain_errors
 from keras_rnnlm.training.loop.interrupts import exit_code, interrupts
+from keras_rnnlm.training.loop.keeping import Keeping
 from keras_rnnlm.training.loop.progress import RECORD, Progress, nothing
 from keras_rnnlm.training.loop.sums import Sums
 from keras_rnnlm.training.recipes import growth
-from keras_rnnlm.training.runs.checkpoint_models import check_same_kind, model_variables, optimizer_variables
 
 LOOK_EVERY = 10  # steps between looks at the loss, for the display and for NaN
 MANY_SKIPPED = 50  # steps: a loss scale finds its place in fewer
@@ -33,7 +31,7 @@ class Interrupted(Exception):
     """Somebody wants the run to end, in the middle of a validation."""
 
 
-class Loop:
+class Loop(Keeping):
     """Trains a model by a recipe and keeps what is needed to go on after any interruption.
 
     Args:
@@ -46,11 +44,13 @@ class Loop:
         scorer: of the model; its `score(valid, progress)` validates, see `keras_rnnlm.training.tasks.Scorer`.
         display: shows the progress, see `keras_rnnlm.training.runs.display`.
         identity: what a checkpoint must agree with to be resumed, a dict of strings.
+        team: who trains, see `keras_rnnlm.training.devices.together`. The first process of several writes all files.
     """
 
-    def __init__(self, model, recipe, stream, folder, *, valid, scorer, display, identity=None):
+    def __init__(self, model, recipe, stream, folder, *, valid, scorer, display, identity=None, team=None):
         self.model, self.recipe, self.stream, self.folder = model, recipe, stream, folder
         self.valid, self.scorer, self.display, self.identity = valid, scorer, display, identity or {}
+        self.team = team or Alone()
         self.optimizer = model.optimizer
         self.optimizer.build(model.trainable_variables)
         # `fit` would put the averages in place of the weights at the end of every stretch.
@@ -62,61 +62,15 @@ class Loop:
         self.sums, self.averaging = Sums(self.tally, model.optimizer), Averaging(recipe, model)
         self.checkpoints = folder.checkpoints(recipe.keep_checkpoints, RECORD)
         self.progress = Progress()
-        self.saved = None  # the progress in the checkpoint that the run continues from
-        self.saved_in = None  # its path
-        self.interrupted = self.diverged = False
+        self.asked = self.interrupted = self.diverged = False
         self.loss = None  # of the last look, a mean
         self.epoch = None  # the one that `steps` and `lengths` are of
         self.rate_set = None
         self.compiled = False
+        # Of several processes, a few seconds' worth: they learn of interrupts where they look.
+        self.look_every = self.team.pace(1.0, 1, LOOK_EVERY)
+        self.looked_at, self.look_at = 0, 1  # batches of a validation, at the last look and the next
         self.clock = time.monotonic()
-
-    # What a checkpoint holds
-
-    def _variables(self):
-        backend.synchronize(self.model)
-        return model_variables(self.model) | optimizer_variables(self.optimizer)
-
-    def save(self):
-        """Writes a checkpoint, unless there is one of this very progress."""
-        self._tick()
-        if self.saved is not None and dataclasses.replace(self.saved, seconds=self.progress.seconds) == self.progress:
-            return
-        arrays = {name: ops.convert_to_numpy(variable.value) for name, variable in self._variables().items()}
-        # Newer ones are damaged, or led to nothing good. One of the same step is this one, with less done: were it to
-        # stay, it would push out one that is known to be good.
-        instead_of = self.checkpoints.newer_than(self.saved_in)
-        if self.saved is not None and self.saved.step == self.progress.step:
-            instead_of.append(self.saved_in)
-        record = {**dataclasses.asdict(self.progress), "identity": self.identity}
-        self.checkpoints.write(self.progress.step, arrays, record, instead_of)
-        self.saved, self.saved_in = copy.deepcopy(self.progress), self.checkpoints.path
-        self._tick()
-
-    def restore(self, older_than=None):
-        """Goes to the newest checkpoint that is whole, `older_than` a path; False where there is none."""
-        self.folder.clear_partial()
-        found = self.checkpoints.read(older_than=older_than)
-        for line in self.checkpoints.damaged:
-            self.display.warn(f"{line}. Going back to the one before it")
-        if found is None:
-            return False
-        _, arrays, record = found
-        differs = other(record.pop("identity"), self.identity)
-        if differs:
-            raise ValueError(
-                f"The checkpoints in {self.folder} were written with {differs}: resume with the one that the run began "
-                "with, or start a new run with another --out"
-            )
-        variables = self._variables()
-        check_same_kind(variables, arrays, self.folder)
-        for name, variable in variables.items():
-            variable.assign(arrays[name])
-        known = [field.name for field in dataclasses.fields(Progress)]
-        self.progress = Progress(**{name: record[name] for name in known if name in record})
-        self.saved, self.saved_in = copy.deepcopy(self.progress), self.checkpoints.path
-        self.folder.cut_history(self.progress.history)
-        return True
 
     # The run
 
@@ -189,7 +143,9 @@ class Loop:
         with self.averaging.in_place(self.progress):
             if not is_finite(self.model.get_weights()):
                 return False
-            self.folder.save_model(self.model, self.identity)
+            with self.team.waited_for():
+                if self.team.is_first:
+                    self.folder.save_model(self.model, self.identity)
         return True
 
     def _steps(self):
@@ -217,13 +173,16 @@ class Loop:
         p = self.progress
         line = {"kind": kind, "epoch": p.epoch, "step": p.step, "tokens": p.tokens, "seconds": round(p.seconds, 3)}
         line |= values
-        p.history = self.folder.append_history(line)
+        # Another process has no file, and sees all the same that there is something to keep.
+        p.history = self.folder.append_history(line) if self.team.is_first else p.history + 1
         self.display.recorded(line)
 
     def _tick(self):
-        """Adds the time since the last tick; returns it."""
+        """Adds the time since the last tick, that of all processes; returns it. Here they learn of interrupts, too."""
         now = time.monotonic()
-        passed, self.clock = now - self.clock, now
+        passed, number = self.team.meet(now - self.clock)
+        self.clock = now
+        self.interrupted = self.interrupted or number is not None
         self.progress.seconds += passed
         return passed
 
@@ -254,7 +213,9 @@ class Loop:
             rate *= self.lengths[self.progress.window] / self.usual
         if rate != self.rate_set:
             backend.synchronize(self.model)
-            self.optimizer.learning_rate = self.rate_set = rate
+            # Among processes a number would be compared, step by step.
+            self.optimizer.learning_rate = rate if self.team.count == 1 else backend.placed(np.float32(rate))
+            self.rate_set = rate
         self.averaging.before_step(self.progress, self._epochs())
 
     def after_step(self):
@@ -266,7 +227,7 @@ class Loop:
             self.compiled = True
         ends = p.window == self._steps() or self._is_due()
         keeps = p.step % recipe.checkpoint_every == 0
-        if not (ends or keeps or self.interrupted or p.step % recipe.log_every == 0 or p.step % LOOK_EVERY == 0):
+        if not (ends or keeps or self.interrupted or p.step % recipe.log_every == 0 or p.step % self.look_every == 0):
             return False
         if not self._look():
             self.diverged = True
@@ -282,7 +243,9 @@ class Loop:
     def _look(self):
         """Adds up what happened since the last look. False where the loss is no number."""
         backend.synchronize(self.model)
+        self.team.arrives()
         p, more = self.progress, self.sums.take() | {"seconds": self._tick()}
+        self.look_every = self.team.pace(more["seconds"], more["steps"] + more["skipped"], LOOK_EVERY)
         if not math.isfinite(more["nats"]):
             return False
         p.tokens += more["tokens"]
@@ -317,6 +280,7 @@ class Loop:
         """Whether the loss is a number."""
         p, recipe = self.progress, self.recipe
         self._tick()
+        self.looked_at, self.look_at = 0, 1
         try:
             with self.averaging.in_place(self.progress):
                 scores = self.scorer.score(self.valid, self._validating)
@@ -346,6 +310,9 @@ class Loop:
         return True
 
     def _validating(self, done, windows):
+        if self.team.count > 1 and done >= self.look_at:
+            steps, self.looked_at = done - self.looked_at, done
+            self.look_at = done + self.team.pace(self._tick(), steps, 100)
         if self.interrupted:
             raise Interrupted
         self.display.validating(done, windows)
@@ -377,11 +344,12 @@ class Loop:
 
     def _interrupt(self, number):
         """A first interrupt ends the run after the step it is in; a second one ends it at once."""
-        if self.interrupted:
+        if self.asked:
             error = KeyboardInterrupt()
             error.exit_code = exit_code()
             raise error
-        self.interrupted = True
+        self.asked = True
+        self.interrupted = self.team.interrupt(number) or self.interrupted
 
 
 class _Steps(keras.callbacks.Callback):

@@ -1,6 +1,8 @@
 """What training adds up in variables, read now and then."""
 
-from keras import ops
+import numpy as np
+
+from keras_rnnlm.recurrence import backend
 
 
 class Sums:
@@ -18,7 +20,7 @@ class Sums:
         """How many steps there were, how many of them clipped, and how many were skipped."""
         o = self.optimizer
         counts = dict(steps=o.steps, clipped=o.clipped_steps, skipped=o.skipped_steps)
-        return {name: int(ops.convert_to_numpy(variable.value)) for name, variable in counts.items()}
+        return {name: int(backend.whole(variable.value)) for name, variable in counts.items()}
 
     def begin(self):
         """What was counted before is not of the next look."""
@@ -27,9 +29,10 @@ class Sums:
     def take(self):
         """What came since the last look."""
         counts, variables = self.counts(), (self.tally.total, self.tally.count, self.optimizer.norm_sum)
-        nats, tokens, norm = (float(ops.convert_to_numpy(variable.value)) for variable in variables)
+        nats, tokens, norm = (float(backend.whole(variable.value)) for variable in variables)
+        zero = backend.placed(np.float32(0))  # on all devices without a word between processes
         for variable in (*variables, self.optimizer.clipped_norm_sum):
-            variable.assign(0.0)  # float32: a sum over an epoch would not notice a step any more
+            variable.assign(zero)  # float32: a sum over an epoch would not notice a step any more
         new = {name: counts[name] - self.counted[name] for name in counts}
         self.counted = counts
         return dict(nats=nats, tokens=int(tokens), norm=norm, **new)

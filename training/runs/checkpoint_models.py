@@ -11,12 +11,24 @@ from keras_rnnlm.training.tasks import task_of
 
 def model_variables(model):
     """The variables of a model by the names that checkpoints know them by."""
+    carried = getattr(model, "carried", None)
+    as_a_whole = {} if carried is None else {id(rows.variable): rows for rows in carried.rows}
     # Not by their paths: Keras numbers the seed generators and the optimizers of a process.
-    return {f"model {i} {v.name}": v for i, v in enumerate(model.variables)}
+    return {f"model {i} {v.name}": as_a_whole.get(id(v), v) for i, v in enumerate(model.variables)}
 
 
 def optimizer_variables(optimizer):
     return {f"optimizer {i} {v.name}": v for i, v in enumerate(optimizer.variables)}
+
+
+def values(variables):
+    """What variables hold, each as a whole, in numpy. Where several processes train, all of them have to ask."""
+    from keras_rnnlm.optimizers.replicas import RowsOfReplicas
+    from keras_rnnlm.recurrence import backend
+
+    return {
+        name: v.read() if isinstance(v, RowsOfReplicas) else backend.whole(v.value) for name, v in variables.items()
+    }
 
 
 def innermost(optimizer):
@@ -37,11 +49,11 @@ def averages(optimizer):
 @contextlib.contextmanager
 def averaged(optimizer):
     """With the averages in the place of the variables."""
-    from keras import ops
+    from keras_rnnlm.recurrence import backend
 
     pairs = averages(optimizer)
     # Copies in numpy: PyTorch writes into the tensors.
-    kept = [np.array(ops.convert_to_numpy(variable.value)) for variable, _ in pairs]
+    kept = [np.array(backend.whole(variable.value)) for variable, _ in pairs]
     for variable, average in pairs:
         variable.assign(average.value)
     try:

@@ -96,6 +96,18 @@ class Checkpoints:
                 self.damaged.append(f"{path} is damaged: {' '.join(str(error).split())[:200]}")
         return None
 
+    def read_from(self, path):
+        """`(step, arrays, progress)` of one checkpoint, which has to be there and whole."""
+        _, step, digest = NAME.fullmatch(path.name).groups()
+        try:
+            arrays, progress = _read(path, digest, self.schema)
+        except (OSError, ValueError) as error:
+            raise ValueError(
+                f"{path} cannot be read: {error}. The run directory has to be on a disk that all processes share"
+            ) from error
+        self.path = path
+        return int(step), arrays, progress
+
 
 def _read(path, digest, schema):
     if not path.is_file():  # a pipe would wait for somebody to write

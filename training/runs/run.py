@@ -198,8 +198,12 @@ class RunFolder:
 
     def save_model(self, model, identity=None):
         """Writes model.keras, whole or not at all, and in it what its run is known by."""
-        alone = type(model).from_config(model.get_config())  # without the optimizer, which is larger than the model
-        alone.set_weights(model.get_weights())
+        from keras_rnnlm.distribution import undistributed
+
+        weights = model.get_weights()
+        with undistributed():
+            alone = type(model).from_config(model.get_config())  # without the optimizer, which is larger than the model
+            alone.set_weights(weights)
         try:
             with written_whole(self.model_file) as partial:
                 alone.save(partial)

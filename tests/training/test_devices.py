@@ -1,0 +1,184 @@
+"""Runs on several devices and in several processes: they learn what one does, and end and resume as one does."""
+
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import subprocess
+import sys
+
+import keras
+import pytest
+
+from keras_rnnlm.training.devices import launcher
+from keras_rnnlm.training.runs.curves import read_history
+from tests.test_package import ENVIRONMENT
+from tests.training import killed_runs
+
+BACKEND = keras.backend.backend()
+SETTINGS = """tokenizer=char units=8 layers=1 tied=false embedding_dim=4 dropout=0.3 batch=8 window=8 eval_batch=4
+seed=3 optimizer=adam learning_rate=0.01 epochs=2 checkpoint_every=5 log_every=2 split=90/10"""
+SETTINGS = SETTINGS.split()
+SET = [word for setting in SETTINGS for word in ("--set", setting)]
+
+# Trains in Python, and prints a digest of the weights at each validation.
+TRAINS = """
+import hashlib, json, sys
+from keras_rnnlm import training
+from keras_rnnlm.training import Loop
+record = Loop.record
+def recorded(self, kind, **values):
+    if kind == "valid":
+        weights = b"".join(weight.tobytes() for weight in self.model.get_weights())
+        print(hashlib.sha256(weights).hexdigest(), flush=True)
+    record(self, kind, **values)
+Loop.record = recorded
+for out, options in json.loads(sys.argv[3]):
+    assert training.train(sys.argv[1], out, changes=json.loads(sys.argv[2]), quiet=True, **options)
+"""
+
+ABSENT = "import sys; sys.modules['tensorflow'] = None"
+
+
+def environment(**more):
+    return {**ENVIRONMENT, "JAX_PLATFORMS": "cpu", **more}
+
+
+def trains(text, runs, env, before="", settings=SETTINGS):
+    """`training.train` in a process of its own, once for each run: a run directory, and what to compute on."""
+    runs = json.dumps([(str(out), options) for out, options in runs])
+    command = [sys.executable, "-c", before + TRAINS, str(text), json.dumps(settings), runs]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+
+
+def finished(process):
+    out, error = process.communicate(timeout=300)
+    assert process.returncode == 0, error
+    return out.split()
+
+
+def losses(out, kind):
+    return [record["loss"] for record in read_history(out / "history.jsonl") if record["kind"] == kind]
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+    path = tmp_path_factory.mktemp("devices") / "text.txt"
+    killed_runs.write_text(path, lines=45)
+    return path
+
+
+def in_processes(text, out, count):
+    """Runs that read without TensorFlow, which takes seconds to import."""
+    env, options = environment(KERAS_BACKEND="jax"), {"processes": count}
+    options["coordinator"] = f"127.0.0.1:{launcher.free_port()}"
+    return [trains(text, [(out, options | {"process": k})], env, ABSENT) for k in range(count)]
+
+
+@pytest.fixture(scope="module")
+def alone(text):
+    """A run of one process on one device."""
+    out = text.parent / "alone"
+    finished(trains(text, [(out, {"backend": "jax"})], environment(KERAS_BACKEND="jax")))
+    return out
+
+
+def assert_the_same_curve(out, alone):
+    for kind in ("train", "valid"):
+        wanted = losses(alone, kind)
+        assert len(wanted) >= 2 and losses(out, kind) == pytest.approx(wanted, rel=1e-4)
+
+
+on_jax = pytest.mark.skipif(BACKEND != "jax", reason="JAX alone trains in several processes")
+
+
+@pytest.fixture(scope="module")
+def two(text):
+    """A run of two processes, and the digests of its weights at each validation, in each."""
+    out = text.parent / "of 2"
+    return out, [finished(process) for process in in_processes(text, out, 2)]
+
+
+@on_jax
+def test_processes_learn_what_one_does_and_have_the_same_weights(alone, two):
+    out, digests = two
+    assert len(digests[0]) == 2 and digests[1] == digests[0]
+    assert_the_same_curve(out, alone)
+    assert (out / "plots" / "curves.png").is_file() and (out / "model.keras").is_file()
+
+
+@on_jax
+@pytest.mark.long
+def test_four_processes_learn_what_one_does(text, alone):
+    digests = [finished(process) for process in in_processes(text, text.parent / "of 4", 4)]
+    assert all(found == digests[0] for found in digests)
+    assert_the_same_curve(text.parent / "of 4", alone)
+
+
+@on_jax
+def test_eight_devices_learn_what_one_does(text, alone):
+    out = text.parent / "of 8 devices"
+    flags = ENVIRONMENT.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
+    finished(trains(text, [(out, {"devices": "all"})], environment(KERAS_BACKEND="jax", XLA_FLAGS=flags)))
+    assert_the_same_curve(out, alone)
+
+
+def started(pid):
+    """The processes that one has started, in their order."""
+    return [int(child) for child in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+KILLS = [(signal.SIGTERM, 143), pytest.param(signal.SIGKILL, 1, marks=pytest.mark.long)]
+
+
+@on_jax
+@pytest.mark.skipif(sys.platform != "linux", reason="it looks up in /proc which processes there are")
+@pytest.mark.parametrize("number, code", KILLS, ids=["SIGTERM", "SIGKILL"])
+def test_one_process_that_is_ended_ends_all_and_they_resume_as_if_nothing_had_happened(text, two, number, code):
+    out = text.parent / f"ended by {number.name}"
+    on = ["--backend", "jax", "--processes", "2"]
+    process = killed_runs.Process(str(text), "--out", str(out), *SET, *on)
+    seen = killed_runs.is_reached("checkpoint", process, out, random.Random(1))
+    assert process.wait_until(seen), process.shown
+    os.kill(started(process.process.pid)[1], number)
+    assert process.process.wait(20 if number == signal.SIGTERM else 60) == code, process.shown
+    process.finish()
+    last = process.shown.strip().splitlines()[-1]
+    assert last.endswith(f"keras-rnnlm train --out '{out}' --resume --backend jax --processes 2")
+    assert "interrupted at step" in last or last.startswith("process 1 of 2 was ended by SIGKILL")
+    process = killed_runs.Process("--out", str(out), "--resume", *on)
+    assert process.finish() == 0, process.shown
+    assert killed_runs.differences(two[0], out) == []
+
+
+@on_jax
+@pytest.mark.long
+def test_what_two_processes_began_one_resumes(text, two, alone):
+    runs = []
+    for out in (two[0], alone):
+        runs.append(out.with_name(f"{out.name}, resumed"))
+        shutil.copytree(out, runs[-1])
+        words = ["--out", str(runs[-1]), "--resume", "--set", "epochs=3", "--quiet"]
+        done = subprocess.run([sys.executable, "-m", "keras_rnnlm", "train", *words], env=environment(), text=True)
+        assert done.returncode == 0
+    assert len(losses(runs[0], "valid")) == 3
+    assert_the_same_curve(*runs)
+
+
+TWO = """
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+"""
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of TensorFlow alone")
+def test_two_replicas_of_tensorflow_learn_what_one_does(text):
+    # Without dropout: each replica draws for its rows.
+    settings = ["dropout=0" if setting.startswith("dropout") else setting for setting in SETTINGS]
+    runs = text.parent / "one replica", text.parent / "two replicas"
+    on = [{}, {"devices": 2}]
+    finished(trains(text, list(zip(runs, on)), environment(KERAS_BACKEND="tensorflow"), TWO, settings))
+    assert_the_same_curve(runs[1], runs[0])

@@ -1,0 +1,1 @@
+"""What a run computes on: a device, several, several processes."""

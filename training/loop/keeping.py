@@ -1,0 +1,76 @@
+"""What a checkpoint of the loop holds, and how the loop goes back to one."""
+
+import copy
+import dataclasses
+
+from keras_rnnlm.belonging import other
+from keras_rnnlm.recurrence import backend
+from keras_rnnlm.training.loop.progress import Progress
+from keras_rnnlm.training.runs.checkpoint_models import check_same_kind, model_variables, optimizer_variables, values
+
+
+class Keeping:
+    """Saves and restores a loop, which has what its names are: `model`, `optimizer`, `progress`, `checkpoints`, `team`.
+
+    Attributes:
+        saved: the progress in the checkpoint that the run continues from.
+        saved_in: its path.
+    """
+
+    saved = saved_in = None
+
+    def _variables(self):
+        backend.synchronize(self.model)
+        return model_variables(self.model) | optimizer_variables(self.optimizer)
+
+    def save(self):
+        """Writes a checkpoint, unless there is one of this very progress."""
+        self._tick()
+        if self.saved is not None and dataclasses.replace(self.saved, seconds=self.progress.seconds) == self.progress:
+            return
+        arrays = values(self._variables())
+        # Newer ones are damaged, or led to nothing good. One of the same step is this one, with less done: were it to
+        # stay, it would push out one that is known to be good.
+        instead_of = self.checkpoints.newer_than(self.saved_in)
+        if self.saved is not None and self.saved.step == self.progress.step:
+            instead_of.append(self.saved_in)
+        record = {**dataclasses.asdict(self.progress), "identity": self.identity}
+        with self.team.waited_for():
+            if self.team.is_first:
+                self.checkpoints.write(self.progress.step, arrays, record, instead_of)
+        self.saved, self.saved_in = copy.deepcopy(self.progress), self._of_first(self.checkpoints.path)
+        self._tick()
+
+    def _of_first(self, path):
+        """The path that the first process has, or None."""
+        name = self.team.told(None if path is None else path.name)
+        return None if name is None else self.checkpoints.folder / name
+
+    def restore(self, older_than=None):
+        """Goes to the newest checkpoint that is whole, `older_than` a path; False where there is none."""
+        found = None
+        if self.team.is_first:
+            self.folder.clear_partial()
+            found = self.checkpoints.read(older_than=older_than)
+            for line in self.checkpoints.damaged:
+                self.display.warn(f"{line}. Going back to the one before it")
+        path = self._of_first(None if found is None else self.checkpoints.path)
+        if path is None:
+            return False
+        _, arrays, record = found or self.checkpoints.read_from(path)
+        differs = other(record.pop("identity"), self.identity)
+        if differs:
+            raise ValueError(
+                f"The checkpoints in {self.folder} were written with {differs}: resume with the one that the run began "
+                "with, or start a new run with another --out"
+            )
+        variables = self._variables()
+        check_same_kind(variables, arrays, self.folder)
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        known = [field.name for field in dataclasses.fields(Progress)]
+        self.progress = Progress(**{name: record[name] for name in known if name in record})
+        self.saved, self.saved_in = copy.deepcopy(self.progress), path
+        if self.team.is_first:
+            self.folder.cut_history(self.progress.history)
+        return True
