@@ -335,6 +335,11 @@ def strategy():
     return tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
 
 
+def whole(tensor):
+    """Also of a variable that replicas have: it is what they have added up, or what the first one has."""
+    return np.array(tensor.read_value() if isinstance(tensor, tf.Variable) else tensor)
+
+
 def sum_of_squares(values):
     """Without the squares in memory."""
     return 2 * tf.nn.l2_loss(values)
