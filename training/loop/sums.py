@@ -30,9 +30,10 @@ class Sums:
         """What came since the last look."""
         counts, variables = self.counts(), (self.tally.total, self.tally.count, self.optimizer.norm_sum)
         nats, tokens, norm = (float(backend.whole(variable.value)) for variable in variables)
-        zero = backend.placed(np.float32(0))  # on all devices without a word between processes
         for variable in (*variables, self.optimizer.clipped_norm_sum):
-            variable.assign(zero)  # float32: a sum over an epoch would not notice a step any more
+            # float32: a sum over an epoch would not notice a step any more. Placed, no process asks another, and each
+            # has its own, as JAX gives the memory of each to a step.
+            variable.assign(backend.placed(np.float32(0)))
         new = {name: counts[name] - self.counted[name] for name in counts}
         self.counted = counts
         return dict(nats=nats, tokens=int(tokens), norm=norm, **new)
