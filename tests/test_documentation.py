@@ -52,7 +52,8 @@ def modules():
         for file in sorted(folder.rglob("*.py")):  # by its name: importing them all would hold up every process
             parts = file.relative_to(folder).with_suffix("").parts
             name = ".".join(["keras_rnnlm", room, *parts]).removesuffix(".__init__")
-            if "_backend" not in name or name.endswith(f"{BACKEND}_backend"):
+            of_one = name.endswith(("_backend", "_jax"))  # of the backends
+            if not of_one or name.endswith((f"{BACKEND}_backend", f"_{BACKEND}")):
                 yield pytest.param(name, marks=[pytest.mark.long] if ".studies." in name else [])
     yield from ("keras_rnnlm.distribution", "keras_rnnlm.tasks", "keras_rnnlm.viterbi")
 

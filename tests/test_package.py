@@ -40,7 +40,9 @@ def test_classes_are_registered_in_either_order(order):
     assert python(f"{order}\nprint(keras.saving.get_registered_object({name!r}).__name__)") == "LSTM"
 
 
-@pytest.mark.parametrize("room", ["cells", "heads", "layers", "optimizers"])
+@pytest.mark.parametrize(
+    "room", ["cells", "optimizers", *(pytest.param(room, marks=pytest.mark.long) for room in ("heads", "layers"))]
+)
 def test_any_room_may_be_imported_first(room):
     code = f"""
 import keras_rnnlm.{room} as room, sys

@@ -17,12 +17,13 @@ from keras_rnnlm.training import load_run
 from tests.golden.make import random_states
 from tests.support import numpy, on_tensorflow
 
+# For those who do not have the folders: the same version wrote both.
 ARCHIVES = sorted(pathlib.Path(__file__).parent.glob("*.tar.xz"))
 NEAR = dict(rtol=1e-5, atol=1e-5)
 FOLDERS = sorted(pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "nowhere")).glob("golden-*"))
 
 
-@pytest.fixture(scope="module", params=[*ARCHIVES, *FOLDERS], ids=lambda path: path.name)
+@pytest.fixture(scope="module", params=FOLDERS or ARCHIVES, ids=lambda path: path.name)
 def golden(request, tmp_path_factory):
     """A folder that a version wrote, to read and to write to."""
     folder = tmp_path_factory.mktemp("golden") / "copy"

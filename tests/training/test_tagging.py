@@ -80,6 +80,7 @@ def test_it_learns_and_f1_says_which_model_is_best(folder, capsys):
     assert code == 0 and json.loads(out)["model"]["f1"] == best["f1"]
 
 
+@pytest.mark.long  # the stream is that of test_classification.py
 def test_a_run_that_was_killed_ends_as_one_that_was_not(folder, monkeypatch):
     after_step = loop_module.Loop.after_step
 

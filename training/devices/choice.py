@@ -129,11 +129,12 @@ class Choice:
 
     def _set_backend(self):
         if self.backend is not None:
-            if "keras" not in sys.modules:
+            keras = sys.modules.get("keras")
+            if keras is None:
                 os.environ["KERAS_BACKEND"] = self.backend
-            elif sys.modules["keras"].backend.backend() != self.backend:
+            elif keras.backend.backend() != self.backend:
                 raise ValueError(
-                    f"Keras runs on {sys.modules['keras'].backend.backend()} in this process already: set "
+                    f"Keras runs on {keras.backend.backend()} in this process already: set "
                     f"KERAS_BACKEND={self.backend} before Keras is imported. Received: backend={self.backend!r}"
                 )
 

@@ -70,7 +70,7 @@ CELL = Rule(
 HEAD = Rule(
     f'{choice(*HEADS).allowed}, or a class of your own, "{OWN}"', lambda value: value in tuple(HEADS) or is_place(value)
 )
-TASK = Rule(f"{choice(*tasks.TASKS).allowed}, or the place of one", tasks.is_name)
+TASK = Rule(f"{', '.join(tasks.TASKS)}, or module:NAME", tasks.is_name)  # without quotes: on one line
 TOKENIZERS = ("word", "char", "byte", "bpe")
 TOKENIZER = Rule(
     f"{choice(*TOKENIZERS).allowed}, or a path to a .json file",
