@@ -13,7 +13,6 @@ from keras_rnnlm import export, tasks
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.export import runtime
 from keras_rnnlm.export.manifest import read_manifest
-from keras_rnnlm.schema import choice
 from keras_rnnlm.training import tasks as learning
 from keras_rnnlm.training.loop import loop as loop_module
 from keras_rnnlm.training.loop.failures import decisive
@@ -91,7 +90,7 @@ def test_what_a_task_does_not_have_is_told_in_a_line(run, text, tmp_path, capsys
     for arguments, message in (
         (["generate", str(run)], "is a run of the task tests.majority:TASK, which does not write"),
         (["evaluate", str(run), "valid", "--ngram", "3"], "`ngram` is for language models"),
-        ([*new, "--task", "nonsense"], f"`task` is {choice(*tasks.TASKS).allowed}, or the place of one"),
+        ([*new, "--task", "nonsense"], f"`task` is {', '.join(tasks.TASKS)}, or module:NAME"),
         ([*new, "--task", "tests.nowhere:TASK"], "There is no tests.nowhere:TASK: tests.nowhere cannot be imported"),
         ([*new, "--task", "tests.majority:NAME"], "A task's place holds its `keras_rnnlm.tasks.Parts`"),
         (

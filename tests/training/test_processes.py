@@ -129,7 +129,12 @@ import os, signal, sys, time
 options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
 index = int(options.get("--process", 0))
 assert options.get("--coordinator", "127.0.0.1:").startswith("127.0.0.1:")
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 print("I am", index, file=sys.stderr, flush=True)
+if "MEET" in os.environ:  # in this folder: else one may be over before another begins
+    open(os.path.join(os.environ["MEET"], str(index)), "w").close()
+    while len(os.listdir(os.environ["MEET"])) < 2:
+        time.sleep(0.01)
 {what}
 """
 
@@ -140,11 +145,12 @@ print("I am", index, file=sys.stderr, flush=True)
         ("", 0, "I am 0\n"),
         ("if index: os.kill(os.getpid(), 9)\ntime.sleep(60)", 1, "I am 0\nprocess 1 of 2 was ended by SIGKILL, and "),
         ("sys.exit(2 if index else 0)", 2, "I am 0\nprocess 1 of 2: I am 1\n"),
-        ("signal.signal(15, lambda *_: sys.exit(143)); os.kill(os.getppid(), 15); time.sleep(60)", 143, "I am 0\n"),
+        ("os.kill(os.getppid(), 15); time.sleep(60)", 143, "I am 0\n"),
     ],
     ids=["done", "killed", "failed", "interrupted"],
 )
-def test_the_launcher_ends_with_its_processes_and_tells_which_failed(what, code, told, monkeypatch, capfd):
+def test_the_launcher_ends_with_its_processes_and_tells_which_failed(what, code, told, monkeypatch, capfd, tmp_path):
+    monkeypatch.setenv("MEET", str(tmp_path))
     monkeypatch.setattr(launcher, "COMMAND", [sys.executable, "-c", PROCESSES.format(what=what)])
     assert launcher.launch([], Choice(processes=2), "Resume with: x") == code
     error = capfd.readouterr().err
