@@ -1,6 +1,6 @@
 """How soon a page is there, and how fast it writes, in Chromium without a window.
 
-    python benchmarks/demo.py RUN [--rounds 5] [--tokens 300] [--picture FOLDER] [--json]
+    python -m benchmarks.demo RUN [--rounds 5] [--tokens 300] [--picture FOLDER] [--json]
 
 RUN is an export, or the run of `keras-rnnlm quickstart`. Loading is measured from localhost, from the beginning of the
 navigation to where one can write, with an empty cache and with a full one. Other work on the machine shows in all this.
