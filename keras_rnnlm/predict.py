@@ -21,14 +21,7 @@ def arguments(parser):
     parser.add_argument("--threads", type=int, help="how many threads an exported file may use")
     parser.add_argument("--trusted", action="store_true", help="an export is your own: run and import what it names")
     parser.add_argument("--beam", type=int, metavar="N", help="of translators: follow N hypotheses (default: 1)")
-    parser.add_argument(
-        "--language-model",
-        type=pathlib.Path,
-        metavar="RUN|ARTIFACT",
-        help="of translators: put the hypotheses in order by a language model, too",
-    )
-    parser.add_argument("--lm-weight", type=float, metavar="W", help="of its log-probabilities (default: 0.3)")
-    parser.add_argument("--length-bonus", type=float, metavar="B", help="for each symbol then (default: 0)")
+    rescoring_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -47,6 +40,18 @@ def run(options):
         return
     for line, _ in found:
         print(line)
+
+
+def rescoring_arguments(parser):
+    """The options that `rescoring_of` takes."""
+    parser.add_argument(
+        "--language-model",
+        type=pathlib.Path,
+        metavar="RUN|ARTIFACT",
+        help="of translators: put the hypotheses in order by a language model, too",
+    )
+    parser.add_argument("--lm-weight", type=float, metavar="W", help="of its log-probabilities (default: 0.3)")
+    parser.add_argument("--length-bonus", type=float, metavar="B", help="for each symbol then (default: 0)")
 
 
 def rescoring_of(language_model, weight=None, length_bonus=None):

@@ -4,7 +4,6 @@ import pathlib
 
 import numpy as np
 
-from keras_rnnlm import generation
 from keras_rnnlm.export.runtime.lines import lines_of
 from keras_rnnlm.export.runtime.models import difference
 from keras_rnnlm.export.runtime.translator import CHECKED, IDS, ExportedTranslator
@@ -44,34 +43,8 @@ class ExportedDescriber(ExportedTranslator):
         """Arrays side by side, float32, to what every step reads and the states it begins in, two lists."""
         return self._encoded(np.ascontiguousarray(sources, "float32"))
 
-    def translate(
-        self,
-        sources,
-        beam=1,
-        length_normalisation=1.0,
-        max_length=100,
-        attention=False,
-        batch_size=32,
-        rescoring=None,
-    ):
-        """As `translate` of the model: the `Translation`s for each source, a file or an array, best first.
-
-        `rescoring` is a `keras_rnnlm.generation.Rescoring`.
-        """
-        found = generation.translate(
-            self.encode,
-            self.step,
-            sources,
-            start=self.start,
-            end=self.end,
-            source=self.source,
-            beam=beam,
-            length_normalisation=length_normalisation,
-            max_length=max_length,
-            attention=attention,
-            batch_size=batch_size,
-        )
-        return self._with_texts(found, self.tokenizer, rescoring)
+    def _given(self, sources):
+        return sources, self.tokenizer, {"source": self.source}
 
     def log_probabilities(self, source, target):
         """Of each id of a target, the end included where it has one, given a source, a file or an array: a list."""

@@ -76,35 +76,41 @@ class ExportedTranslator(ExportedModel):
         batch_size=32,
         rescoring=None,
     ):
-        """As `translate` of the model: the `Translation`s for each source, a text or a list of ids, best first.
+        """As `translate` of the model: the `Translation`s for each source, best first.
+
+        A source is a text or a list of ids; of pictures and recordings, a file or an array.
 
         `rescoring`, of texts, is a `keras_rnnlm.generation.Rescoring`.
         """
+        given, vocabulary, kind = self._given(sources)
+        found = generation.translate(
+            self.encode,
+            self.step,
+            given,
+            start=self.start,
+            end=self.end,
+            beam=beam,
+            length_normalisation=length_normalisation,
+            max_length=max_length,
+            attention=attention,
+            batch_size=batch_size,
+            **kind,
+        )
+        if vocabulary is not None:
+            found = [[dataclasses.replace(one, text=vocabulary.write(one.ids)) for one in some] for some in found]
+        return found if rescoring is None else rescoring(found)
+
+    def _given(self, sources):
+        """Sources as `generation.translate` takes them, what writes texts, or None, and what says their kind."""
         are_texts = not isinstance(sources, str) and [isinstance(source, str) for source in sources]
         if isinstance(sources, str) or any(are_texts) and not all(are_texts):
             raise ValueError(
                 f"`sources` is a list of texts, or a list of lists of ids. Received: sources={sources!r:.200}"
             )
         vocabulary = self.reader() if any(are_texts) else None
-        found = generation.translate(
-            self.encode,
-            self.step,
-            sources if vocabulary is None else [vocabulary.source_ids(text) for text in sources],
-            start=self.start,
-            end=self.end,
-            source_vocabulary=self.source_vocabulary,
-            beam=beam,
-            length_normalisation=length_normalisation,
-            max_length=max_length,
-            attention=attention,
-            batch_size=batch_size,
-        )
-        return self._with_texts(found, vocabulary, rescoring)
-
-    def _with_texts(self, found, vocabulary, rescoring):
         if vocabulary is not None:
-            found = [[dataclasses.replace(one, text=vocabulary.write(one.ids)) for one in some] for some in found]
-        return found if rescoring is None else rescoring(found)
+            sources = [vocabulary.source_ids(text) for text in sources]
+        return sources, vocabulary, {"source_vocabulary": self.source_vocabulary}
 
     def log_probabilities(self, source, target):
         """Of each id of a target, the end included where it has one, given a source: a list."""

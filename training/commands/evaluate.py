@@ -2,7 +2,7 @@
 
 import pathlib
 
-from keras_rnnlm.predict import rescoring_of
+from keras_rnnlm.predict import rescoring_arguments, rescoring_of
 from keras_rnnlm.schema import is_count
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.kept_evaluations import keep_evaluation, text_name
@@ -37,14 +37,7 @@ def arguments(parser):
     parser.add_argument("--window", type=int, default=64, help="tokens at once: changes the speed alone (default: 64)")
     parser.add_argument("--log-probabilities", type=pathlib.Path, metavar="FILE", help="write a line for each token")
     parser.add_argument("--beam", type=int, metavar="N", help="of translators: hypotheses a source")
-    parser.add_argument(
-        "--language-model",
-        type=pathlib.Path,
-        metavar="RUN|ARTIFACT",
-        help="of translators: put the hypotheses in order by a language model, too",
-    )
-    parser.add_argument("--lm-weight", type=float, metavar="W", help="of its log-probabilities (default: 0.3)")
-    parser.add_argument("--length-bonus", type=float, metavar="B", help="for each symbol then (default: 0)")
+    rescoring_arguments(parser)
     parser.add_argument("--text-column", metavar="NAME", help="of a table, the column that is the text")
     parser.add_argument("--encoding", default="utf-8", help="of the text (default: utf-8)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")

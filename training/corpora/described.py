@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from keras_rnnlm.text.pair_vocabulary import END, START
+from keras_rnnlm.training.corpora.encoded_pairs import read_file, with_ends
 from keras_rnnlm.training.corpora.pairs import fingerprint_of
 from keras_rnnlm.training.streams.examples import one_of_few
 
@@ -48,10 +48,7 @@ class Described:
         free = self.source.shape[0] is None  # pictures are of one size, and only their texts are of lengths
         longest = one_of_few(1 + max(map(len, targets))) if free else time
         source = self.source.filled([self.sequence("source", number) for number in numbers], batch, time)
-        given, wanted = np.zeros((2, batch, longest), "int32")
-        for row, target in enumerate(targets):
-            given[row, 0], given[row, 1 : len(target) + 1] = START, target
-            wanted[row, : len(target)], wanted[row, len(target)] = target, END
+        given, wanted = with_ends(targets, batch, longest)
         return {"source": source, "target": given}, wanted
 
     def stream(self, batch, longest=None, *, shuffle=True, seed=0, longest_source=None):
@@ -116,16 +113,5 @@ def write(folder, texts, vocabulary, progress=None):
 
 def read(folder, source):
     """The splits, and the fingerprints of the examples and the vocabulary."""
-    path = folder / FILE
-    if not path.is_file():
-        raise ValueError(f"{path} is missing, and the run cannot go on without it: begin a new run with another --out")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            fingerprints = {name: str(file[name]) for name in ("vocabulary", "text")}
-            parts = ("sources", "source_ends", "of", "ids", "ends")
-            splits = {
-                str(name): Described(source, *(file[f"{name}.{part}"] for part in parts)) for name in file["names"]
-            }
-    except (ValueError, KeyError, OSError) as error:
-        raise ValueError(f"{path} is damaged ({type(error).__name__}): begin a new run with another --out") from error
-    return splits, fingerprints
+    parts = ("sources", "source_ends", "of", "ids", "ends")
+    return read_file(folder / FILE, lambda file, name: Described(source, *(file[f"{name}.{part}"] for part in parts)))

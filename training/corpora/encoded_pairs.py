@@ -35,12 +35,11 @@ class EncodedPairs:
 
     def collate(self, numbers, batch, time):
         """A batch as a translator learns from it, filled up with zeros to so many rows and steps."""
-        source, given, wanted = np.zeros((3, batch, time), "int32")
+        source = np.zeros((batch, time), "int32")
         for row, number in enumerate(numbers):
-            text, target = self.sequence("source", number), self.sequence("target", number)
+            text = self.sequence("source", number)
             source[row, : len(text)] = text
-            given[row, 0], given[row, 1 : len(target) + 1] = START, target
-            wanted[row, : len(target)], wanted[row, len(target)] = target, END
+        given, wanted = with_ends([self.sequence("target", number) for number in numbers], batch, time)
         return {"source": source, "target": given}, wanted
 
     def stream(self, batch, longest=None, *, shuffle=True, seed=0):
@@ -65,6 +64,15 @@ class EncodedPairs:
         return list(found.values())
 
 
+def with_ends(targets, batch, time):
+    """Targets as a decoder reads them and as it is to write them, filled up with zeros to so many rows and steps."""
+    given, wanted = np.zeros((2, batch, time), "int32")
+    for row, target in enumerate(targets):
+        given[row, 0], given[row, 1 : len(target) + 1] = START, target
+        wanted[row, : len(target)], wanted[row, len(target)] = target, END
+    return given, wanted
+
+
 def encoded(pairs, vocabulary):
     ids, ends = {}, {}
     for side, encode, texts in zip(SIDES, (vocabulary.source_ids, vocabulary.target_ids), zip(*pairs)):
@@ -86,19 +94,22 @@ def write(folder, texts, vocabulary):
 
 def read(folder):
     """The splits, and the fingerprints of the text and the vocabulary."""
-    path = folder / FILE
+
+    def of(file, name):
+        ids = {side: file[f"{name}_{side}"] for side in SIDES}
+        return EncodedPairs(ids, {side: file[f"{name}_{side}_ends"] for side in SIDES})
+
+    return read_file(folder / FILE, of)
+
+
+def read_file(path, of):
+    """What a file of a run holds: splits, `of(file, name)` each; fingerprints of the text and the vocabulary."""
     if not path.is_file():
         raise ValueError(f"{path} is missing, and the run cannot go on without it: begin a new run with another --out")
     try:
         with np.load(path, allow_pickle=False) as file:
             fingerprints = {name: str(file[name]) for name in ("vocabulary", "text")}
-            splits = {
-                str(name): EncodedPairs(
-                    {side: file[f"{name}_{side}"] for side in SIDES},
-                    {side: file[f"{name}_{side}_ends"] for side in SIDES},
-                )
-                for name in file["names"]
-            }
+            splits = {str(name): of(file, name) for name in file["names"]}
     except (ValueError, KeyError, OSError) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}): begin a new run with another --out") from error
     return splits, fingerprints

@@ -2,13 +2,12 @@
 
 from keras_rnnlm.schema import is_a, is_count
 from keras_rnnlm.training.recipes.rules import NOT_NEGATIVE, Rule, optional, setting
-from keras_rnnlm.training.tasks.task import Data, check_options
+from keras_rnnlm.training.tasks.task import Data
 from keras_rnnlm.training.tasks.translation import (
     Translation,
     check_vocabulary,
     read_splits,
     tokenizer_of,
-    written_by,
 )
 
 SHAPE = Rule(
@@ -87,23 +86,10 @@ class OfFiles(Translation):
         if model.source is None or model.source.description() != vocabulary.source.description():
             raise ValueError(f"{folder.model_file} takes other sources than {folder.path / vocabulary.FILES[0]} says")
 
-    def evaluate(self, folder, recipe, text, display, **options):
-        """Of a split of the run, or of a list of files: everything is written, and compared."""
+    def read_split(self, text, encoding, recipe, vocabulary):
         from keras_rnnlm.training.corpora import described, manifests
-        from keras_rnnlm.training.evaluation.translations import Scorer
 
-        how = written_by(options, recipe)
-        check_options(options, folder, recipe)
-        data = self.restore(recipe, folder, display)
-        if text in data.splits:
-            split = data.splits[text]
-        else:
-            encoding = options.get("encoding") or recipe.encoding
-            split = described.encoded(manifests.read_manifest(text, encoding), data.vocabulary)
-        model = folder.read_model(data.fingerprints.get("text"))
-        batch = max(options.get("batch") or 1, recipe.eval_batch)
-        scorer = Scorer(model, batch=batch, decode=len(split), write=data.vocabulary.write, **how)
-        return {"model": scorer.score(split, display.validating)}
+        return described.encoded(manifests.read_manifest(text, encoding), vocabulary)
 
 
 class Description(OfFiles):

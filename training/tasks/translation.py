@@ -156,9 +156,16 @@ class Translation(Task):
         own = recipe.task_settings
         return Scorer(model, batch=recipe.eval_batch, decode=own["decode"], beam=own["beam"])
 
-    def evaluate(self, folder, recipe, text, display, **options):
-        """Of a split of the run, or of a file of pairs: everything is written, and compared."""
+    def read_split(self, text, encoding, recipe, vocabulary):
+        """What files that `evaluate` is given hold, as a split."""
         from keras_rnnlm.training.corpora import encoded_pairs, pairs
+
+        found = pairs.read_pairs(_files(text), form=recipe.task_settings["format"], encoding=encoding)
+        found = found if recipe.task_settings["stress"] else _without_stress(found, recipe)
+        return encoded_pairs.encoded(found, vocabulary)
+
+    def evaluate(self, folder, recipe, text, display, **options):
+        """Of a split of the run, or of files: everything is written, and compared."""
         from keras_rnnlm.training.evaluation.translations import Scorer
 
         how = written_by(options, recipe)
@@ -168,11 +175,9 @@ class Translation(Task):
             split = data.splits[text]
         else:
             encoding = options.get("encoding") or recipe.encoding
-            found = pairs.read_pairs(_files(text), form=recipe.task_settings["format"], encoding=encoding)
-            found = found if recipe.task_settings["stress"] else _without_stress(found, recipe)
-            split = encoded_pairs.encoded(found, data.vocabulary)
+            split = self.read_split(text, encoding, recipe, data.vocabulary)
         model = folder.read_model(data.fingerprints.get("text"))
-        batch = options.get("batch") or recipe.eval_batch
+        batch = max(options.get("batch") or 1, recipe.eval_batch)  # it changes the speed alone
         scorer = Scorer(model, batch=batch, decode=len(split), write=data.vocabulary.write, **how)
         return {"model": scorer.score(split, display.validating)}
 
