@@ -3,16 +3,19 @@
 import gzip
 import itertools
 import json
+import sys
 
 import numpy as np
 import pytest
 
 from keras_rnnlm import export
 from keras_rnnlm.__main__ import main
+from keras_rnnlm.generation.beam import Hypothesis
 from keras_rnnlm.text import PairVocabulary, Tokenizer
 from keras_rnnlm.training.corpora import encoded_pairs
 from keras_rnnlm.training.corpora.pairs import read_pairs, split_pairs, without_stress
 from keras_rnnlm.training.evaluation.edits import distance, errors
+from keras_rnnlm.training.evaluation.translations import Scorer
 from tests.pages import opened
 from tests.support import on_tensorflow
 
@@ -143,6 +146,35 @@ def test_a_run_is_trained_resumed_and_evaluated(run, capsys):
     (run.parent / "more.tsv").write_text("ab\tB A\nab\tA\n")
     assert main(["evaluate", str(run), str(run.parent / "more.tsv"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["written"] == 1
+
+
+def test_bleu_is_of_all_references_and_what_is_unknown_is_right_for_nobody():
+    import sacrebleu
+
+    class Writer:
+        """Writes the same of any source."""
+
+        def translate(self, sources, **options):
+            return [[Hypothesis(ids=vocabulary.target_ids("a cat sat on a Z"), score=0.0)] for _ in sources]
+
+    vocabulary = PairVocabulary(*(Tokenizer.train(kind, ["a cat sat on the mat"]) for kind in ("char", "word")))
+    pairs = [("a", "the cat sat on a mat"), ("a", "a cat sat on the mat"), ("c", "a cat sat on a Z")]
+    scorer = Scorer(Writer(), decode=2, bleu=True, vocabulary=vocabulary)
+    written, unwritten = "a cat sat on a <unk>", "a cat sat on a x"
+    first, second = ["the cat sat on a mat", unwritten], ["a cat sat on the mat", None]
+    found = scorer._written(encoded_pairs.encoded(pairs, vocabulary))
+    wanted = sacrebleu.corpus_bleu([written] * 2, [first, second]).score
+    assert found["bleu"] == pytest.approx(wanted, abs=1e-3) and 0 < found["chrf"] < 100
+    assert wanted < sacrebleu.corpus_bleu([written] * 2, [[first[0], written], second]).score - 1
+
+
+def test_a_run_is_evaluated_by_bleu_or_a_line_says_what_is_missing(run, monkeypatch, capsys):
+    assert main(["evaluate", str(run), "valid", "--bleu", "--json", "--quiet"]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out)["model"]["bleu"] <= 100
+    monkeypatch.setitem(sys.modules, "sacrebleu", None)
+    assert main(["evaluate", str(run), "valid", "--bleu"]) == 2
+    told = capsys.readouterr().err.strip()
+    assert told == "keras-rnnlm evaluate: `--bleu` needs sacrebleu: pip install 'keras-rnnlm[bleu]'"
 
 
 @on_tensorflow

@@ -4,6 +4,7 @@ import pathlib
 
 from keras_rnnlm.predict import rescoring_arguments, rescoring_of
 from keras_rnnlm.schema import is_count
+from keras_rnnlm.training.evaluation.bleu import import_sacrebleu
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.kept_evaluations import keep_evaluation, text_name
 from keras_rnnlm.training.runs.run import RunFolder, to_json
@@ -38,6 +39,7 @@ def arguments(parser):
     parser.add_argument("--log-probabilities", type=pathlib.Path, metavar="FILE", help="write a line for each token")
     parser.add_argument("--beam", type=int, metavar="N", help="of translators: hypotheses a source")
     rescoring_arguments(parser)
+    parser.add_argument("--bleu", action="store_true", help="of translators: BLEU and chrF, too, by sacrebleu")
     parser.add_argument("--text-column", metavar="NAME", help="of a table, the column that is the text")
     parser.add_argument("--encoding", default="utf-8", help="of the text (default: utf-8)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -63,6 +65,7 @@ def run(options):
         language_model=options.language_model,
         lm_weight=options.lm_weight,
         length_bonus=options.length_bonus,
+        bleu=options.bleu,
         quiet=options.quiet,
     )
     if options.json:
@@ -95,6 +98,7 @@ def evaluate(
     language_model=None,
     lm_weight=None,
     length_bonus=None,
+    bleu=False,
     quiet=False,
 ):
     """Measures a run's best model on a text.
@@ -116,6 +120,7 @@ def evaluate(
         beam: of a translator, how many hypotheses a source; by default its recipe's.
         language_model: of a translator, a run or an export by which, too, they are put in order.
         lm_weight, length_bonus: of that, see `keras_rnnlm.generation.Rescoring`.
+        bleu: of a translator, whether to find BLEU and chrF, too.
         quiet: whether to show nothing but warnings.
 
     Returns:
@@ -135,7 +140,7 @@ def evaluate(
         raise ValueError(f"There is no folder for the file {log_probabilities}")
     folder, display = RunFolder(run), Display(quiet=quiet)
     recipe = folder.read_recipe()
-    writing = _writing(task_of(recipe), beam, language_model, lm_weight, length_bonus)
+    writing = _writing(task_of(recipe), beam, language_model, lm_weight, length_bonus, bleu)
     result = task_of(recipe).evaluate(
         folder,
         recipe,
@@ -159,13 +164,16 @@ def evaluate(
     return result
 
 
-def _writing(task, beam, language_model, lm_weight, length_bonus):
-    """What a translator is to write by, as far as it is told."""
+def _writing(task, beam, language_model, lm_weight, length_bonus, bleu):
+    """What a translator is to write by, and be measured by, as far as it is told."""
     if beam is not None and not is_count(beam):
         raise ValueError(f"`beam` is at least 1. Received: beam={beam}")
     rescoring = rescoring_of(language_model, lm_weight, length_bonus)
     found = {} if beam is None else {"beam": beam}
     found |= {} if rescoring is None else {"rescoring": rescoring}
+    found |= {"bleu": True} if bleu else {}
     if found and not task.writes:
-        raise ValueError("`beam` and `language_model` are for translators, and this is no run of one")
+        raise ValueError("`beam`, `language_model` and `bleu` are for translators, and this is no run of one")
+    if bleu:
+        import_sacrebleu()  # before anything takes its time
     return found

@@ -3,8 +3,12 @@
 import numpy as np
 
 from keras_rnnlm.perplexity import perplexity
+from keras_rnnlm.text.pair_vocabulary import RESERVED
 from keras_rnnlm.training import tasks
+from keras_rnnlm.training.evaluation.bleu import bleu
 from keras_rnnlm.training.evaluation.edits import errors
+
+NOBODYS = "\ue000"  # a word of private use
 
 
 class Scorer(tasks.Scorer):
@@ -18,15 +22,17 @@ class Scorer(tasks.Scorer):
         batch: pairs side by side.
         decode: how many sources are written of, spread over all; 0: none.
         beam: hypotheses a source.
-        rescoring: how these are put in order, a `keras_rnnlm.generation.Rescoring`, and `write`, the text of ids.
+        rescoring: how these are put in order, a `keras_rnnlm.generation.Rescoring`.
+        bleu: whether to find `bleu` and `chrf`, too.
+        vocabulary: what ids mean, which the last two have to know.
     """
 
-    def __init__(self, model, *, batch=32, decode=0, beam=1, rescoring=None, write=None):
+    def __init__(self, model, *, batch=32, decode=0, beam=1, rescoring=None, bleu=False, vocabulary=None):
         from keras_rnnlm.models.compiled import compiled
 
         super().__init__(model)
         self.batch, self.decode, self.beam = batch, decode, beam
-        self.rescoring, self.write = rescoring, write
+        self.rescoring, self.bleu, self.vocabulary = rescoring, bleu, vocabulary
         self.decides = "error_rate" if decode else "loss"
         self._losses = compiled(model, lambda *given: model.losses_of(*given))
 
@@ -52,6 +58,20 @@ class Scorer(tasks.Scorer):
         longest = 10 + 2 * max(len(target) for targets in wanted for target in targets)
         options = dict(beam=self.beam, max_length=longest, batch_size=self.batch)
         found = self.model.translate(sources, **options)
-        found = found if self.rescoring is None else self.rescoring(found, self.write)
+        found = found if self.rescoring is None else self.rescoring(found, self.vocabulary.write)
         written = [best.ids for best, *_ in found]
-        return {**errors(written, wanted), "written": len(written)}
+        measures = errors(written, wanted)
+        if self.bleu:
+            texts = [self.vocabulary.write(ids) for ids in written]
+            measures |= bleu(texts, [[self._reference(ids) for ids in targets] for targets in wanted])
+        return {**measures, "written": len(written)}
+
+    def _reference(self, ids):
+        """The text of a target. An unknown word of it is one that nobody writes, so that none is right."""
+        parts = [[]]
+        for id in ids:
+            if id - RESERVED == self.vocabulary.target.unknown:
+                parts.append([])
+            else:
+                parts[-1].append(id)
+        return f" {NOBODYS} ".join(map(self.vocabulary.write, parts))

@@ -82,7 +82,7 @@ class Task:
         recipe: the built-in recipe that is taken where none is named; None: the defaults.
         unread: settings of a recipe that it does not read: another value than the default is refused.
         vocabulary_settings, network_settings: a run that begins with another's weights has these from it.
-        writes: whether `evaluate` takes `beam` and `rescoring`, by which a translator writes.
+        writes: whether `evaluate` takes `beam`, `rescoring` and `bleu`, by which a translator writes.
         fixed: what `--resume` must not change: it would be another run, or the setting would have no effect any more.
 
     >>> from keras_rnnlm import schema

@@ -178,7 +178,7 @@ class Translation(Task):
             split = self.read_split(text, encoding, recipe, data.vocabulary)
         model = folder.read_model(data.fingerprints.get("text"))
         batch = max(options.get("batch") or 1, recipe.eval_batch)  # it changes the speed alone
-        scorer = Scorer(model, batch=batch, decode=len(split), write=data.vocabulary.write, **how)
+        scorer = Scorer(model, batch=batch, decode=len(split), vocabulary=data.vocabulary, **how)
         return {"model": scorer.score(split, display.validating)}
 
 
@@ -219,7 +219,7 @@ def read_splits(given, recipe, read, of_data_set=lambda named: None):
 def written_by(options, recipe):
     """What a `Scorer` is to write by, taken out of the options of `evaluate`."""
     beam = options.pop("beam", None) or recipe.task_settings["beam"]
-    return {"beam": beam, "rescoring": options.pop("rescoring", None)}
+    return {"beam": beam, "rescoring": options.pop("rescoring", None), "bleu": options.pop("bleu", False)}
 
 
 def check_vocabulary(vocabulary, fingerprints, folder):
