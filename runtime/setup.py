@@ -2,7 +2,8 @@
 
 Its import package has a name of its own, `keras_rnnlm_runtime`: what is taken from this repository is written into the
 wheel with its imports renamed. So keras-rnnlm and this one share no file, which the uninstalling of one would take from
-the other, and keras-rnnlm need not depend on it: pip finds a dependency in an index, not in the folder beside.
+the other, and keras-rnnlm need not depend on it: pip finds a dependency in an index, not in the folder beside. A source
+distribution carries what is taken, as it stands in the repository, in its folder `repository`.
 """
 
 import configparser
@@ -10,7 +11,9 @@ import pathlib
 import re
 import shutil
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+HERE = pathlib.Path(__file__).resolve().parent
+CARRIED = HERE / "repository"
+ROOT = CARRIED if CARRIED.is_dir() else HERE.parent
 NAME = "keras_rnnlm_runtime"
 # What is taken, and where it stands; of the command line, all but the module that Python runs.
 SOURCES = {
@@ -44,7 +47,7 @@ SOURCES = {
 def write_package(folder):
     """Writes the package into a folder, in place of what an earlier build left."""
     shutil.rmtree(folder / NAME, ignore_errors=True)
-    for source in (ROOT / "runtime" / NAME).glob("*.py"):
+    for source in (HERE / NAME).glob("*.py"):
         _write(source, folder / NAME / source.name)
     for pattern, place in SOURCES.items():
         for source in ROOT.glob(pattern):
@@ -58,13 +61,28 @@ def _write(source, target):
     target.write_text(re.sub(r"\bkeras_rnnlm(?=\.\w| import )", NAME, text), encoding="utf-8")
 
 
+def carry(folder):
+    """Copies what is taken from the repository into a folder, and what says the version and what is needed."""
+    for pattern in (*SOURCES, "keras_rnnlm/__init__.py", "setup.cfg"):
+        for source in ROOT.glob(pattern):
+            target = folder / source.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+
+
 def setup():
     import setuptools
     from setuptools.command.build_py import build_py
+    from setuptools.command.sdist import sdist
 
     class Build(build_py):
         def run(self):
             write_package(pathlib.Path(self.build_lib))
+
+    class Sources(sdist):
+        def make_release_tree(self, base_dir, files):
+            super().make_release_tree(base_dir, files)
+            carry(pathlib.Path(base_dir) / CARRIED.name)
 
     of_all = configparser.ConfigParser()
     of_all.read(ROOT / "setup.cfg")
@@ -79,7 +97,7 @@ def setup():
         license="Apache-2.0",
         python_requires=of_all["options"]["python_requires"],
         packages=[NAME],
-        cmdclass={"build_py": Build},
+        cmdclass={"build_py": Build, "sdist": Sources},
         install_requires=[needed["numpy"], needed["tokenizers"]],
         extras_require={"onnx": [needed["onnxruntime"]], "litert": [needed["ai-edge-litert"]]},
         entry_points={"console_scripts": [f"keras-rnnlm-runtime = {NAME}.__main__:main"]},
