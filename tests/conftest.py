@@ -45,8 +45,10 @@ def forget_where_operators_are_made():
 
 def pytest_configure(config):
     """Take the options of XLA that this version has: at one that it does not know it ends the process."""
-    gc.set_threshold(50_000, 20, 50)  # graphs are many small objects, and looking for cycles took a tenth of the time
-    compiles = COMPILES.get(os.environ.get("KERAS_BACKEND", "tensorflow"))
+    # Graphs are many small objects: looking for cycles took a tenth of the time.
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    gc.set_threshold(50_000, 20, 1_000_000 if backend == "tensorflow" else 50)
+    compiles = COMPILES.get(backend)
     if "XLA_FLAGS" in os.environ or compiles is None:
         return
     for flags in (f"{QUICK} {FEW_MODULES}", QUICK):

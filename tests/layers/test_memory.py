@@ -20,6 +20,14 @@ MODELS = {
 }
 
 
+@pytest.fixture(scope="module", autouse=True)
+def what_other_files_left():
+    """Stays as it is: looking through it, and taking it apart, can take a minute."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 def freed(references):
     keras.backend.clear_session()
     gc.collect()
