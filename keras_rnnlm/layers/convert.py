@@ -15,7 +15,7 @@ import numpy as np
 TORCH_GATES = {"lstm": ("ifgo", "ifgo"), "gru": ("rzn", "zrn"), "rnn": ("h", "h")}
 
 
-def from_torch(state_dict, kind=None, layer=0, reverse=False):
+def from_torch(state_dict, kind=None, layer=0, reverse=False, prefix=None):
     """The weights of one layer and direction of a `torch.nn.LSTM`, `GRU` or `RNN`, for `set_weights`.
 
     Args:
@@ -23,8 +23,11 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False):
         kind: `"lstm"`, `"gru"` or `"rnn"`. None tells it by the shape.
         layer: which layer of the stack.
         reverse: take the backward direction of a bidirectional module.
+        prefix: what the names begin with, where the module is part of a model, such as `"encoder.lstm."`. None finds
+            it where the model has one such module.
 
-    PyTorch has two biases. Where ours has one, it is their sum; a GRU with `reset_after=True` has both.
+    PyTorch has two biases. Where ours has one, it is their sum; a GRU with `reset_after=True` has both. An LSTM with
+    `proj_size` is ours with `projection_units`.
 
     >>> zeros = {"weight_ih_l0": np.zeros((12, 3)), "weight_hh_l0": np.zeros((12, 4))}
     >>> [weight.shape for weight in from_torch(zeros)]  # three gates: a GRU
@@ -32,6 +35,7 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False):
     """
     suffix = f"_l{layer}" + ("_reverse" if reverse else "")
     names = [f"{name}{suffix}" for name in ("weight_ih", "weight_hh")]
+    state_dict = _without_prefix(state_dict, prefix, names[0])
     missing = [name for name in names if name not in state_dict]
     if missing:
         raise ValueError(
@@ -39,7 +43,8 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False):
             f"`layer` and `reverse` that it has. Received the names: {sorted(state_dict)}"
         )
     kernel, recurrent = (_array(state_dict[name]) for name in names)
-    units = recurrent.shape[1]
+    projection = state_dict.get(f"weight_hr{suffix}")
+    units = recurrent.shape[1] if projection is None else projection.shape[1]
     number = recurrent.shape[0] // units
     if kind is None:
         kind = {4: "lstm", 3: "gru", 1: "rnn"}.get(number)
@@ -47,10 +52,6 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False):
         raise ValueError(
             f'`kind` is "lstm" (4 gates), "gru" (3) or "rnn" (1), and {names[1]} has units rows for each gate. '
             f"Received: kind={kind!r}, {names[1]} of shape {recurrent.shape}"
-        )
-    if f"weight_hr{suffix}" in state_dict:
-        raise ValueError(
-            "`state_dict` is of an LSTM with `proj_size`, a projected state, which our LSTM does not have."
         )
     theirs, ours = TORCH_GATES[kind]
 
@@ -63,7 +64,19 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False):
     if f"bias_ih{suffix}" in state_dict:
         biases = [columns(_array(state_dict[f"{name}{suffix}"])) for name in ("bias_ih", "bias_hh")]
         weights.append(np.stack(biases) if kind == "gru" else sum(biases))
-    return weights
+    return weights if projection is None else [*weights, _array(projection).T]
+
+
+def _without_prefix(state_dict, prefix, name):
+    """The weights of one module of a model, by the names that they have in it alone."""
+    found = sorted(key.removesuffix(name) for key in state_dict if key.endswith(name))
+    if prefix is None:
+        if len(found) > 1 and "" not in found:
+            raise ValueError(f"`state_dict` has several such modules: choose one by `prefix`, one of {found}")
+        prefix = "" if len(found) != 1 else found[0]
+    elif prefix not in found:
+        raise ValueError(f"No name begins with `prefix` and ends with {name}. Received: prefix={prefix!r}; {found} do")
+    return {key.removeprefix(prefix): value for key, value in state_dict.items() if key.startswith(prefix)}
 
 
 def from_addons(weights):

@@ -102,7 +102,12 @@ def train(kind, texts, vocabulary_size, min_count):
         )
     if kind == "char":
         kept.sort()
-    vocabulary = {symbol: id for id, symbol in enumerate([*symbols, *kept])}
+    return of_symbols(kind, [*symbols, *kept])
+
+
+def of_symbols(kind, symbols):
+    """A Hugging Face tokenizer whose ids are the places of its words or characters."""
+    vocabulary = {symbol: id for id, symbol in enumerate(symbols)}
     if kind == "word":
         return pipeline(kind, models.WordLevel(vocabulary, unk_token=UNKNOWN))
     # Byte pair encoding without a pair cuts a text into its characters, faster than a regular expression would.

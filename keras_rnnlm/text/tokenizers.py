@@ -1,5 +1,6 @@
 """From text to ids and back: Hugging Face tokenizers, with table look-ups where those give the same ids faster."""
 
+import collections
 import contextlib
 import hashlib
 import itertools
@@ -124,6 +125,34 @@ class Tokenizer:
                 raise ValueError(f"A {kind} vocabulary comes from a text, and this one is empty.")
             texts = itertools.chain([first], texts)
         return cls(pipelines.train(kind, texts, vocabulary_size, min_count).to_str())
+
+    @classmethod
+    def of_symbols(cls, kind, symbols):
+        """A tokenizer of a vocabulary that another program made: ids are the places of its symbols.
+
+        Args:
+            kind: "word" or "char".
+            symbols: words or characters, `<unk>` among them, and where they are words, `<eos>`.
+
+        >>> Tokenizer.of_symbols("word", ["<eos>", "dog", "the", "<unk>"]).encode("the dog\\n").tolist()
+        [2, 1, 0]
+        """
+        marks = {"word": [pipelines.UNKNOWN, pipelines.EOS], "char": [pipelines.UNKNOWN]}
+        if kind not in marks:
+            raise ValueError(f"Symbols are of the kind word or char. Received: {kind!r}")
+        symbols = list(symbols)
+        wrong = [symbol for symbol in symbols if not _is_symbol(kind, symbol)]
+        if wrong:
+            what = "words without white space" if kind == "word" else "single characters"
+            raise ValueError(f"`symbols` are {what}. Received: {wrong[0]!r}")
+        missing = [mark for mark in marks[kind] if mark not in symbols]
+        if missing or len(set(symbols)) < len(symbols):
+            twice = next((s for s, n in collections.Counter(symbols).items() if n > 1), None)
+            raise ValueError(
+                f"`symbols` are different, and hold {' and '.join(marks[kind])}: put what is missing at the end. "
+                f"Received: {f'{twice!r} twice' if not missing else 'no ' + ' and no '.join(missing)}"
+            )
+        return cls(pipelines.of_symbols(kind, symbols).to_str())
 
     @classmethod
     def load(cls, path):
@@ -293,6 +322,12 @@ def _parsed(definition):
         return parse_json(definition, SCHEMA)
     except (json.JSONDecodeError, TypeError) as error:
         raise ValueError(f"The text of a tokenizer.json is JSON: {error}. Received: {definition[:60]!r}") from error
+
+
+def _is_symbol(kind, symbol):
+    if not isinstance(symbol, str) or kind == "char":
+        return isinstance(symbol, str) and (len(symbol) == 1 or symbol == pipelines.UNKNOWN)
+    return pipelines.split_words(symbol) == [symbol]
 
 
 class _WithDefault(dict):

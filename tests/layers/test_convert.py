@@ -66,6 +66,31 @@ def test_weights_from_a_torch_module_give_its_outputs(module, layer):
     np.testing.assert_allclose(numpy(y), theirs(torch.tensor(x))[0].detach().numpy(), atol=1e-5)
 
 
+def test_a_projected_state_and_a_module_of_a_model_are_found():
+    torch = pytest.importorskip("torch")
+
+    class Model(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = torch.nn.LSTM(3, 4, proj_size=2, batch_first=True)
+            self.head = torch.nn.Linear(2, 5)
+
+    theirs, x = Model(), np.random.default_rng(1).normal(size=(2, 5, 3)).astype("float32")
+    ours = layers.LSTM(4, projection_units=2, return_sequences=True)
+    ours.build(x.shape)
+    ours.set_weights(from_torch(theirs.state_dict()))
+    np.testing.assert_allclose(numpy(ours(x)), theirs.lstm(torch.tensor(x))[0].detach().numpy(), atol=1e-5)
+
+
+def test_of_several_modules_one_is_named():
+    both = {f"{name}.{key}": w for name in ("encoder", "decoder") for key, w in random_state_dict(4).items()}
+    with pytest.raises(ValueError, match=r"by `prefix`, one of \['decoder.', 'encoder.'\]"):
+        from_torch(both)
+    with pytest.raises(ValueError, match="prefix='lstm.'"):
+        from_torch(both, prefix="lstm.")
+    np.testing.assert_array_equal(from_torch(both, prefix="encoder.")[0], from_torch(random_state_dict(4))[0])
+
+
 def test_a_torch_module_without_biases_has_two_weights():
     state_dict = {name: w for name, w in random_state_dict(4).items() if "weight" in name}
     ours = layers.LSTM(4, use_bias=False)

@@ -149,6 +149,31 @@ def test_words_are_numbered_from_the_most_frequent():
     assert [tokenizer.token(id) for id in range(6)] == ["<unk>", "<eos>", "c", "a", "b", "d"]
 
 
+@pytest.mark.parametrize("kind", ["word", "char"])
+def test_a_vocabulary_of_another_program_keeps_its_ids(kind):
+    trained = Tokenizer.train(kind, [TEXT])
+    symbols = sorted(trained.symbols(), key=trained.symbols().get)
+    assert Tokenizer.of_symbols(kind, symbols).fingerprint == trained.fingerprint
+    turned = Tokenizer.of_symbols(kind, symbols[::-1])
+    np.testing.assert_array_equal(turned.encode(TEXT), len(symbols) - 1 - trained.encode(TEXT))
+    assert turned.is_ours and turned.decode(turned.encode(TEXT)) == trained.decode(trained.encode(TEXT))
+
+
+@pytest.mark.parametrize(
+    "kind, symbols, message",
+    [
+        ("word", ["a", "<unk>"], "Received: no <eos>"),
+        ("word", ["a", "<unk>", "<eos>", "a"], "Received: 'a' twice"),
+        ("word", ["a b", "<unk>", "<eos>"], "words without white space. Received: 'a b'"),
+        ("char", ["ab", "<unk>"], "single characters. Received: 'ab'"),
+        ("bpe", [], "word or char. Received: 'bpe'"),
+    ],
+)
+def test_symbols_that_are_no_vocabulary_are_told(kind, symbols, message):
+    with pytest.raises(ValueError, match=message):
+        Tokenizer.of_symbols(kind, symbols)
+
+
 def test_words_are_cut_by_size_and_by_count():
     text = "c c c b b a a d\n"
     assert tokens(word(text, vocabulary_size=4), "a b c d") == ["a", "<unk>", "c", "<unk>"]
