@@ -21,7 +21,6 @@ import math
 import os
 import pathlib
 import random
-import re
 import signal
 import subprocess
 import sys
@@ -32,6 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Run as a script, its folder is where modules are looked for, and the tests beside it are not found.
 sys.path.append(str(pathlib.Path(__file__).parent.parent))
 
+from benchmarks.compiled_programs import Program
 from keras_rnnlm.training.devices.launcher import free_port
 from keras_rnnlm.training.runs.checkpoints import Checkpoints
 from keras_rnnlm.training.runs.curves import read_history
@@ -227,17 +227,12 @@ def collectives(units, vocabulary, layers, devices, batch):
     outputs = (None, jax.tree.map(lambda s: s.sharding, state))
     begun = time.perf_counter()
     compiled = jax.jit(model.train_step, donate_argnums=0, out_shardings=outputs).lower(state, data).compile()
-    found, size = {}, 0
-    kinds = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
-    for line in compiled.as_text().splitlines():
-        if match := re.search(rf"= (.*?) ({kinds})(-start)?\(", line):
-            found[match[2]] = found.get(match[2], 0) + 1
-            shapes = re.findall(r"32\[([\d,]+)\]", match[1])  # f32 and s32; of scalars there are few
-            size += sum(4 * math.prod(map(int, shape.split(","))) for shape in shapes)
+    found = Program(compiled.as_text()).collectives()
+    size = sum(kind["bytes"] for kind in found.values())
     gradient = sum(4 * math.prod(v.shape) for v in model.trainable_variables)
     seconds = time.perf_counter() - begun
     return {
-        "collectives": found,
+        "collectives": {kind: how["count"] for kind, how in found.items()},
         "MB": round(size / 1e6, 1),
         "of the gradient": round(size / gradient, 3),
         "seconds to compile": round(seconds, 1),

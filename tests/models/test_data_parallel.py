@@ -12,9 +12,11 @@ from tests.test_package import ENVIRONMENT
 pytest.importorskip("jax")
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="it runs on JAX, and is the same elsewhere")
 
+MOST_KERNELS = 15  # of a step of the loops over time
 CODE = r"""
-import collections, json, math, re
+import json, math
 import jax, keras, numpy as np
+from benchmarks.compiled_programs import Program
 from keras_rnnlm.distribution import DataParallel
 from keras_rnnlm.heads import cross_entropy
 from keras_rnnlm.models import LanguageModel
@@ -40,7 +42,7 @@ def learned(model):
     return float(model.perplexity.result()), weights + model.get_states(BATCH)
 
 
-def collectives(model):
+def compiled(model):
     state = model._get_jax_state(
         trainable_variables=True, non_trainable_variables=True, optimizer_variables=True, metrics_variables=True
     )
@@ -49,26 +51,21 @@ def collectives(model):
         lambda a: keras.distribution.distribute_tensor(a, layout(a.shape)), next(stream.windows())
     )
     step = jax.jit(model.train_step, out_shardings=(None, model._get_state_sharding_spec()))
-    found, size = collections.Counter(), 0
-    kinds = "all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter"
-    for line in step.lower(state, windows).compile().as_text().splitlines():
-        if match := re.search(rf"= (.*?) ({kinds})(-start)?\(", line):
-            found[match[2]] += 1
-            shapes = re.findall(r"32\[([\d,]+)\]", match[1])  # f32 and s32; of scalars there are few
-            size += sum(4 * math.prod(map(int, shape.split(","))) for shape in shapes)
-    return found, size / sum(4 * math.prod(v.shape) for v in model.trainable_variables)
+    return Program(step.lower(state, windows).compile().as_text())
 
 
 one = learned(made())
 keras.distribution.set_distribution(DataParallel())
 model = made()
 several = learned(model)
-found, share = collectives(model)
+program = compiled(model)
+gradient = sum(4 * math.prod(v.shape) for v in model.trainable_variables)
 differences = [float(np.abs(a - b).max()) for a, b in zip(one[1], several[1])]
 shards = [len(v.value.sharding.device_set) for v in model.carried.variables]
 rows = [v.value.sharding.shard_shape(v.shape)[0] for v in model.carried.variables]
-print(json.dumps([found, share, one[0], several[0], max(differences), shards, rows]))
-""".replace("\\\\", "\\")
+found = [program.collectives(), program.loops(), gradient]
+print(json.dumps([found, one[0], several[0], max(differences), shards, rows]))
+"""
 
 
 def test_devices_tell_each_other_gradients_alone_and_learn_what_one_does():
@@ -76,8 +73,10 @@ def test_devices_tell_each_other_gradients_alone_and_learn_what_one_does():
     environment = {**ENVIRONMENT, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     done = subprocess.run([sys.executable, "-c", CODE], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
-    found, share, one, several, difference, shards, rows = json.loads(done.stdout)
+    (found, loops, gradient), one, several, difference, shards, rows = json.loads(done.stdout)
     assert set(found) == {"all-reduce"}, found
-    assert 0.9 < share < 1.1
+    assert 0.9 < found["all-reduce"]["bytes"] / gradient < 1.1
+    over_time = [loop["kernels"] for loop in loops if loop["steps"] == 7]
+    assert len(over_time) == 4 and max(over_time) <= MOST_KERNELS, loops
     assert several == pytest.approx(one, rel=1e-5) and difference < 1e-5
     assert set(shards) == {4} and set(rows) == {2}
