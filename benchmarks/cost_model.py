@@ -56,6 +56,7 @@ CHIPS = {
 }
 # Of a peephole LSTM, kernels of a step forward and back, as `ahead.py` counts them.
 KERNELS = {"v5e": 2 + 8, "v5p": 2 + 8, "v6e": 2 + 8, "h100": 6 + 6}
+TOKENS = 829e6  # of One Billion Words, once through
 HOP = 1e-6  # seconds that a message takes beside its bytes. Assumed
 REACHED = 0.5  # of the peak by large products, and of the bandwidth. Assumed
 
@@ -121,7 +122,7 @@ def seconds(model, chip, kernels, rows, time, devices, precision="float32"):
     return {
         "products": outside / peak,
         "loops": model.layers * time * max(2 * of_step, kernels * chip.launch),
-        "memory": passed / (REACHED * chip.bandwidth),
+        "softmax and update": passed / (REACHED * chip.bandwidth),
         "all-reduce": summed + 2 * math.log2(devices) * HOP,
     }
 
@@ -129,19 +130,18 @@ def seconds(model, chip, kernels, rows, time, devices, precision="float32"):
 def predictions(options):
     model = Model(options.units, options.words, options.layers, options.tied)
     print(f"{model.weights() / 1e6:,.0f} million weights, {options.rows} rows of {options.time} steps in all, float32")
-    names = ["products", "loops", "memory", "all-reduce"]
-    print("| chip | devices | rows each |", " | ".join(f"{name}, ms" for name in names), end="")
-    print(" | step, ms | tokens a second | hours for 829 million | GB a device |", "---|" * (len(names) + 7), sep="\n|")
+    header = "chip, devices, products, loops, softmax and update, all-reduce, ms a step, million tokens a second"
+    header = [*header.split(", "), f"minutes for {TOKENS / 1e6:.0f} million", "GB a device"]
+    print("| " + " | ".join(header) + " |", "|" + "---|" * len(header), sep="\n")
     for name, chip in CHIPS.items():
         for devices in options.devices:
             parts = seconds(model, chip, KERNELS[name], options.rows, options.time, devices)
-            rows, step = math.ceil(options.rows / devices), sum(parts.values())
-            held = counts(model, rows, options.time)
+            speed = options.rows * options.time / sum(parts.values())
+            held = counts(model, math.ceil(options.rows / devices), options.time)
             size = held["arguments"] + held["temporaries"]
-            speed = options.rows * options.time / step
-            cells = [name, devices, rows, *(f"{1000 * parts[part]:.1f}" for part in names), f"{1000 * step:.1f}"]
-            cells += [f"{speed / 1e6:.2f} million", f"{829e6 / speed / 3600:.2f}"]
-            cells.append(f"{size / 1e9:.1f}" + (f", and has {chip.memory / 1e9:.0f}" if size > chip.memory else ""))
+            cells = [name, devices, *(f"{1000 * part:.0f}" for part in [*parts.values(), sum(parts.values())])]
+            cells += [f"{speed / 1e6:.2f}", f"{TOKENS / speed / 60:.0f}"]
+            cells.append(f"{size / 1e9:.1f}" + (f" of {chip.memory / 1e9:.0f}" if size > 0.8 * chip.memory else ""))
             print("|", " | ".join(map(str, cells)), "|")
 
 

@@ -1,9 +1,12 @@
-"""What is read from the text of a compiled program, and what of it is refused."""
+"""What is read from the text of a compiled program, what of it is refused, and what a step is predicted to cost."""
+
+import math
 
 import pytest
 
-from benchmarks import ahead
+from benchmarks import ahead, cost_model
 from benchmarks.compiled_programs import Program
+from keras_rnnlm.models import LanguageModel
 
 # As XLA writes it: a loop whose steps its condition says, products, a collective that is begun and ended.
 TEXT = """HloModule jit_train_step, is_scheduled=true
@@ -93,3 +96,14 @@ def test_a_step_that_tells_more_than_gradients_or_has_more_kernels_is_refused():
         (complaint,) = ahead.complaints(RECORD | {name: value})
         assert said in complaint
     assert ahead.complaints(RECORD | {"devices": 1, "collectives": {}}) == []
+
+
+def test_the_cost_model_counts_the_weights_that_there_are_and_divides_rows_alone():
+    for tied in (False, True):
+        model = LanguageModel(50, units=8, layers=3, cell_options={"peephole": True}, tied=tied)
+        of_cost = cost_model.Model(8, 50, layers=3, tied=tied)
+        assert of_cost.weights() == sum(math.prod(v.shape) for v in model.trainable_variables)
+    h100 = cost_model.CHIPS["h100"]
+    one, eight, many = (cost_model.seconds(of_cost, h100, 12, 4096, 35, devices) for devices in (1, 8, 16))
+    assert one["all-reduce"] == 0 < eight["all-reduce"] < many["all-reduce"]
+    assert one["products"] == pytest.approx(8 * eight["products"])
