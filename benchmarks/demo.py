@@ -1,8 +1,8 @@
 """How soon a page is there, and how fast it writes, in Chromium without a window.
 
-    python -m benchmarks.demo RUN [--rounds 5] [--tokens 300] [--picture FOLDER] [--json]
+    python -m benchmarks.demo RUN [--rounds 5] [--tokens 300] [--gates] [--picture FOLDER] [--json]
 
-RUN is an export, or the run of `keras-rnnlm quickstart`. Loading is measured from localhost, from the beginning of the
+RUN is an export, or the run of `keras-rnnlm quickstart`; with --gates, a run. Loading is measured from localhost, from the beginning of the
 navigation to where one can write, with an empty cache and with a full one. Other work on the machine shows in all this.
 """
 
@@ -15,8 +15,7 @@ import threading
 
 from benchmarks.chromium import Chromium
 from keras_rnnlm import serving
-from keras_rnnlm.export.commands.demo import exported
-from keras_rnnlm.export.page import make_page
+from keras_rnnlm.export.commands import demo
 
 READY = "document.documentElement?.dataset.ready === 'true'"
 VIEWS = {"light": {}, "dark": {"dark": True}, "narrow": {"width": 390, "height": 844, "mobile": True}}
@@ -27,12 +26,13 @@ def main():
     parser.add_argument("export", type=pathlib.Path, metavar="RUN")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=300)
+    parser.add_argument("--gates", action="store_true", help="a page that colours by gates, too")
     parser.add_argument("--picture", type=pathlib.Path, help="a folder for pictures of the page")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder, exported(options.export) as export:
+    with tempfile.TemporaryDirectory() as folder:
         page = pathlib.Path(folder, "page")
-        make_page(export, page, prompt="def ")
+        make(options, page)
         with serving.server(serving.of_folder(page), 0) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             found = measure(serving.address(server), options)
@@ -40,6 +40,13 @@ def main():
     print(
         json.dumps(found) if options.json else "\n".join(f"{name:<38}{value:>9,.0f}" for name, value in found.items())
     )
+
+
+def make(options, page):
+    parser = argparse.ArgumentParser()
+    demo.arguments(parser)
+    given = [str(options.export), "--prompt", "def ", "--out", str(page), *["--gates"] * options.gates]
+    demo.run(parser.parse_args(given))
 
 
 def measure(address, options):

@@ -55,7 +55,7 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists already, and nothing is written over: choose another --out")
     _check_there(run, "model.keras")
-    interface = interface_of(_load(run))
+    interface = interface_of(model_of(run))
     answer = answer_of(interface.description(), trusted=True)
     names = tasks.vocabulary_of(interface.task).FILES if answer.takes_text else ()
     for name in names:
@@ -190,7 +190,7 @@ def _check_there(run, name):
         raise ValueError(f"{run} holds no {name}: is it the directory of a run that has come to its first validation?")
 
 
-def _load(run):
+def model_of(run):
     """The model of a run, of the class that its task has."""
     import_keras()
     from keras_rnnlm.models.reading import read_model

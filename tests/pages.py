@@ -21,12 +21,12 @@ def served(handler):
 
 
 @contextlib.contextmanager
-def opened(exported, folder):
+def opened(exported, folder, make=make_page):
     """The page of an export, made in a folder; skips where there is no Chromium, or nothing to run the model by."""
     if chromium.path() is None:
         pytest.skip("there is no Chromium")
     try:
-        make_page(exported, folder)
+        make(exported, folder)
     except ValueError as error:
         if "could not be downloaded" not in str(error):
             raise

@@ -17,6 +17,7 @@ def arguments(parser):
     parser.add_argument("--port", type=int, help=f"of --serve (default: {serving.PORT}, or a free one)")
     parser.add_argument("--title", help="of the page")
     parser.add_argument("--prompt", default="", help="what stands in its field at first")
+    parser.add_argument("--gates", action="store_true", help="of a run: colour its text by gates, too")
     parser.add_argument(
         "--onnxruntime-web",
         metavar="PATH",
@@ -42,12 +43,15 @@ def run(options):
 def make(options, out):
     from keras_rnnlm.export.page import make_page
 
+    if options.gates and _is_export(options.export):
+        raise ValueError(f"--gates needs a run, whose model has them. There is none in {options.export}")
     with exported(options.export) as export:
         make_page(
             export,
             out,
             title=options.title,
             prompt=options.prompt,
+            model=_model(options.export) if options.gates else None,
             onnxruntime_web_at=options.onnxruntime_web,
             say=tell,
         )
@@ -56,7 +60,7 @@ def make(options, out):
 @contextlib.contextmanager
 def exported(path):
     """An export folder: the one at the path, or one that is made of the run there."""
-    if (path / MANIFEST).is_file() or not (path / "model.keras").is_file():
+    if _is_export(path):
         yield path
         return
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -66,3 +70,14 @@ def exported(path):
         out = pathlib.Path(folder, "exported")
         export_run(path, out, ["onnx"], say=tell)
         yield out
+
+
+def _is_export(path):
+    """Or at least no run."""
+    return (path / MANIFEST).is_file() or not (path / "model.keras").is_file()
+
+
+def _model(run):
+    from keras_rnnlm.export.folder import model_of
+
+    return model_of(run)

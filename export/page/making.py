@@ -31,7 +31,7 @@ PAGES = {
 }
 
 
-def make_page(export, out, *, title=None, prompt="", onnxruntime_web_at=None, say=lambda text: None):
+def make_page(export, out, *, title=None, prompt="", model=None, onnxruntime_web_at=None, say=lambda text: None):
     """Makes the folder of a page from an export folder that holds ONNX.
 
     Args:
@@ -39,6 +39,7 @@ def make_page(export, out, *, title=None, prompt="", onnxruntime_web_at=None, sa
         out: the folder to make. Any static server serves it.
         title: of the page.
         prompt: what stands in the field for it at first.
+        model: the LanguageModel that was exported, for a page whose text may have the colours of its gates, too.
         onnxruntime_web_at: where ONNX Runtime Web is, a folder or a .tgz; see `onnxruntime_web.files`.
         say: is told what takes time.
     """
@@ -63,9 +64,15 @@ def make_page(export, out, *, title=None, prompt="", onnxruntime_web_at=None, sa
             shutil.copyfile(STATIC / name, partial / name)
         text = _filled((STATIC / page).read_text(encoding="utf-8"), title=title or usual, prompt=prompt)
         (partial / "index.html").write_text(text, encoding="utf-8")
-        for written in (entry, *vocabulary):
+        for written in (entry, *vocabulary) if model is None else vocabulary:
             shutil.copyfile(export / written["file"], partial / "model" / written["file"])
-        text = json.dumps({**manifest, "artifacts": [entry]}, indent=1, ensure_ascii=False)
+        here = {"artifacts": [entry]}
+        if model is not None:  # in the place of the whole file, which the manifest then does not name
+            from keras_rnnlm.export.page.gates import write_steps
+
+            say("writing the model as single steps, with its gates")
+            here = {"artifacts": [], "gates": write_steps(model, partial / "model" / entry["file"])}
+        text = json.dumps({**manifest, **here}, indent=1, ensure_ascii=False)
         (partial / "model" / MANIFEST).write_text(text + "\n", encoding="utf-8")
         for name, data in runtime.items():
             (partial / onnxruntime_web.NAME / name).write_bytes(data)

@@ -49,8 +49,7 @@ class Steps:
         """For each step, for each layer, a dict of its cell's h and of what it notes: arrays of (batch, units)."""
 
         def noted(x, states):
-            with contextlib.ExitStack() as noting:
-                notes = [noting.enter_context(_noting(layer)) for layer in self.layers]
+            with noting(self.layers) as notes:
                 states = self.step(x, states)[1]
             return states, notes
 
@@ -58,6 +57,13 @@ class Steps:
         for t in range(self.sequences.shape[1]):
             states, notes = noted(self.sequences[:, t], states)
             yield keras.tree.map_structure(ops.convert_to_numpy, notes)
+
+
+@contextlib.contextmanager
+def noting(layers):
+    """Of each layer a dict, which has, at the end, its cell's h and what it noted in the last step."""
+    with contextlib.ExitStack() as stack:
+        yield [stack.enter_context(_noting(layer)) for layer in layers]
 
 
 @contextlib.contextmanager

@@ -5,7 +5,7 @@ import { best, choose, logSoftmax, weights } from "./sampler.js";
 const SHOWN = 10; // of the tokens that may come next
 
 export class LanguageModel {
-  // `run(token, states)` gives `{ logits, states }`; `widths` are those of the states.
+  // `run(token, states)` gives `{ logits, states, gates }`; `widths` are those of the states.
   constructor(run, widths, tokenizer) {
     Object.assign(this, { run, widths, tokenizer, nodes: [], last: null });
   }
@@ -34,6 +34,7 @@ export class LanguageModel {
     const states = node.parent?.states ?? this.widths.map((width) => new Float32Array(width));
     const found = await this.run(node.token, states);
     node.states = found.states;
+    node.seen = [...found.states, ...found.gates];
     this.last = { node, logits: found.logits };
   }
 
@@ -65,17 +66,17 @@ export class LanguageModel {
     }));
   }
 
-  // The values of one unit of a state at these nodes.
-  values(ids, state, unit) {
-    return Float32Array.from(ids, (id) => this.nodes[id].states[state][unit]);
+  // The values of one unit of a state or a gate at these nodes.
+  values(ids, place, unit) {
+    return Float32Array.from(ids, (id) => this.nodes[id].seen[place][unit]);
   }
 
-  // The unit of a state that changes most over these nodes.
-  liveliest(ids, state) {
-    const width = this.widths[state];
+  // The unit of a state or a gate that changes most over these nodes.
+  liveliest(ids, place) {
+    const width = this.nodes[ids[0]].seen[place].length;
     const [sums, squares] = [new Float64Array(width), new Float64Array(width)];
     for (const id of ids) {
-      this.nodes[id].states[state].forEach((value, unit) => {
+      this.nodes[id].seen[place].forEach((value, unit) => {
         sums[unit] += value;
         squares[unit] += value * value;
       });

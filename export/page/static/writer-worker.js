@@ -15,15 +15,22 @@ const tasks = {
     const [{ manifest, session }, definition] = await Promise.all([opened(), json("tokenizer.json")]);
     const { vocabulary_size: size, states } = manifest.model;
     const named = states.map(([name, output, width]) => ({ name, output, width }));
+    const gates = (manifest.gates ?? []).map(([name, width]) => ({ name, width }));
     async function run(token, values) {
       const inputs = { tokens: ints([token], [1, 1]) };
       named.forEach(({ name, width }, k) => (inputs[name] = floats(values[k], [1, width])));
       const outputs = await session.run(inputs);
-      return { logits: outputs.logits.data.subarray(0, size), states: named.map(({ output }) => outputs[output].data) };
+      return {
+        logits: outputs.logits.data.subarray(0, size),
+        states: named.map(({ output }) => outputs[output].data),
+        gates: gates.map(({ name }) => outputs[name].data),
+      };
     }
     const tokenizer = new Tokenizer(definition);
     model = new LanguageModel(run, named.map(({ width }) => width), tokenizer);
-    return { kind: tokenizer.kind, size, states: named.map(({ name, width }) => ({ name, width })), start: (await model.begin()).id };
+    const seen = named.map(({ name, width }) => ({ name, width }));
+    seen.push(...gates.map((gate) => ({ ...gate, isGate: true })));
+    return { kind: tokenizer.kind, size, seen, start: (await model.begin()).id };
   },
 
   // The tokens of a prompt, from the beginning.
@@ -43,8 +50,8 @@ const tasks = {
   },
 
   next: ({ from, settings, token }) => model.next(model.nodes[from], settings, token),
-  values: ({ ids, state, unit }) => model.values(ids, state, unit),
-  liveliest: ({ ids, state }) => model.liveliest(ids, state),
+  values: ({ ids, place, unit }) => model.values(ids, place, unit),
+  liveliest: ({ ids, place }) => model.liveliest(ids, place),
 };
 
 // Goes on for some tokens, and tells the page of them in parcels. Returns the last node's number.

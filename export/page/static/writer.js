@@ -197,9 +197,9 @@ async function told(node) {
   const share = percent(Math.exp(node.logProbability));
   const words = [`“${node.label}”: ${share} by the model, ${bits.toFixed(1)} bits`];
   words.push(node.rank === 1 ? "the likeliest" : `rank ${node.rank.toLocaleString()}`);
-  const state = colouredState();
-  if (state !== null) {
-    const [value] = await ask("values", { ids: [node.id], state, unit: unit() });
+  const { place } = coloured();
+  if (place !== null) {
+    const [value] = await ask("values", { ids: [node.id], place, unit: unit() });
     words.push(`unit ${unit()}: ${signed(value, 3)}`);
   }
   return words.join(", ");
@@ -243,9 +243,10 @@ function bar({ token, shown, probability, drawn }, node) {
 
 // Colours
 
-function colouredState() {
-  const [kind, state] = by("colour").value.split(" ");
-  return kind === "state" ? Number(state) : null;
+// What the colours are of: "surprisal", "none", or a "state" or a "gate" by its place among what was seen of each step.
+function coloured() {
+  const [kind, place = null] = by("colour").value.split(" ");
+  return { kind, place: place && Number(place) };
 }
 
 function unit() {
@@ -266,29 +267,28 @@ function colourLast(count) {
 }
 
 async function colour() {
-  const state = colouredState();
-  for (const part of document.querySelectorAll(".of-unit")) part.hidden = state === null;
-  view.box.dataset.colour = state === null ? by("colour").value : "unit";
-  by("scale").hidden = by("colour").value === "none";
+  const { kind, place } = coloured();
+  for (const part of document.querySelectorAll(".of-unit")) part.hidden = place === null;
+  view.box.dataset.colour = kind === "state" ? "unit" : kind;
+  by("scale").hidden = kind === "none";
   by("scale").dataset.colour = view.box.dataset.colour;
   let ends = ["expected", `${MOST_BITS} bits or more`];
   const nodes = view.nodes;
-  if (state === null) {
-    view.colour(nodes.map(by("colour").value === "surprisal" ? surprisal : () => 0));
+  if (place === null) {
+    view.colour(nodes.map(kind === "surprisal" ? surprisal : () => 0));
   } else if (nodes.length) {
-    const values = await ask("values", { ids: nodes.map((node) => node.id), state, unit: unit() });
+    const values = await ask("values", { ids: nodes.map((node) => node.id), place, unit: unit() });
     if (nodes !== view.nodes || values.length !== nodes.length) return;
-    const most = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
+    const most = kind === "gate" ? 1 : values.reduce((most, value) => Math.max(most, Math.abs(value)), 0) || 1;
     view.colour(Array.from(values, (value) => value / most));
-    ends = [signed(-most, 2), signed(most, 2)];
+    ends = kind === "gate" ? ["closed", "open"] : [signed(-most, 2), signed(most, 2)];
   }
   by("scale").firstElementChild.textContent = ends[0];
   by("scale").lastElementChild.textContent = ends[1];
 }
 
 by("colour").addEventListener("change", () => {
-  const state = colouredState();
-  if (state !== null) by("unit").max = by("colour").selectedOptions[0].dataset.width - 1;
+  if (coloured().place !== null) by("unit").max = by("colour").selectedOptions[0].dataset.width - 1;
   colour();
 });
 by("unit").addEventListener("input", () => {
@@ -297,7 +297,7 @@ by("unit").addEventListener("input", () => {
 });
 by("lively").addEventListener("click", async () => {
   if (!view.nodes.length || isBusy) return;
-  by("unit").value = await ask("liveliest", { ids: view.nodes.map((node) => node.id), state: colouredState() });
+  by("unit").value = await ask("liveliest", { ids: view.nodes.map((node) => node.id), place: coloured().place });
   colour();
 });
 by("face").addEventListener("change", () => (view.box.dataset.face = by("face").value));
@@ -313,11 +313,11 @@ for (const id of ["temperature", "top-p", "top-k", "seed", "length"]) {
 }
 prompt.addEventListener("input", showSettings);
 
-// A state by what it is called: layer_0_c is the first layer's cell.
-function stateName(name) {
+// A state or a gate by what it is called: layer_0_c is the first layer's cell, layer_0_gate_f its gate f.
+function shownName(name) {
   const [, layer, letter] = /^layer_(\d+)_(\w+)$/.exec(name) ?? [];
   if (layer === undefined) return name;
-  return `Layer ${Number(layer) + 1}, ${{ h: "output", c: "cell" }[letter] ?? letter}`;
+  return `Layer ${Number(layer) + 1}, ${{ h: "output", c: "cell" }[letter] ?? letter.replace("gate_", "gate ")}`;
 }
 
 async function begin() {
@@ -326,12 +326,13 @@ async function begin() {
     const found = await ask("load");
     history = new History(found.start);
     const kinds = { word: "words", char: "characters", byte: "bytes", bpe: "pieces of words" };
-    const layers = new Set(found.states.map(({ name }) => name.split("_")[1])).size;
-    const width = Math.max(...found.states.map((state) => state.width));
+    const states = found.seen.filter(({ isGate }) => !isGate);
+    const layers = new Set(states.map(({ name }) => name.split("_")[1])).size;
+    const width = Math.max(...states.map((state) => state.width));
     const many = layers === 1 ? "One recurrent layer" : `${layers} recurrent layers`;
     about.textContent = `${many} of ${width} units, and ${found.size.toLocaleString()} ${kinds[found.kind]} to choose from.`;
-    found.states.forEach(({ name, width }, k) => {
-      const option = new Option(stateName(name), `state ${k}`);
+    found.seen.forEach(({ name, width, isGate }, k) => {
+      const option = new Option(shownName(name), `${isGate ? "gate" : "state"} ${k}`);
       option.dataset.width = width;
       by("colour").add(option, by("colour").options[by("colour").options.length - 1]);
     });
