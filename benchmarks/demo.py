@@ -2,8 +2,9 @@
 
     python -m benchmarks.demo RUN [--rounds 5] [--tokens 300] [--gates] [--picture FOLDER] [--json]
 
-RUN is an export, or the run of `keras-rnnlm quickstart`; with --gates, a run. Loading is measured from localhost, from the beginning of the
-navigation to where one can write, with an empty cache and with a full one. Other work on the machine shows in all this.
+RUN is an export, or the run of `keras-rnnlm quickstart`; with --gates, a run. Loading is measured from localhost, from
+the beginning of the navigation to where one can write, with an empty cache and with a full one. Other work on the
+machine shows in all this.
 """
 
 import argparse
