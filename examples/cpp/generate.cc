@@ -25,15 +25,18 @@ class LanguageModel {
  public:
   explicit LanguageModel(const std::filesystem::path& file) : session_(env_, file.c_str(), Ort::SessionOptions{}) {
     Ort::AllocatorWithDefaultOptions allocator;
-    // The file's own order: the tokens, then the states; the logits, then the new states.
+    // All but the tokens and the logits are states, in the same order on both sides.
     for (size_t k = 0; k < session_.GetInputCount(); k++) {
-      inputs_.push_back(session_.GetInputNameAllocated(k, allocator).get());
-      if (k > 0) states_.push_back(Zeros(session_.GetInputTypeInfo(k)));
+      const std::string name = session_.GetInputNameAllocated(k, allocator).get();
+      if (name == inputs_[0]) continue;
+      inputs_.push_back(name);
+      states_.push_back(Zeros(session_.GetInputTypeInfo(k)));
     }
     for (size_t k = 0; k < session_.GetOutputCount(); k++) {
-      outputs_.push_back(session_.GetOutputNameAllocated(k, allocator).get());
+      const std::string name = session_.GetOutputNameAllocated(k, allocator).get();
+      if (name != outputs_[0]) outputs_.push_back(name);
     }
-    if (inputs_.empty() || inputs_[0] != "tokens" || inputs_.size() != outputs_.size()) {
+    if (session_.GetInputCount() != inputs_.size() || inputs_.size() != outputs_.size()) {
       throw std::runtime_error("the file holds no language model");
     }
   }
@@ -73,7 +76,7 @@ class LanguageModel {
   Ort::Env env_;
   Ort::Session session_;
   Ort::MemoryInfo memory_ = Ort::MemoryInfo::CreateCpu(OrtArenaAllocator, OrtMemTypeDefault);
-  std::vector<std::string> inputs_, outputs_;
+  std::vector<std::string> inputs_{"tokens"}, outputs_{"logits"};
   std::vector<Ort::Value> states_;
 };
 
