@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import pathlib
 import runpy
 import shutil
@@ -22,8 +23,8 @@ EXAMPLES = pathlib.Path(__file__).parent.parent.parent / "examples"
 TEXT = "the cat sat on the mat\nthe dog ate the log\n"
 
 
-def exported_run(folder, tokenizer, formats):
-    run_directory(folder / "run", tokenizer, options={"peephole": True})
+def exported_run(folder, tokenizer, formats, **more):
+    run_directory(folder / "run", tokenizer, options={"peephole": True}, **more)
     export.export_run(folder / "run", folder / "exported", formats)
     return folder / "exported"
 
@@ -70,6 +71,29 @@ def by_node(node, exported, prompt, length, temperature):
     done = subprocess.run(command, cwd=node, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()  # not as text, whose line ends Python would turn
+
+
+def test_cpp_writes_the_ids_that_python_writes(tmp_path):
+    root = os.environ.get("ONNXRUNTIME_ROOT")
+    if not root or shutil.which("cmake") is None:
+        pytest.skip("ONNXRUNTIME_ROOT names no ONNX Runtime for C++, or there is no CMake")
+    build = tmp_path / "build"
+    make = ["cmake", "-S", EXAMPLES / "cpp", "-B", build, f"-DONNXRUNTIME_ROOT={root}"]
+    for command in (make, ["cmake", "--build", build]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    exported = exported_run(tmp_path, Tokenizer.train("char", [TEXT]), ["onnx"], scale=1.0)
+    loaded = runtime.load(exported, "onnx")
+    begun = [loaded.tokenizer.start, *loaded.tokenizer.encode("the cat").tolist()]
+    (wanted,) = loaded.generate([begun], 60, Greedy())
+    assert len(set(wanted)) > 3
+
+    def generate(*arguments):
+        return subprocess.run([build / "generate", *map(str, arguments)], capture_output=True, text=True)
+
+    assert generate(exported / "model.onnx", 60, *begun).stdout.split() == list(map(str, wanted))
+    done = generate(tmp_path / "nowhere.onnx", 60, *begun)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1
 
 
 @pytest.fixture
@@ -157,6 +181,24 @@ def test_a_translator_draws_its_attention(tmp_path, capsys):
 @pytest.mark.long
 def test_a_translator_learns_to_write_words_backwards():
     assert example("translator")(["--steps=1500", "--word=peephole"]) == "elohpeep"
+
+
+@pytest.mark.long
+def test_sounds_are_heard_in_each_frame(tmp_path, capsys):
+    picture = tmp_path / "phonemes.png"
+    wrong = example("phonemes")(["--recordings=60", "--units=16", "--epochs=8", f"--picture={picture}"])
+    assert wrong < 0.3 and picture.stat().st_size > 0
+    assert capsys.readouterr().out.startswith(f"{wrong:.1%} of the frames are wrong; the first recording: ")
+
+
+@pytest.mark.long
+def test_what_was_learned_from_a_large_text_helps_with_a_small_one(tmp_path):
+    large, small = tmp_path / "large.txt", tmp_path / "small.txt"
+    large.write_text(TEXT * 200)
+    small.write_text(TEXT.replace("cat", "rat") * 12)
+    sizes = ["--units=24", "--set=layers=1", "--set=batch=4", "--set=window=16", "--set=epochs=2"]
+    found = example("fine_tuning")([str(large), str(small), f"--out={tmp_path / 'runs'}", *sizes])
+    assert found["then the small one"] < found["only the small text"]
 
 
 def test_a_service_answers_without_keras(exported):
