@@ -14,6 +14,7 @@ BROKEN_PIPE = 128 + 13  # what a shell reports of a program whose output nobody 
 COMMANDS = {
     "quickstart": ("train a small model on source code, and export it", "keras_rnnlm.quickstart"),
     "train": ("train a language model on texts", "keras_rnnlm.training.commands.train"),
+    "encode": ("write texts in numbers, which trainings read where they lie", "keras_rnnlm.training.commands.encode"),
     "evaluate": ("measure how well a model predicts a text", "keras_rnnlm.training.commands.evaluate"),
     "generate": ("let a model write", "keras_rnnlm.training.commands.generate"),
     "predict": ("say what a model finds in a file: tags, classes", "keras_rnnlm.predict"),

@@ -37,7 +37,7 @@ def arguments(parser):
         "corpus",
         nargs="*",
         help="files, folders, globs, .gz, tables (.csv, .tsv, .jsonl, .json, .parquet), - for standard input, "
-        "tfds:NAME, hf:NAME, or stdlib: Python's own library here",
+        "tfds:NAME, hf:NAME, stdlib: Python's own library here; or a folder that `encode` has written",
     )
     parser.add_argument(
         "--out", type=pathlib.Path, required=True, help="the run directory, new; or, with --resume, old"
@@ -139,7 +139,7 @@ def train(
     """Trains a new model and leaves everything in the run directory `out`.
 
     Args:
-        corpus: what `open_corpus` takes: paths, globs, "stdlib", "tfds:NAME".
+        corpus: what `open_corpus` takes: paths, globs, "stdlib", "tfds:NAME"; or a folder that `encode` has written.
         out: the run directory, which must be new.
         recipe: a `Recipe`, the name of one that comes along, the path of a TOML file, or a dict of settings; by default
             that of `init_from`, or that of the `task`. Without these, and with `minutes` or no `changes`, what suits
@@ -174,6 +174,8 @@ def train(
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     folder, task = RunFolder(out), task_of(recipe)
     given, on = Given(corpus, valid, test), Choice(backend, devices, processes, coordinator, process)
+    if first is None:
+        recipe = dataclasses.replace(recipe, **task.brings(given, recipe, named))
     with on.in_use(_how_to_resume(folder, on)) as team, _new(folder, task, team):
         display = _display(folder, quiet, team)
         if team.is_first:

@@ -1,5 +1,6 @@
 """Texts as numbers on disk: encoded once, then read in slices, however large."""
 
+import bisect
 import dataclasses
 import itertools
 import json
@@ -27,6 +28,7 @@ from keras_rnnlm.text.pipelines import split_words
 from keras_rnnlm.training.corpora.whole_folders import told, write_synced, written_folder
 
 FORMAT = 1
+PARTED = 2  # a format whose files may be of any length and lie in folders of this one, or all in another folder
 SHARD = 64 << 20  # tokens
 BATCH = 4 << 20  # characters handed to the tokenizer at once
 INDEX = "index.json"
@@ -43,6 +45,10 @@ def _is_given(value):
     return len(value) == 3
 
 
+WITHIN = Rule(
+    "the name of a file, or FOLDER/FILE",
+    lambda value: isinstance(value, str) and value.count("/") < 2 and all(map(FILE.fits, value.split("/"))),
+)
 COUNTS = ("tokens", "characters", "bytes", "words", "lines", "documents", "unknown")
 SCHEMA = {
     "sources": [TEXT],
@@ -52,6 +58,13 @@ SCHEMA = {
     "vocabulary_size": whole(2, 2**31 - 1),
     "dtype": choice("<u2", "<u4"),
     "splits": Each({**dict.fromkeys(COUNTS, COUNT), "shards": [(FILE, COUNT, whole(1, 2**63 - 1), COUNT)]}),
+}
+
+SCHEMAS = {FORMAT: SCHEMA}
+SCHEMAS[PARTED] = {
+    **SCHEMA,
+    "folder": Optional(TEXT),
+    "splits": Each({**dict.fromkeys(COUNTS, COUNT), "shards": [(WITHIN, COUNT, whole(1, 2**63 - 1), COUNT)]}),
 }
 
 ENCODE = "Encode it again; a run does so by --resume, where its text is still there"
@@ -108,8 +121,10 @@ class EncodedSplit:
     def _shards_between(self, start, stop):
         if start >= stop:
             return ()
-        size = self.shards[0][2]  # all but the last are as long as the first
-        return self.shards[start // size : (stop - 1) // size + 1]
+        return self.shards[self._shard_of(start) : self._shard_of(stop - 1) + 1]
+
+    def _shard_of(self, place):
+        return bisect.bisect_right(self.shards, place, key=lambda shard: shard[1]) - 1
 
     def _read(self, name, start, stop):
         # Not by a memory map: its pages would count as memory in use, and a file cut short would end the process.
@@ -182,24 +197,36 @@ def encode_corpus(corpus, tokenizer, folder, progress=None, given=None):
             pass  # damaged, so written again
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ValueError(f"{folder} holds something else than encoded text: name a folder that is new or empty.")
-    index = {
+    splits = {name: chunks_of(documents) for name, documents in corpus.splits.items()}
+    write_encoded(splits, tokenizer, folder, head_of(corpus, tokenizer) | {"given": given}, progress)
+    return load_encoded(folder, verify=False)
+
+
+def head_of(corpus, tokenizer):
+    """What an index says of a corpus in the ids of a tokenizer, beside its splits."""
+    return {
         "format": FORMAT,
         "sources": corpus.sources,
-        "given": given,
         "corpus": corpus.fingerprint,
         "tokenizer": tokenizer.fingerprint,
         "vocabulary_size": tokenizer.vocabulary_size,
         "dtype": "<u2" if tokenizer.vocabulary_size <= 1 << 16 else "<u4",
-        "splits": {},
     }
-    with written_folder(folder, WHAT) as partial:
-        for name, documents in corpus.splits.items():
+
+
+def write_encoded(splits, tokenizer, folder, head, progress=None, keeps=None):
+    """Writes splits, each as `chunks_of` yields them, and their index to a folder, at once and as a whole.
+
+    `keeps()` says at the end whether what is there by now stays.
+    """
+    index = {**head, "splits": {}}
+    with written_folder(folder, WHAT, keeps) as partial:
+        for name, chunks in splits.items():
             with _Writer(partial, folder, name, index["dtype"]) as writer:
-                counts = _encode_split(documents, tokenizer, writer, name, progress)
+                counts = _encode_split(chunks, tokenizer, writer, name, progress)
             index["splits"][name] = {**counts, "tokens": writer.tokens, "shards": writer.shards}
         with told(folder, WHAT):
             write_synced(partial / INDEX, json.dumps(index, indent=1).encode())
-    return load_encoded(folder, verify=False)
 
 
 def load_encoded(folder, verify=True):
@@ -215,6 +242,7 @@ def load_encoded(folder, verify=True):
     """
     folder = pathlib.Path(folder)
     index = read_index(folder)
+    folder = pathlib.Path(index.get("folder", folder))
     known = {name: index[name] for name in ("sources", "vocabulary_size", "tokenizer", "corpus")}
     try:
         splits = {name: _split(folder, index, entry) for name, entry in index["splits"].items()}
@@ -233,22 +261,24 @@ def read_index(folder):
     try:
         index = parse_json(read_regular(path))
         version = index["format"]
-        if version == FORMAT:
-            check(index, SCHEMA)
+        if version in SCHEMAS:
+            check(index, SCHEMAS[version])
     except FileNotFoundError as error:
         raise ValueError(f"The folder {folder} holds no encoded text: its {INDEX} is missing.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedError(path, f"it cannot be read ({error})") from error
-    if version != FORMAT:
-        raise DamagedError(path, f"it has the format {version!r}, and this version reads {FORMAT}")
+    if version not in SCHEMAS:
+        raise DamagedError(
+            path, f"it has the format {version!r}, and this version reads {', '.join(map(str, SCHEMAS))}"
+        )
     return index
 
 
-def _encode_split(documents, tokenizer, writer, name, progress):
+def _encode_split(chunks, tokenizer, writer, name, progress):
     counts = dict(characters=0, bytes=0, words=0, lines=0, documents=0, unknown=0)
     words = tokenizer.kind == "word"
     end = np.array([] if words or tokenizer.eos is None else [tokenizer.eos], np.int32)
-    for batch in _batches(documents):
+    for batch in _batches(chunks):
         # A last line without its end has one for a word tokenizer: <eos> is part of every line.
         texts = [text + "\n" if words and last and not text.endswith("\n") else text for text, last in batch]
         found = []  # written at once: documents may be as short as a word
@@ -268,21 +298,26 @@ def _encode_split(documents, tokenizer, writer, name, progress):
     return counts
 
 
-def _batches(documents):
-    """Lists of (chunk, whether its document ends with it)."""
-    batch, size = [], 0
+def chunks_of(documents):
+    """Yields (chunk, whether its document ends with it)."""
     for document in documents:
         before = None
         for chunk in document:
             if before is not None:
-                batch.append((before, False))
+                yield before, False
             before = chunk
-            size += len(chunk)
-            if size >= BATCH:
-                yield batch
-                batch, size = [], 0
         if before is not None:
-            batch.append((before, True))
+            yield before, True
+
+
+def _batches(chunks):
+    batch, size = [], 0
+    for chunk, last in chunks:
+        batch.append((chunk, last))
+        size += len(chunk)
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
     if batch:
         yield batch
 
@@ -337,7 +372,9 @@ def _split(folder, index, entry):
     befores = list(itertools.accumulate((tokens for _, _, tokens, _ in shards), initial=0))
     if befores != [*(before for _, before, _, _ in shards), entry["tokens"]]:
         raise ValueError("its shards do not add up")
-    if any(tokens != shards[0][2] for _, _, tokens, _ in shards[:-1]) or any(s[2] > shards[0][2] for s in shards):
+    if index["format"] == FORMAT and (
+        any(tokens != shards[0][2] for _, _, tokens, _ in shards[:-1]) or any(s[2] > shards[0][2] for s in shards)
+    ):
         raise ValueError("its shards are not of one size")
     counts = {name: entry[name] for name in COUNTS}
     size = index["vocabulary_size"]

@@ -3,6 +3,7 @@
 import os
 
 from keras_rnnlm.training.corpora.encoded import DamagedError, encode_corpus, load_encoded, read_index
+from keras_rnnlm.training.corpora.encoded_elsewhere import lies_in, text_of_reference
 from keras_rnnlm.training.corpora.opening import open_corpus
 
 NEEDED = ("train", "valid")  # by a training; the test split is for `evaluate` alone
@@ -16,6 +17,8 @@ def as_given(sources, valid, test):
 
 def text_of(folder, recipe, tokenizer, display):
     """The text of a run that is resumed."""
+    if lies_in(folder.data) is not None:
+        return text_of_reference(folder.data)
     try:
         return load_encoded(folder.data)
     except DamagedError as error:

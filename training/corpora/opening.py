@@ -21,10 +21,10 @@ class Documents:
     """A split's documents, to be read as often as one likes; a document is read in chunks that end at line ends."""
 
     def __init__(self, parts):
-        self._parts = parts
+        self.parts = parts
 
     def __iter__(self):
-        for part in self._parts:
+        for part in self.parts:
             if isinstance(part, FileDocument):
                 yield part
             else:
@@ -40,7 +40,7 @@ class Documents:
         return "".join(self.chunks())
 
     def describe(self):
-        return [part.describe() for part in self._parts]
+        return [part.describe() for part in self.parts]
 
 
 @dataclasses.dataclass(frozen=True)

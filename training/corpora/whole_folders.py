@@ -12,11 +12,16 @@ from keras_rnnlm.whole_files import put_in_place
 
 
 @contextlib.contextmanager
-def written_folder(folder, what):
+def written_folder(folder, what, keeps=None):
     """Gives a new folder to write in, which gets the name `folder` at the end, in place of what was there before.
 
     Whatever goes wrong, an interrupt too, leaves what was there, and nothing beside it. What killed processes of this
     machine left is removed.
+
+    Args:
+        folder: its name.
+        what: it holds, for messages.
+        keeps: says at the end whether a folder of this name, which another process may have written, stays; None: no.
     """
     folder = pathlib.Path(folder).absolute()
     with told(folder, what):
@@ -24,7 +29,8 @@ def written_folder(folder, what):
     try:
         yield partial
         with told(folder, what):
-            put_in_place(partial, folder)
+            if keeps is None or not keeps():
+                put_in_place(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

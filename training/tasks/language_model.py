@@ -9,7 +9,7 @@ from keras_rnnlm.places import is_place
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.recipes.consistency import OF_CELLS
 from keras_rnnlm.training.recipes.rules import TOKENIZERS
-from keras_rnnlm.training.tasks.task import Data, Task
+from keras_rnnlm.training.tasks.task import VOCABULARY, Data, Task
 
 
 class LanguageModeling(Task):
@@ -20,22 +20,49 @@ class LanguageModeling(Task):
         _check_text_and_data(recipe)
 
     def choose(self, given, recipe, named, folder, display, minutes):
+        from keras_rnnlm.training.corpora import encoded_elsewhere
         from keras_rnnlm.training.recipes import choosing
 
-        text = choosing.look(_opened(given, recipe, folder).splits["train"].chunks())
+        place = encoded_elsewhere.place_of(given)
+        if place is None:
+            text = choosing.look(_opened(given, recipe, folder).splits["train"].chunks())
+            kind = recipe.tokenizer if "tokenizer" in named else None
+        else:
+            text, kind = encoded_elsewhere.look(place)
+            named = {*named, *VOCABULARY}
         minutes, rate = minutes or choosing.MINUTES, choosing.machine_rate()
-        chosen = choosing.choose(text, minutes, rate, recipe.tokenizer if "tokenizer" in named else None)
+        chosen = choosing.choose(text, minutes, rate, kind)
         chosen = {name: of for name, of in chosen.items() if name not in named}
         for line in choosing.told(text, minutes, rate, chosen):
             display.say(line)
         return {name: value for name, (value, reason) in chosen.items()}
 
+    def brings(self, given, recipe, named):
+        from keras_rnnlm.training.corpora import encoded_elsewhere
+
+        place = encoded_elsewhere.place_of(given)
+        if place is None:
+            return {}
+        encoded_elsewhere.check_alone(place, given, recipe, named)
+        return {"tokenizer": os.path.abspath(place / "tokenizer.json"), "vocabulary_size": None, "min_count": 1}
+
     def prepare(self, given, recipe, folder, display, first=None):
         from keras_rnnlm.text.tokenizers import Tokenizer
+        from keras_rnnlm.training.corpora import encoded_elsewhere
         from keras_rnnlm.training.corpora.encoded import encode_corpus
         from keras_rnnlm.training.corpora.encoded_again import as_given
         from keras_rnnlm.training.corpora.opening import tell_columns
 
+        place = encoded_elsewhere.place_of(given)
+        if place is not None:
+            encoded, tokenizer = encoded_elsewhere.refer(folder.data, place)
+            if first is not None and first.read_tokenizer().fingerprint != tokenizer.fingerprint:
+                raise ValueError(
+                    f"{place} is written in another vocabulary than that of {first}, the run to begin with"
+                )
+            display.say(f"{place} is in numbers already ({tokenizer.kind}), and stays where it is")
+            tokenizer.save(folder.tokenizer)
+            return _data(folder, encoded, tokenizer)
         texts = _opened(given, recipe, folder)
         tell_columns(texts, recipe.text_column, display)
         if first is not None:

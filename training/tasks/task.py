@@ -126,6 +126,10 @@ class Task:
         """
         return {} if minutes is None else {"max_minutes": minutes}
 
+    def brings(self, given, recipe, named):
+        """Settings that what is `Given` decides by itself, a dict; a ValueError where the user has `named` others."""
+        return {}
+
     def prepare(self, given, recipe, folder, display, first=None):
         """Reads what is `Given`, learns a vocabulary, leaves all that is read again in a `RunFolder`: a `Data`.
 
