@@ -265,6 +265,45 @@ def test_the_dataset_is_the_windows_with_static_shapes(monkeypatch, stream, wind
     assert dataset.options().deterministic
 
 
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("random", [False, True])
+def test_parts_of_a_contiguous_stream_read_their_own_rows_and_are_the_whole(blocks, count, random):
+    text = text_of(500)
+    assert_parts_are_the_whole(lambda text: Contiguous(text, 6, 7, start=START, random=random), text, count)
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_parts_of_sentences_read_their_own_rows_and_are_the_whole(monkeypatch, count):
+    monkeypatch.setattr(pools, "POOL", 3)
+    monkeypatch.setattr(sentences, "GAP", 0)
+    assert_parts_are_the_whole(lambda text: Sentences(text, 6, end=END, longest=9), lines_of(505), count)
+
+
+def assert_parts_are_the_whole(make, text, count):
+    class Counted(Shards):
+        read = 0
+
+        def __getitem__(self, key):
+            Counted.read += key.stop - key.start
+            return super().__getitem__(key)
+
+    stream = make(Counted(text, len(text)))
+    for first in (0, 2):
+        reads, parts = [], []
+        for index in range(count):
+            Counted.read = 0
+            parts.append(list(stream.part(index, count).windows(1, first)))
+            reads.append(Counted.read)
+        assert max(reads) < 1.7 * len(text) / count  # with the token before each
+        assert_same(as_numpy(stream.part(1, count).dataset(1, first)), parts[1])
+        import tensorflow as tf
+
+        joined = [tf.nest.map_structure(lambda *arrays: np.concatenate(arrays), *pieces) for pieces in zip(*parts)]
+        assert_same(joined, stream.windows(1, first))
+    with pytest.raises(ValueError, match="`batch` is a multiple of the 4 parts. Received: batch=6"):
+        stream.part(0, 4)
+
+
 def test_a_dataset_can_be_read_twice():
     dataset = Contiguous(text_of(500), 6, 7, start=START, random=True).dataset(epoch=2)
     assert_same(as_numpy(dataset), as_numpy(dataset))

@@ -281,15 +281,19 @@ def _loop(folder, recipe, data, display, team=None):
         tf.config.experimental.enable_op_determinism()
     from keras_rnnlm.training.loop.loop import Loop
 
-    stream = stream_of(recipe, lambda recipe: task.stream(data, "train", recipe))
-    if team.count > 1:
+    def own(recipe):
+        stream = task.stream(data, "train", recipe)
+        check_has(stream, OF_STREAM, "The stream of a task")
+        if team.count == 1:
+            return stream
         from keras_rnnlm.training.devices.rows import Rows
 
-        stream = Rows(stream, team.index, team.count)
+        return Rows(stream, team.index, team.count)
+
+    stream = stream_of(recipe, own)
     with team.scope():
         model = build_model(recipe, data.vocabulary)
         scorer = task.scorer(model, data, recipe)
-        check_has(stream, OF_STREAM, "The stream of a task")
         check_has(model, OF_MODEL, "The model of a task")
         check_has(scorer, OF_SCORER, "The scorer of a task")
         display.say(f"{task.describe(data)}; {model.count_params():,} weights")

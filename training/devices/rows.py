@@ -6,7 +6,8 @@ import keras
 class Rows:
     """A stream of which this process has as many rows of each batch as the others, in their order.
 
-    A row of windows stays in its process: the states that it carries do, too.
+    A row of windows stays in its process: the states that it carries do, too. A stream with a method `part` reads these
+    rows alone; of another, they are cut from the batches.
 
     Args:
         stream: what `Task.stream` returns.
@@ -21,6 +22,9 @@ class Rows:
         return getattr(self.stream, name)
 
     def dataset(self, epoch=0, first=0):
+        if hasattr(self.stream, "part"):
+            return self.stream.part(self.index, self.count).dataset(epoch, first)
+
         def rows(array):
             share = array.shape[0] // self.count
             return array[self.index * share : (self.index + 1) * share]

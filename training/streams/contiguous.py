@@ -91,12 +91,12 @@ class Contiguous(Stream):
         ends = self._ends(epoch)
         while first < len(ends):
             begin = ends[first - 1] if first else 0
-            last = max(first + 1, np.searchsorted(ends, begin + BLOCK // self.batch, "right"))
+            last = max(first + 1, np.searchsorted(ends, begin + BLOCK // len(self._rows), "right"))
             block = np.diff(ends[first:last], prepend=begin)
             times = block if self.random else np.full(len(block), self.window)
             cuts = np.cumsum(times)
-            rows = self._rows(int(begin), int(cuts[-1]))
-            starts = np.repeat(np.arange(first, last)[:, None] == 0, self.batch, axis=1)
+            rows = self._read(int(begin), int(cuts[-1]))
+            starts = np.repeat(np.arange(first, last)[:, None] == 0, len(self._rows), axis=1)
             yield (
                 times,
                 starts,
@@ -104,13 +104,13 @@ class Contiguous(Stream):
             )
             first = last
 
-    def _rows(self, begin, width):
-        """Tokens, targets and weights of all rows, `width` of them from `begin` on."""
-        tokens, targets = np.zeros((2, self.batch, width), np.int32)
-        weights = np.zeros((self.batch, width), np.float32)
-        for r in range(self.batch):
-            a = r * self._row + begin
-            b = min(a + width, (r + 1) * self._row, len(self.tokens))
+    def _read(self, begin, width):
+        """Tokens, targets and weights of the rows, `width` of them from `begin` on."""
+        tokens, targets = np.zeros((2, len(self._rows), width), np.int32)
+        weights = np.zeros((len(self._rows), width), np.float32)
+        for r, row in enumerate(self._rows):
+            a = row * self._row + begin
+            b = min(a + width, (row + 1) * self._row, len(self.tokens))
             if a < b:
                 text = np.asarray(self.tokens[max(a - 1, 0) : b])
                 targets[r, : b - a] = text[-(b - a) :]

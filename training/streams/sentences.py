@@ -94,6 +94,7 @@ class Sentences(Stream):
 
     def _blocks(self, epoch, first):
         for batches, times in self._pools(epoch, first):
+            batches = [batch[self._rows.start : self._rows.stop] for batch in batches]
             chosen = np.concatenate(batches)
             text, places = self._read(chosen)
             lengths = self._lengths(chosen)
@@ -104,7 +105,7 @@ class Sentences(Stream):
                 b = a + len(batch)
                 parts.append(self._batch(text, places[a:b], lengths[a:b], before[a:b], time))
                 a = b
-            starts = np.ones((len(times), self.batch), bool)
+            starts = np.ones((len(times), len(self._rows)), bool)
             yield times, starts, *(np.concatenate([array.ravel() for array in arrays]) for arrays in zip(*parts))
 
     def _element(self, start, tokens, targets, weights):
@@ -112,18 +113,20 @@ class Sentences(Stream):
 
     def _batch(self, text, places, lengths, before, time):
         rows = len(places)
-        tokens, targets = np.zeros((2, self.batch, time), np.int32)
+        tokens, targets = np.zeros((2, len(self._rows), time), np.int32)
         steps = np.arange(time)
         inside = steps < lengths[:, None]
         targets[:rows] = np.where(inside, text.take(places[:, None] + steps, mode="clip"), 0)
         tokens[:rows, 0] = before
         tokens[:rows, 1:] = np.where(inside[:, 1:], targets[:rows, :-1], 0)
-        weights = np.zeros((self.batch, time), np.float32)
+        weights = np.zeros((len(self._rows), time), np.float32)
         weights[:rows] = inside
         return tokens, targets, weights
 
     def _read(self, chosen):
         """A text that holds the chosen sentences, each after the token before it, and their places in it."""
+        if not len(chosen):  # of a batch that is not full, and all of it is others'
+            return np.zeros(1, np.int32), chosen
         order = np.sort(chosen)
         begins, ends = np.maximum(self._bounds[order] - 1, 0), self._bounds[order + 1]
         opens = np.append(True, begins[1:] > ends[:-1] + GAP)

@@ -4,6 +4,8 @@ What is delivered is a function of the text, the seed, the epoch and the window'
 resumed reads what an uninterrupted one would have read.
 """
 
+import copy
+
 import numpy as np
 
 from keras_rnnlm.installed import has_tensorflow
@@ -31,11 +33,23 @@ class Stream:
         # A memory map is a plain array, and as one it is sliced eight times as fast.
         self.tokens = np.asarray(tokens) if isinstance(tokens, np.ndarray) else tokens
         self.batch = int(batch)
+        self._rows = range(self.batch)  # those of a batch that are delivered
         self.seed = int(seed)
 
     @property
     def tokens_per_epoch(self):
         return len(self.tokens)
+
+    def part(self, index, count):
+        """The same stream with a part of each batch's rows, the first of `count` being 0: no text of others is read.
+
+        `steps` and `lengths` are those of the whole.
+        """
+        if self.batch % count:
+            raise ValueError(f"`batch` is a multiple of the {count} parts. Received: batch={self.batch}")
+        part, share = copy.copy(self), self.batch // count
+        part._rows = self._rows[index * share : (index + 1) * share]
+        return part
 
     def windows(self, epoch=0, first=0):
         """The epoch's windows from number `first` on, as numpy arrays: what `dataset` delivers."""
@@ -43,9 +57,9 @@ class Stream:
 
     def _windows(self, blocks):
         for times, starts, *arrays in blocks:
-            cuts = np.cumsum(times)[:-1] * self.batch
+            cuts = np.cumsum(times)[:-1] * len(self._rows)
             for start, *parts in zip(starts, *(np.split(array, cuts) for array in arrays)):
-                yield self._element(start, *(part.reshape(self.batch, -1) for part in parts))
+                yield self._element(start, *(part.reshape(len(self._rows), -1) for part in parts))
 
     def dataset(self, epoch=0, first=0):
         """The epoch's windows from number `first` on, as a prefetching `tf.data.Dataset` of known length.
@@ -59,21 +73,22 @@ class Stream:
             return Batches(lambda more: self.windows(epoch, first + more), self.steps(epoch) - first)
         import tensorflow as tf
 
+        rows = len(self._rows)
         blocks = tf.data.Dataset.from_generator(
             lambda: self._blocks(epoch, first),
             output_signature=(
                 tf.TensorSpec((None,), tf.int64),
-                tf.TensorSpec((None, self.batch), tf.bool),
+                tf.TensorSpec((None, rows), tf.bool),
                 *(tf.TensorSpec((None,), dtype) for dtype in (tf.int32, tf.int32, tf.float32)),
             ),
         ).prefetch(1)  # the next block is made while the model eats this one
 
         def split(times, starts, *arrays):
-            sizes = times * self.batch
+            sizes = times * rows
             return starts, *(tf.RaggedTensor.from_row_lengths(array, sizes, validate=False) for array in arrays)
 
         def shape(start, *arrays):
-            return self._element(start, *(tf.reshape(array, (self.batch, self._time or -1)) for array in arrays))
+            return self._element(start, *(tf.reshape(array, (rows, self._time or -1)) for array in arrays))
 
         count = tf.data.experimental.assert_cardinality(self.steps(epoch) - first)
         return untuned(blocks.map(split).unbatch().map(shape).apply(count).prefetch(4))
