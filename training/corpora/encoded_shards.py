@@ -94,6 +94,13 @@ def merge_shards(folder):
 
     Every shard is read once and compared with its check sums. Where one is missing, damaged, or of another corpus or
     tokenizer than the others, a ValueError says which.
+
+    >>> from keras_rnnlm import training
+    >>> training.encode("stdlib:20k", "shards", tokenizer="byte", vocabulary_only=True)
+    >>> for number in (1, 0):
+    ...     training.encode("stdlib:20k", "shards", shard=(number, 2))
+    >>> merge_shards("shards").vocabulary_size
+    256
     """
     folder = pathlib.Path(folder)
     found = sorted(_shards(folder), key=lambda shard: shard[1:])

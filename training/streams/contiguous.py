@@ -24,11 +24,11 @@ class Contiguous(Stream):
         window: the tokens in a row of a window. The last window is padded to it.
         start: the token before the first.
         random: draws lengths around `window` as AWD-LSTM does (Merity et al., 2018): one in twenty around its half, the
-            standard deviation 5, from 5 to `window` + 20. They are not padded. Scale the learning rate by
+            standard deviation 5, from 5 to `window` + 20. Scale the learning rate by
             `lengths(epoch) / window`.
         seed: of the lengths.
-        multiple: random lengths are multiples of this, the last one of an epoch excepted: a backend that compiles each
-            length anew then compiles few.
+        multiple: random lengths are multiples of this, and the last window of an epoch is padded to one: a backend that
+            compiles each length anew then compiles few, in the first epoch.
 
     Example:
         >>> from keras_rnnlm.training.streams import Contiguous
@@ -93,7 +93,8 @@ class Contiguous(Stream):
             begin = ends[first - 1] if first else 0
             last = max(first + 1, np.searchsorted(ends, begin + BLOCK // len(self._rows), "right"))
             block = np.diff(ends[first:last], prepend=begin)
-            times = block if self.random else np.full(len(block), self.window)
+            multiple = self.multiple if self.random else self.window
+            times = -(-block // multiple) * multiple
             cuts = np.cumsum(times)
             rows = self._read(int(begin), int(cuts[-1]))
             starts = np.repeat(np.arange(first, last)[:, None] == 0, len(self._rows), axis=1)
