@@ -167,6 +167,23 @@ def test_a_shard_that_is_cut_while_it_is_in_use_is_told(encoded):
         train[:]
 
 
+@pytest.mark.skipif(not hasattr(os, "pread"), reason="files are opened by name each time")
+def test_a_file_stays_open_from_slice_to_slice_and_few_are(corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "SHARD", 37)
+    monkeypatch.setattr(module, "OPEN", 2)
+    train = encode_corpus(corpus, trained(corpus), tmp_path / "ids")["train"]
+    opened, kind = [], module._File
+    monkeypatch.setattr(module, "_File", lambda path: opened.append(path) or kind(path))
+    whole = [train[a : a + 5].tolist() for a in range(0, len(train), 5)]
+    assert len(train.shards) > 3 and len(opened) < len(train.shards) + len(train) // 37
+    before = len(opened)
+    assert [train[a : a + 5].tolist() for _ in range(9) for a in (0, 5)] == 9 * whole[:2]
+    assert len(opened) == before + 1
+    if sys.platform == "linux":
+        handles = [os.readlink(link) for link in pathlib.Path("/proc/self/fd").iterdir() if link.is_symlink()]
+        assert sum(str(tmp_path) in handle for handle in handles) == 2
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"format": 1}', '{"format": 9}', "{", "shards"])
 def test_a_damaged_index_is_told(encoded, content):
     index = json.loads((encoded / "index.json").read_text())

@@ -2,6 +2,7 @@
 
 import bisect
 import dataclasses
+import functools
 import itertools
 import json
 import os
@@ -30,6 +31,7 @@ from keras_rnnlm.training.corpora.whole_folders import told, write_synced, writt
 FORMAT = 1
 PARTED = 2  # a format whose files may be of any length and lie in folders of this one, or all in another folder
 SHARD = 64 << 20  # tokens
+OPEN = 64  # files of a split, at most
 BATCH = 4 << 20  # characters handed to the tokenizer at once
 INDEX = "index.json"
 WHAT = "The encoded text"
@@ -78,6 +80,26 @@ class DamagedError(ValueError):
         super().__init__(f"{self.what}. {way}")
 
 
+class _File:
+    """A file that stays open while somebody uses it: to open one takes longer than to read a sentence."""
+
+    def __init__(self, path):
+        self.path, self.handle = path, None
+        if hasattr(os, "pread"):  # else by name each time: a place to read from is shared by all threads
+            self.handle = os.open(path, os.O_RDONLY)
+
+    def read(self, start, size):
+        if self.handle is not None:
+            return os.pread(self.handle, size, start)
+        with open(self.path, "rb", buffering=0) as file:
+            file.seek(start)
+            return file.read(size)
+
+    def __del__(self):
+        if getattr(self, "handle", None) is not None:
+            os.close(self.handle)
+
+
 @dataclasses.dataclass(frozen=True)
 class EncodedSplit:
     """A split's ids, read from disk by slices: `split[a:b]` is an int32 array. Its length is its number of tokens.
@@ -112,32 +134,41 @@ class EncodedSplit:
         start, stop, step = key.indices(self.tokens)
         if step != 1:
             raise ValueError(f"A slice of encoded text has the step 1. Received: {key}")
-        out = np.empty(max(stop - start, 0), np.int32)
-        for name, before, tokens, _ in self._shards_between(start, stop):
+        if start >= stop:
+            return np.empty(0, np.int32)
+        first = bisect.bisect_right(self._begins, start) - 1
+        name, before, tokens, _ = self.shards[first]
+        if stop <= before + tokens:
+            return self._read(name, start - before, stop - before).astype(np.int32)
+        out = np.empty(stop - start, np.int32)
+        for name, before, tokens, _ in self.shards[first : bisect.bisect_left(self._begins, stop)]:
             a, b = max(start - before, 0), min(stop - before, tokens)
             out[before + a - start : before + b - start] = self._read(name, a, b)
         return out
 
-    def _shards_between(self, start, stop):
-        if start >= stop:
-            return ()
-        return self.shards[self._shard_of(start) : self._shard_of(stop - 1) + 1]
+    @functools.cached_property
+    def _begins(self):
+        return [before for _, before, _, _ in self.shards]
 
-    def _shard_of(self, place):
-        return bisect.bisect_right(self.shards, place, key=lambda shard: shard[1]) - 1
+    @functools.cached_property
+    def _file(self):
+        folder = self.folder
+        return functools.lru_cache(OPEN)(lambda name: _File(os.path.join(folder, name)))
+
+    @functools.cached_property
+    def _type(self):
+        return np.dtype(self.dtype)
 
     def _read(self, name, start, stop):
         # Not by a memory map: its pages would count as memory in use, and a file cut short would end the process.
-        width = np.dtype(self.dtype).itemsize
-        path = os.path.join(self.folder, name)
-        with open(path, "rb", buffering=0) as file:
-            file.seek(start * width)
-            data = file.read((stop - start) * width)
+        width = self._type.itemsize
+        file = self._file(name)
+        data = file.read(start * width, (stop - start) * width)
         if len(data) < (stop - start) * width:
-            raise DamagedError(path, "it ends too early", ENCODE)
-        ids = np.frombuffer(data, self.dtype)
+            raise DamagedError(file.path, "it ends too early", ENCODE)
+        ids = np.frombuffer(data, self._type)
         if len(ids) and ids.max() >= self.vocabulary_size:  # a model would read anything there
-            raise DamagedError(path, _beyond(ids.max(), self.vocabulary_size), ENCODE)
+            raise DamagedError(file.path, _beyond(ids.max(), self.vocabulary_size), ENCODE)
         return ids
 
 
