@@ -9,6 +9,7 @@ import types
 
 import numpy as np
 import pytest
+from keras import backend as keras_backend
 from keras import ops
 
 from keras_rnnlm.training import tasks
@@ -107,7 +108,7 @@ def make(tmp_path):
         kind = {"units": recipe.units, "dropout": recipe.dropout, "ema": recipe.ema, "optimizer": recipe.optimizer}
         kind |= {"reduction": recipe.reduction, "max_norm": recipe.max_norm, "dtype": recipe.precision}
         kind |= {"averages": recipe.averages, "accumulate": recipe.accumulate, "weight_decay": recipe.weight_decay}
-        kind |= {"batches": tuple(growth.batches(recipe))}
+        kind |= {"batches": tuple(growth.batches(recipe)), "together": recipe.steps_per_execution}
         key = tuple(kind.items())
         if key not in _models:
             model = build_model(recipe, types.SimpleNamespace(vocabulary_size=VOCABULARY))
@@ -329,6 +330,28 @@ def test_an_interrupted_run_ends_as_an_uninterrupted_one_would(make, changes):
     assert broken.restore()
     assert broken.run() == "2 epochs are done"
     assert_same(whole, broken)
+
+
+@pytest.mark.skipif(keras_backend.backend() == "torch", reason="PyTorch takes one step in an execution")
+def test_steps_of_one_execution_learn_what_single_steps_do_and_resume_exactly(make):
+    single = make("single", eval_every=14)
+    single.run()
+    changes = dict(eval_every=14, steps_per_execution=3, schedule="constant")
+    whole = make("whole", **changes)
+    whole.run()
+    # An epoch's 20 windows end in an execution of fewer, and what is due comes after the execution that reaches it.
+    assert [record["step"] for record in records(whole, "valid")] == [15, 29, 40]
+    assert sum(record["tokens"] for record in records(whole, "train")[-1:]) == 2 * len(TEXT)
+    (mine, _), (wanted, _) = final(whole), final(single)
+    for name, value in wanted.items():
+        np.testing.assert_allclose(mine[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
+    for step in (6, 29):
+        broken = make("broken", at={step: interrupt(signal.SIGTERM)}, **changes)
+        assert broken.restore() == (step > 6)
+        assert broken.run() is None and broken.checkpoints.read()[0] == step
+    again = make("broken", **changes)
+    assert again.restore() and again.run() == "2 epochs are done"
+    assert_same(whole, again)
 
 
 def test_an_interrupt_in_a_validation_leaves_the_validation_for_later(make):

@@ -115,11 +115,11 @@ def test_every_setting_has_a_meaning_that_fits_on_its_line():
 def test_a_recipe_is_written_and_read_exactly(tmp_path):
     left = SETTINGS.keys() - OTHERS.keys()
     # These exclude others of the list.
-    assert left == {"vocabulary_size", "min_count", "random_windows", "ema", "swa_from"}
+    assert left == {"vocabulary_size", "min_count", "random_windows", "ema", "swa_from", "steps_per_execution"}
     others = Recipe(**OTHERS)
     assert all(getattr(others, name) != getattr(Recipe(), name) for name in OTHERS)
     more = Recipe(vocabulary_size=99, min_count=3, random_windows=True, ema=0.999)
-    for recipe in (Recipe(), others, more, Recipe(swa_from=2.5)):
+    for recipe in (Recipe(), others, more, Recipe(swa_from=2.5), Recipe(steps_per_execution=10)):
         assert Recipe.load(written(recipe, tmp_path)) == recipe
 
 
@@ -362,6 +362,8 @@ def test_a_wrong_override_ends_in_one_line(assignment, message):
         (dict(swa_from=1, nt_asgd=5), "A run has one average of its weights.*Received: swa_from=1.0, nt_asgd=5"),
         (dict(nt_asgd=5, eval_every=0), "nt_asgd=5 follows the validation loss, and eval_every=0 turns"),
         (dict(accumulate=2, random_windows=True), "an update of several windows has no one length.*accumulate=2"),
+        (dict(steps_per_execution=2, random_windows=True), "random_windows=True sets something before each step"),
+        (dict(steps_per_execution=2, swa_from=1), "set steps_per_execution=1, or drop `swa_from`"),
         (
             dict(accumulate=2, optimizer_options={"gradient_accumulation_steps": 4}),
             "`accumulate` is Keras's gradient_accumulation_steps: drop that from `optimizer_options`",
@@ -398,6 +400,7 @@ def test_settings_that_agree_are_accepted():
     Recipe(eval_every=0)
     Recipe(optimizer_options={"gradient_accumulation_steps": 4})
     Recipe(accumulate=2, random_windows=True, reduction="sum")
+    Recipe(steps_per_execution=2, random_windows=True, reduction="sum", ema=0.9)
     grown = Recipe().override(["grow.10.window=140", "grow.3.batch=64"])
     assert grown.grow == {"3": {"batch": 64}, "10": {"window": 140}}
 

@@ -275,6 +275,11 @@ def _check_batches(recipe, team):
 def _loop(folder, recipe, data, display, team=None):
     team = team or Alone()
     keras, task = import_keras(), task_of(recipe)
+    if recipe.steps_per_execution > 1 and keras.backend.backend() == "torch":
+        raise ValueError(
+            "PyTorch takes one step in an execution: drop `steps_per_execution`. "
+            f"Received: steps_per_execution={recipe.steps_per_execution}"
+        )
     if recipe.deterministic and keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 

@@ -65,6 +65,7 @@ class Loop(Keeping):
         self.valid, self.scorer, self.display, self.identity = valid, scorer, display, identity or {}
         self.team = team or Alone()
         self.optimizer = model.optimizer
+        model.steps_per_execution = recipe.steps_per_execution
         self.optimizer.build(model.trainable_variables)
         # `fit` would put the averages in place of the weights at the end of every stretch.
         self.optimizer.finalize_variable_values = lambda variables: None
@@ -131,7 +132,11 @@ class Loop(Keeping):
         p, every = self.progress, self.recipe.eval_every
         if self.valid is None or every == 0 or p.validated == p.step or not p.step:
             return False
-        return bool(self._over()) or (p.window == 0 if every is None else p.step % every == 0)
+        return bool(self._over()) or (p.window == 0 if every is None else self._passes(every))
+
+    def _passes(self, every):
+        """Whether the last execution came to a multiple of so many steps, or beyond."""
+        return self.progress.step % every < self.progress.taken
 
     def _finish(self):
         """Leaves a model. Whether its weights are numbers."""
@@ -234,13 +239,14 @@ class Loop(Keeping):
     def after_step(self):
         """Whether the stretch is over."""
         p, recipe = self.progress, self.recipe
-        p.step, p.window = p.step + 1, p.window + 1
+        p.taken = min(recipe.steps_per_execution, self._steps() - p.window)
+        p.step, p.window = p.step + p.taken, p.window + p.taken
         if not self.compiled:
             self._tick()  # the time of the first step is the compiler's, and says nothing of the speed
             self.compiled = True
         ends = p.window == self._steps() or self._is_due()
-        keeps = p.step % recipe.checkpoint_every == 0
-        if not (ends or keeps or self.interrupted or p.step % recipe.log_every == 0 or p.step % self.look_every == 0):
+        keeps, looks = self._passes(recipe.checkpoint_every), self._passes(recipe.log_every)
+        if not (ends or keeps or looks or self.interrupted or self._passes(self.look_every)):
             return False
         if not self._look():
             self.diverged = True
@@ -265,7 +271,7 @@ class Loop(Keeping):
         self.loss = more["nats"] / more["tokens"] if more["tokens"] else self.loss
         p.sums = {name: p.sums[name] + more[name] for name in p.sums}
         self.display.training(p, self._steps(), self.recipe, {**self._shown(), "unit": self.tally.unit})
-        if p.step % self.recipe.log_every == 0:
+        if self._passes(self.recipe.log_every):
             self._record_training()
         return True
 

@@ -19,6 +19,7 @@ class Progress:
     epoch: int = 0
     window: int = 0  # the next one of the epoch
     step: int = 0  # batches seen, in all epochs
+    taken: int = 1  # of these in the last execution, see `steps_per_execution`
     tokens: int = 0
     seconds: float = 0.0  # spent, validation included
     best: float = math.inf  # validation loss, and the step of it

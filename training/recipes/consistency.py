@@ -76,6 +76,15 @@ def _check_optimisation(recipe):
             "The rate follows the length of a random window, and an update of several windows has no one length: set "
             f"accumulate=1, or random_windows=false. Received: accumulate={recipe.accumulate}, random_windows=True"
         )
+    if recipe.steps_per_execution > 1:
+        each = {"swa_from": recipe.swa_from is not None, "nt_asgd": recipe.nt_asgd is not None}
+        each["random_windows"] = recipe.random_windows and recipe.reduction == "mean"
+        for name in (name for name, needs in each.items() if needs):
+            raise ValueError(
+                f"{name}={getattr(recipe, name)} sets something before each step, and several steps of one execution "
+                f"have nothing between them: set steps_per_execution=1, or drop `{name}`. "
+                f"Received: steps_per_execution={recipe.steps_per_execution}"
+            )
     if recipe.min_learning_rate > recipe.learning_rate:
         raise ValueError(
             "`min_learning_rate` is at most `learning_rate`. "

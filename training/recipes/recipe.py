@@ -147,6 +147,9 @@ class Recipe:
     )
     average_every: int = setting(1, "steps from one to the next of the weights in such a mean", COUNT)
     accumulate: int = setting(1, "batches whose gradients make one update", COUNT)
+    steps_per_execution: int = setting(
+        1, "steps that one call takes, at one rate: faster for small networks on TensorFlow", COUNT
+    )
 
     epochs: int = setting(10, "passes over the text", COUNT, begins="Length")
     stop_after: int | None = setting(
