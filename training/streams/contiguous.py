@@ -28,7 +28,7 @@ class Contiguous(Stream):
             `lengths(epoch) / window`.
         seed: of the lengths.
         multiple: random lengths are multiples of this, and the last window of an epoch is padded to one: a backend that
-            compiles each length anew then compiles few, in the first epoch.
+            compiles each length anew then compiles few, nearly all of them in the first epoch.
 
     Example:
         >>> from keras_rnnlm.training.streams import Contiguous
