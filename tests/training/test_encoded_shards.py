@@ -226,6 +226,20 @@ def test_the_command_encodes_in_one_go_what_it_encodes_in_shards(data, capsys):
         np.testing.assert_array_equal(one[name][:], two[name][:])
 
 
+def test_an_interrupt_leaves_what_was_there(data, monkeypatch):
+    def interrupted(folder):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("keras_rnnlm.training.commands.encode.merge_shards", interrupted)
+    words = ["encode", str(data.parent / "texts"), "--out"]
+    assert main([*words, str(data.parent / "new"), "--tokenizer", "char"]) == 130
+    assert not (data.parent / "new").exists()
+    (data.parent / "vocabulary").mkdir()
+    shutil.copy(data / "tokenizer.json", data.parent / "vocabulary")
+    assert main([*words, str(data.parent / "vocabulary")]) == 130
+    assert os.listdir(data.parent / "vocabulary") == ["tokenizer.json"]
+
+
 def test_a_training_reads_encoded_text_where_it_lies(data, run):
     assert os.listdir(run / "data") == ["index.json"]
     assert training.load_run(run).tokenizer.fingerprint == Tokenizer.load(data).fingerprint

@@ -3,9 +3,10 @@
 import argparse
 import pathlib
 import re
+import shutil
 from contextlib import suppress
 
-from keras_rnnlm.training.corpora.encoded_shards import encode_shard, merge_shards
+from keras_rnnlm.training.corpora.encoded_shards import encode_shard, merge_shards, shard_folder
 from keras_rnnlm.training.corpora.opening import open_corpus, paths_of, tell_columns
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.recipes.rules import TOKENIZER, TOKENIZERS
@@ -146,6 +147,7 @@ def encode(
         display.clear()
         return merge_shards(folder)
     except BaseException:
+        shutil.rmtree(shard_folder(folder, 0, 1), ignore_errors=True)
         if not there:
             (folder / VOCABULARY).unlink(missing_ok=True)
         if not existed:
