@@ -12,6 +12,7 @@ import sys
 import keras
 import pytest
 
+from keras_rnnlm import training
 from keras_rnnlm.training.devices import launcher
 from keras_rnnlm.training.runs.curves import read_history
 from tests.test_package import ENVIRONMENT
@@ -70,11 +71,11 @@ def text(tmp_path_factory):
     return path
 
 
-def in_processes(text, out, count):
+def in_processes(text, out, count, settings=SETTINGS):
     """Runs that read without TensorFlow, which takes seconds to import."""
     env, options = environment(KERAS_BACKEND="jax"), {"processes": count}
     options["coordinator"] = f"127.0.0.1:{launcher.free_port()}"
-    return [trains(text, [(out, options | {"process": k})], env, ABSENT) for k in range(count)]
+    return [trains(text, [(out, options | {"process": k})], env, ABSENT, settings) for k in range(count)]
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +112,11 @@ def test_processes_learn_what_one_does_and_have_the_same_weights(alone, two):
 
 @on_jax
 @pytest.mark.long
-def test_four_processes_learn_what_one_does(text, alone):
-    digests = [finished(process) for process in in_processes(text, text.parent / "of 4", 4)]
+def test_four_processes_learn_what_one_does_each_from_its_part_of_encoded_text(text, alone):
+    training.encode(text, text.parent / "data", tokenizer="char", split="90/10")
+    settings = [setting for setting in SETTINGS if not setting.startswith(("tokenizer", "split"))]
+    processes = in_processes(text.parent / "data", text.parent / "of 4", 4, settings)
+    digests = [finished(process) for process in processes]
     assert all(found == digests[0] for found in digests)
     assert_the_same_curve(text.parent / "of 4", alone)
 
