@@ -17,6 +17,7 @@ from keras_rnnlm.training.corpora import text_files
 from keras_rnnlm.training.corpora.encoded import COUNTS, encode_corpus, load_encoded
 from keras_rnnlm.training.corpora.encoded_shards import encode_shard, merge_shards, shard_folder
 from keras_rnnlm.training.corpora.opening import open_corpus
+from keras_rnnlm.training.runs.run import RunFolder
 
 LINES = [f"line {i} été 日本 the cat\n" * (i % 4 + 1) + "\n" * (i % 3) for i in range(60)]
 
@@ -211,9 +212,18 @@ def data(tmp_path_factory):
 SMALL = {"units": 8, "layers": 1, "batch": 4, "window": 16, "epochs": 1, "checkpoint_every": 10}
 
 
-@pytest.fixture(scope="module")
-def run(data):
-    assert training.train(data, data.parent / "run", changes=SMALL, quiet=True)
+@pytest.fixture
+def loops(monkeypatch):
+    """The loops that are about to begin. They do not: what they would read is all that matters here."""
+    found = []
+    monkeypatch.setattr("keras_rnnlm.training.commands.train._go", lambda loop: found.append(loop) or True)
+    return found
+
+
+@pytest.fixture
+def run(data, loops):
+    if not (data.parent / "run").exists():
+        assert training.train(data, data.parent / "run", changes=SMALL, quiet=True)
     return data.parent / "run"
 
 
@@ -240,14 +250,15 @@ def test_an_interrupt_leaves_what_was_there(data, monkeypatch):
     assert os.listdir(data.parent / "vocabulary") == ["tokenizer.json"]
 
 
-def test_a_training_reads_encoded_text_where_it_lies(data, run):
+def test_a_training_reads_encoded_text_where_it_lies(data, run, loops):
     assert os.listdir(run / "data") == ["index.json"]
-    assert training.load_run(run).tokenizer.fingerprint == Tokenizer.load(data).fingerprint
-    assert training.load_run(run).recipe.tokenizer == str(data / "tokenizer.json")
-    read, there = load_encoded(run / "data"), load_encoded(data)
-    assert read == there and read["train"].folder == str(data)
-    (last,) = [line for line in training.load_run(run).history if line["kind"] == "valid"]
-    assert last["tokens"] == there["train"].tokens
+    assert (run / "tokenizer.json").read_bytes() == (data / "tokenizer.json").read_bytes()
+    assert RunFolder(run).read_recipe().tokenizer == str(data / "tokenizer.json")
+    assert training.resume(run, quiet=True)
+    there = load_encoded(data)
+    for loop in loops:
+        assert (loop.stream.tokens, loop.valid) == (there["train"], there["valid"])
+        assert loop.stream.tokens.folder == str(data)
 
 
 def test_a_run_whose_encoded_text_has_changed_is_not_resumed(data, run):

@@ -345,10 +345,8 @@ def test_steps_of_one_execution_learn_what_single_steps_do_and_resume_exactly(ma
     (mine, _), (wanted, _) = final(whole), final(single)
     for name, value in wanted.items():
         np.testing.assert_allclose(mine[name], value, rtol=1e-5, atol=1e-6, err_msg=name)
-    for step in (6, 29):
-        broken = make("broken", at={step: interrupt(signal.SIGTERM)}, **changes)
-        assert broken.restore() == (step > 6)
-        assert broken.run() is None and broken.checkpoints.read()[0] == step
+    broken = make("broken", at={26: interrupt(signal.SIGTERM)}, **changes)
+    assert broken.run() is None and broken.checkpoints.read()[0] == 26
     again = make("broken", **changes)
     assert again.restore() and again.run() == "2 epochs are done"
     assert_same(whole, again)
