@@ -24,14 +24,19 @@ def place_of(given):
             f"{found[0]} is encoded text, and has to be the only one: encode all texts together. "
             f"Received: {' '.join(paths_of(given.corpus))}"
         )
-    return pathlib.Path(found[0])
+    place = pathlib.Path(found[0])
+    _check_decided(place, {"valid": given.valid, "test": given.test})
+    return place
 
 
-def check_alone(place, given, recipe, named):
-    """Raises where something is said of a text that was decided when it was encoded."""
-    said = {"valid": given.valid, "test": given.test, "split": recipe.split, "text_column": recipe.text_column}
+def check_settings(place, recipe, named):
+    """Raises where a setting is of a text that is still to be encoded."""
+    of_vocabulary = {name: name for name in ("tokenizer", "vocabulary_size", "min_count") if name in named}
+    _check_decided(place, {"split": recipe.split, "text_column": recipe.text_column, **of_vocabulary})
+
+
+def _check_decided(place, said):
     said = [name for name, value in said.items() if value is not None]
-    said += [name for name in ("tokenizer", "vocabulary_size", "min_count") if name in named]
     if said:
         raise ValueError(
             f"{place} is encoded, and its splits and its vocabulary are made: drop {', '.join(said)}, or encode again"

@@ -43,7 +43,7 @@ class LanguageModeling(Task):
         place = encoded_elsewhere.place_of(given)
         if place is None:
             return {}
-        encoded_elsewhere.check_alone(place, given, recipe, named)
+        encoded_elsewhere.check_settings(place, recipe, named)
         return {"tokenizer": os.path.abspath(place / "tokenizer.json"), "vocabulary_size": None, "min_count": 1}
 
     def prepare(self, given, recipe, folder, display, first=None):
