@@ -1,5 +1,6 @@
 """The cross-entropy of a linear layer over a large vocabulary, a chunk of the logits at a time."""
 
+import functools
 import math
 
 import keras
@@ -44,7 +45,21 @@ def plus(logits, bias):
 SOFTMAX = LossOfLogits(_losses, _slopes)
 
 
-def linear_cross_entropy(hidden, kernel, bias, targets, weights, *, chunk=None, count=None):
+@functools.cache
+def _softmax_on_shares(axis):
+    """`SOFTMAX`, where each device of an axis has the logits of its share of the tokens."""
+
+    def both(logits, bias, targets):
+        return backend.softmax_cross_entropy_on_shares(axis, plus(logits, bias), targets)
+
+    def slopes(logits, bias, targets, weights):
+        losses, slopes = both(logits, bias, targets)
+        return losses, cast(slopes * weights[:, None], keras.backend.standardize_dtype(logits.dtype))
+
+    return LossOfLogits(lambda *given: both(*given)[0], slopes)
+
+
+def linear_cross_entropy(hidden, kernel, bias, targets, weights, *, chunk=None, count=None, axis=None):
     """`-log softmax(hidden @ kernel.T + bias)[target]`, with its gradient formed in the same pass.
 
     Nothing of the size (n, vocabulary) exists: a chunk of logits becomes losses and gradients, and is gone. Nor are the
@@ -59,17 +74,18 @@ def linear_cross_entropy(hidden, kernel, bias, targets, weights, *, chunk=None, 
         chunk: how many of the n rows to hold logits of. Default: all of up to two chunks of `CHUNK` logits, else one.
         count: an integer tensor: the first rows, so many, have a loss, and that of the others is 0. Only the chunks
             that the former lie in are computed.
+        axis: of the devices that the vocabulary is divided over, see `backend.divided_over`; None: it is not.
 
     Returns:
         The sum of weights times losses, a float32 scalar, which carries the gradients of `hidden`, `kernel` and `bias`;
         and the losses, float32 of shape (n,), which carry none.
     """
-    return in_chunks(SOFTMAX, hidden, kernel, bias, targets, weights, chunk=chunk, count=count)
+    return in_chunks(SOFTMAX, hidden, kernel, bias, targets, weights, chunk=chunk, count=count, axis=axis)
 
 
-def cross_entropy(hidden, kernel, bias, targets, *, chunk=None, count=None):
+def cross_entropy(hidden, kernel, bias, targets, *, chunk=None, count=None, axis=None):
     """The losses alone, (n,), for evaluation: no gradient is formed."""
-    return losses_in_chunks(SOFTMAX, hidden, kernel, bias, targets, chunk=chunk, count=count)
+    return losses_in_chunks(SOFTMAX, hidden, kernel, bias, targets, chunk=chunk, count=count, axis=axis)
 
 
 def losses_of_logits(logits, targets):
@@ -77,7 +93,7 @@ def losses_of_logits(logits, targets):
     return _losses(logits, None, targets)
 
 
-def in_chunks(loss, hidden, kernel, bias, targets, weights, more=(), *, chunk=None, count=None):
+def in_chunks(loss, hidden, kernel, bias, targets, weights, more=(), *, chunk=None, count=None, axis=None):
     """As `linear_cross_entropy`, of a `LossOfLogits`, whose gradients by `more`, (n, ...) each, are carried, too.
 
     `hidden` may be (n, several, features), for as many rows of logits a target.
@@ -92,7 +108,7 @@ def in_chunks(loss, hidden, kernel, bias, targets, weights, more=(), *, chunk=No
         return hidden, kernel, own_bias, targets, weights, more, first
 
     def forward(flat, keep):
-        return _in_chunks(loss, *named(flat), chunk, keep)
+        return _on_shares(axis, *named(flat)[:5], chunk, keep) if axis else _in_chunks(loss, *named(flat), chunk, keep)
 
     def backward(gradients, cotangents):
         if cotangents[0] is None:
@@ -111,11 +127,24 @@ def in_chunks(loss, hidden, kernel, bias, targets, weights, more=(), *, chunk=No
     return backend.custom_gradient(forward, backward, plain)(*tensors)
 
 
-def losses_in_chunks(loss, hidden, kernel, bias, targets, more=(), *, chunk=None, count=None):
+def losses_in_chunks(loss, hidden, kernel, bias, targets, more=(), *, chunk=None, count=None, axis=None):
     """The losses alone, (n,), for evaluation: no gradient is formed."""
     weights = ops.zeros_like(targets, dtype="float32")
+    if axis:
+        return _on_shares(axis, hidden, kernel, bias, targets, weights, chunk, keep=False)[0][1]
     (_, losses), _ = _in_chunks(loss, hidden, kernel, bias, targets, weights, more, count, chunk, keep=False)
     return losses
+
+
+def _on_shares(axis, hidden, kernel, bias, targets, weights, chunk, keep):
+    """As `_in_chunks`, of `SOFTMAX`: each device has its rows, and the logits of its share of the tokens alone."""
+
+    def of_device(of_rows, of_vocabulary):
+        (hidden, targets, weights), (kernel, bias) = of_rows, of_vocabulary
+        loss = _softmax_on_shares(axis)
+        return _in_chunks(loss, hidden, kernel, bias, targets, weights, (), None, chunk, keep, shards=1)
+
+    return backend.on_shares(of_device, axis, (hidden, targets, weights), (kernel, bias), keep)
 
 
 def _rows_of(hidden):
@@ -130,8 +159,9 @@ def _of_the_first(count, *tensors):
     return [ops.where(live, tensor, ops.zeros_like(tensor)) for tensor in tensors]
 
 
-def _in_chunks(loss, hidden, kernel, bias, targets, weights, more, count, chunk, keep):
+def _in_chunks(loss, hidden, kernel, bias, targets, weights, more, count, chunk, keep, shards=None):
     """`[total, losses]`, and, if they are to be kept, the total's gradients by hidden, kernel, bias and more."""
+    shards = shards or backend.shards()
 
     def of_chunk(hidden, targets, weights, *more):
         """Its parts of what is summed, and what there is of each row."""
@@ -158,7 +188,7 @@ def _in_chunks(loss, hidden, kernel, bias, targets, weights, more, count, chunk,
     most = chunk or max(1, CHUNK // (kernel.shape[0] * math.prod(hidden.shape[1:-1])))
     rows = hidden.shape[0] if hidden.shape[0] is not None else ops.shape(hidden)[0]
     summed = [weight for weight in (kernel, bias) if keep and weight is not None]
-    shards = backend.shards() if count is None and isinstance(rows, int) and rows % backend.shards() == 0 else 1
+    shards = shards if count is None and isinstance(rows, int) and rows % shards == 0 else 1
     own = rows if shards == 1 else rows // shards  # rows of a device, which holds no logits of others
     if count is None and isinstance(rows, int) and own <= (chunk or 2 * most):  # to cut in two is slower, in more not
         sums, outputs = body(_NOTHING, inputs)

@@ -42,6 +42,7 @@ class Head(keras.layers.Layer):
 
     can_be_tied = False
     reads_frequencies = False
+    can_be_divided = False  # over devices by tokens: see `keras_rnnlm.distribution.VocabularyParallel`
 
     def __init__(self, vocabulary_size, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)

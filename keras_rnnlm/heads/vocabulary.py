@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_rnnlm.heads.cross_entropy import cross_entropy, linear_cross_entropy
 from keras_rnnlm.heads.head import Head
+from keras_rnnlm.recurrence import backend
 
 
 @keras.saving.register_keras_serializable(package="keras_rnnlm")
@@ -26,7 +27,7 @@ class VocabularyLogits(Head):
     (2, 3, 10)
     """
 
-    can_be_tied = True
+    can_be_tied = can_be_divided = True
 
     def __init__(
         self, vocabulary_size, use_bias=True, kernel_initializer="glorot_uniform", bias_initializer="zeros", **kwargs
@@ -58,14 +59,14 @@ class VocabularyLogits(Head):
     def losses_of(self, features, targets):
         """As `Head.losses_of`, without gradients and without all the logits."""
         kernel, bias = self._weights()
-        losses = cross_entropy(self._rows(features), kernel, bias, ops.reshape(targets, (-1,)))
+        losses = cross_entropy(self._rows(features), kernel, bias, ops.reshape(targets, (-1,)), axis=self._axis())
         return ops.reshape(losses, ops.shape(targets))
 
     def total_loss(self, features, targets, weights):
         """As `Head.total_loss`, without all the logits."""
         kernel, bias = self._weights()
         flat = [ops.reshape(tensor, (-1,)) for tensor in (targets, weights)]
-        total, losses = linear_cross_entropy(self._rows(features), kernel, bias, *flat)
+        total, losses = linear_cross_entropy(self._rows(features), kernel, bias, *flat, axis=self._axis())
         return total, ops.reshape(losses, ops.shape(targets))
 
     def begin_with_frequencies(self, frequencies):
@@ -73,10 +74,17 @@ class VocabularyLogits(Head):
         if self.bias is not None:
             self.bias.assign(np.log(frequencies))
 
+    @property
+    def table(self):
+        """The variable that the kernel is: of its own, or the embedding's."""
+        return self.kernel if self.tied_to is None else self.tied_to.embeddings
+
+    def _axis(self):
+        return backend.divided_over(self.table) if self.can_be_divided else None
+
     def _weights(self):
-        kernel = self.kernel if self.tied_to is None else self.tied_to.embeddings
         bias = None if self.bias is None else ops.cast(self.bias, self.compute_dtype)
-        return ops.cast(kernel, self.compute_dtype), bias
+        return ops.cast(self.table, self.compute_dtype), bias
 
     def _rows(self, features):
         read = self.read(features)

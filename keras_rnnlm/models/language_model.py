@@ -196,6 +196,9 @@ class LanguageModel(NextTokenModel):
     def build(self, input_shape=None):
         if self.built:
             return
+        from keras_rnnlm.distribution import check_divided  # which knows the states that models carry
+
+        check_divided(self.head)
         self.embedding.build((None, None))
         self.stack.build((None, None, self.embedding.output_dim))
         self.head.build((None, None, self.stack.output_width))

@@ -95,6 +95,25 @@ def for_each_shard(f):
     raise NotImplementedError("No program of this backend divides its batches")
 
 
+def divided_over(variable):
+    """The axis of the devices that the first axis of a variable is divided over, or None."""
+    return None
+
+
+def on_shares(f, axis, of_rows, of_vocabulary, keep):
+    """`f(of_rows, of_vocabulary)` on each device, of its rows and its share of the vocabulary.
+
+    `f` returns `[total, losses]`, and the gradients of the total: by the first of the rows' tensors, and by each of the
+    vocabulary's that is not None; or none without `keep`. They are put together.
+    """
+    raise NotImplementedError("No program of this backend divides a vocabulary")
+
+
+def softmax_cross_entropy_on_shares(axis, logits, targets):
+    """As `softmax_cross_entropy`, where each device of an axis has the logits of its share of the tokens."""
+    raise NotImplementedError("No program of this backend divides a vocabulary")
+
+
 def feeding():
     """How many processes give rows of their own to each batch of `fit`."""
     return 1

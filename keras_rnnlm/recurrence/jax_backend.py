@@ -152,7 +152,7 @@ def has_gpu():
 
 def shards():
     distribution = keras.distribution.distribution()
-    if not isinstance(distribution, keras.distribution.DataParallel):
+    if not isinstance(distribution, (keras.distribution.DataParallel, keras.distribution.ModelParallel)):
         return 1
     mesh = distribution.device_mesh
     return mesh.shape[mesh.axis_names.index(distribution.batch_dim_name)]
@@ -189,6 +189,50 @@ def whole(tensor):
         sharding = tensor.sharding
         tensor = _moved(jax.sharding.NamedSharding(sharding.mesh, jax.sharding.PartitionSpec()))(tensor)
     return ops.convert_to_numpy(tensor)
+
+
+def divided_over(variable):
+    distribution = keras.distribution.distribution()
+    if not isinstance(distribution, keras.distribution.ModelParallel):
+        return None
+    return distribution.get_variable_layout(variable).axes[0]
+
+
+def on_shares(f, axis, of_rows, of_vocabulary, keep):
+    distribution = keras.distribution.distribution()
+    batch = distribution.batch_dim_name if of_rows[0].shape[0] % shards() == 0 else None
+    rows, share, all_of_it = (jax.sharding.PartitionSpec(*axes) for axes in ([batch], [axis], []))
+
+    def of_device(of_rows, of_vocabulary):
+        (total, losses), gradients = f(of_rows, of_vocabulary)
+        # Once, after all chunks: a row's gradient comes from all shares, a share's from all rows.
+        gradients = [jax.lax.psum(g, axis if k == 0 else batch or ()) for k, g in enumerate(gradients)]
+        return [jax.lax.psum(total, batch or ()), losses], gradients
+
+    of_gradients = [rows, *(share for value in of_vocabulary if value is not None)] if keep else []
+    return jax.shard_map(
+        of_device,
+        mesh=distribution.device_mesh.backend_mesh,
+        in_specs=(rows, share),
+        out_specs=([all_of_it, rows], of_gradients),
+        check_vma=False,
+    )(of_rows, of_vocabulary)
+
+
+def softmax_cross_entropy_on_shares(axis, logits, targets):
+    share, shares = logits.shape[-1], jax.lax.axis_size(axis)
+    own = targets - share * jax.lax.axis_index(axis)
+    peaks = jnp.max(logits, axis=-1)
+    powers = jnp.exp(logits - peaks[:, None])
+    hits = jnp.arange(share)[None, :] == own[:, None]
+    chosen = jnp.sum(jnp.where(hits, logits, 0), axis=-1)
+    # All that the devices tell each other: a column for what each has found, and one for the target's logit.
+    is_own = jnp.arange(shares) == jax.lax.axis_index(axis)
+    found = jnp.where(is_own[None, :], (peaks + jnp.log(jnp.sum(powers, axis=-1)))[:, None], 0)
+    found = jax.lax.psum(jnp.concatenate([found, chosen[:, None]], axis=-1), axis)
+    known = (targets >= 0) & (targets < share * shares)
+    logs = jnp.where(known, jax.nn.logsumexp(found[:, :-1], axis=-1), jnp.nan)
+    return logs - found[:, -1], powers * jnp.exp(peaks - logs)[:, None] - hits
 
 
 def for_each_shard(f):
