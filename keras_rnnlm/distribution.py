@@ -74,17 +74,22 @@ class VocabularyParallel(_WithCarriedStates, keras.distribution.ModelParallel):
         self.shards = shards
 
 
+def check_can_be_divided(kind):
+    """Raises for a class of heads that cannot."""
+    if not kind.can_be_divided:
+        raise ValueError(
+            'A vocabulary that is divided over devices takes the head "full" or "projected": the others read rows from '
+            f"all over it. Received: the head {kind.__name__}"
+        )
+
+
 def check_divided(head):
     """Raises where the vocabulary is to be divided over devices, and a model's head, not yet built, cannot be."""
     distribution = keras.distribution.distribution()
     if not isinstance(distribution, VocabularyParallel):
         return
+    check_can_be_divided(type(head))
     shards, size = distribution.shards, head.vocabulary_size
-    if not head.can_be_divided:
-        raise ValueError(
-            'A vocabulary that is divided over devices takes the head "full" or "projected": the others read rows from '
-            f"all over it. Received: the head {type(head).__name__}"
-        )
     if head.name != "logits":
         raise ValueError(
             'A head whose weights are divided over devices is found by its name: pass `name="logits"`. '
@@ -99,10 +104,15 @@ def check_divided(head):
 
 @contextlib.contextmanager
 def undistributed():
-    """Makes variables on one device of this process meanwhile, as where there is no distribution."""
+    """Makes variables on one device of this process meanwhile, as where there is no distribution.
+
+    What was divided may not fit one of the devices: then they are made in the machine's memory.
+    """
     before = keras.distribution.distribution()
     keras.distribution.set_distribution(None)
+    divided = isinstance(before, keras.distribution.ModelParallel)
     try:
-        yield
+        with keras.device("cpu:0") if divided else contextlib.nullcontext():
+            yield
     finally:
         keras.distribution.set_distribution(before)

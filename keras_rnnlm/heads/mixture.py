@@ -31,6 +31,8 @@ class MixtureOfSoftmaxes(VocabularyLogits):
     1.0
     """
 
+    can_be_divided = False
+
     def __init__(self, vocabulary_size, components=5, width=None, **kwargs):
         super().__init__(vocabulary_size, **kwargs)
         for name, value in (("components", components), ("width", 1 if width is None else width)):

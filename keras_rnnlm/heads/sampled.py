@@ -37,6 +37,8 @@ class SampledSoftmax(VocabularyLogits):
     500
     """
 
+    can_be_divided = False
+
     def __init__(self, vocabulary_size, num_sampled=None, proposal="unigram", **kwargs):
         super().__init__(vocabulary_size, **kwargs)
         if num_sampled is None:

@@ -135,6 +135,7 @@ def train(
     processes=None,
     coordinator=None,
     process=None,
+    shard_vocabulary=None,
 ):
     """Trains a new model and leaves everything in the run directory `out`.
 
@@ -151,7 +152,7 @@ def train(
         init_from: a run to begin with: its best weights, its vocabulary, its network. What of these the recipe leaves
             at its default is that run's.
         quiet: whether to show nothing but warnings.
-        backend, devices, processes, coordinator, process: what to compute on, see `Choice` in
+        backend, devices, processes, coordinator, process, shard_vocabulary: what to compute on, see `Choice` in
             `keras_rnnlm.training.devices.choice`. Each of several processes calls this function alike.
 
     Returns:
@@ -173,7 +174,7 @@ def train(
     given = {"split": split, "text_column": text_column, "encoding": encoding}
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     folder, task = RunFolder(out), task_of(recipe)
-    given, on = Given(corpus, valid, test), Choice(backend, devices, processes, coordinator, process)
+    given, on = Given(corpus, valid, test), Choice(backend, devices, processes, coordinator, process, shard_vocabulary)
     if first is None:
         recipe = dataclasses.replace(recipe, **task.brings(given, recipe, named))
     with on.in_use(_how_to_resume(folder, on)) as team, _new(folder, task, team):
@@ -182,6 +183,7 @@ def train(
             if chooses:
                 recipe = recipe.override(task.choose(given, recipe, named, folder, display, minutes))
             _check_batches(recipe, team)
+            _check_shards(recipe, on)
             data = task.prepare(given, recipe, folder, display, first)
             recipe = _with_precision(recipe, data, display, team)
             folder.write_recipe(recipe)
@@ -216,6 +218,7 @@ def resume(
     processes=None,
     coordinator=None,
     process=None,
+    shard_vocabulary=None,
 ):
     """Resumes an interrupted run, bit for bit as if nothing had happened. Returns whether it came to its end.
 
@@ -225,12 +228,12 @@ def resume(
         out: the run directory.
         changes: settings to change, a dict of them, or each "key=value": more epochs, say.
         quiet: whether to show nothing but warnings.
-        backend, devices, processes, coordinator, process: as in `train`.
+        backend, devices, processes, coordinator, process, shard_vocabulary: as in `train`.
 
     >>> resume("run", quiet=True)  # which had come to its end
     True
     """
-    folder, on = RunFolder(out), Choice(backend, devices, processes, coordinator, process)
+    folder, on = RunFolder(out), Choice(backend, devices, processes, coordinator, process, shard_vocabulary)
     folder.check_resumable()
     with on.in_use(_how_to_resume(folder, on)) as team, folder.held() if team.is_first else nullcontext():
         recipe = folder.read_recipe()
@@ -242,6 +245,7 @@ def resume(
                     f"Received: {name}={getattr(changed, name)!r} after {getattr(recipe, name)!r}"
                 )
         _check_batches(changed, team)
+        _check_shards(changed, on)
         display = _display(folder, quiet, team)
         loop = _loop(folder, changed, task.restore(recipe, folder, display), display, team)
         if not loop.restore():
@@ -270,6 +274,22 @@ def _check_batches(recipe, team):
                 f"Each of {team.parts} devices has as many rows of a batch as the others: set `batch`, and those of "
                 f"`grow`, to multiples of {team.parts}. Received: batch={batch}"
             )
+
+
+def _check_shards(recipe, on):
+    """Before the text is read, which may take long."""
+    if on.shards == 1:
+        return
+    if recipe.task != tasks.DEFAULT:
+        raise ValueError(
+            "`shard_vocabulary` divides the vocabulary of a language model: drop it. "
+            f"Received: shard_vocabulary={on.shards}, task={recipe.task!r}"
+        )
+    from keras_rnnlm.distribution import check_can_be_divided
+    from keras_rnnlm.heads import HEADS
+
+    if recipe.head in HEADS:
+        check_can_be_divided(HEADS[recipe.head])
 
 
 def _loop(folder, recipe, data, display, team=None):

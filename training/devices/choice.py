@@ -19,6 +19,12 @@ def arguments(parser):
     group.add_argument("--backend", metavar="NAME", help=f"Keras's: {', '.join(BACKENDS)} (default: as it is set)")
     group.add_argument("--devices", metavar="N|all", help="of each process (default: one; of several processes, all)")
     group.add_argument(
+        "--shard-vocabulary",
+        metavar="N",
+        help="divide a vocabulary that is too large for one device over so many, on JAX; --devices is a multiple of "
+        "them (default: as many)",
+    )
+    group.add_argument(
         "--processes",
         metavar="N|auto",
         help="that train together, on JAX: without what follows, this command starts them all here; auto: as SLURM, "
@@ -31,7 +37,7 @@ def arguments(parser):
 def of(options):
     """The `Choice` that the options are."""
     words = {field.name: getattr(options, field.name) for field in dataclasses.fields(Choice)}
-    numbers = ("devices", "processes", "process")
+    numbers = ("devices", "shard_vocabulary", "processes", "process")
     return Choice(
         **{name: int(word) if name in numbers and word and word.isdecimal() else word for name, word in words.items()}
     )
@@ -43,10 +49,12 @@ class Choice:
 
     Args:
         backend: Keras's backend; None: the one that is set.
-        devices: how many devices each process computes on, or "all". None: one, or all of a process of several.
+        devices: how many devices each process computes on, or "all". None: one, or all of a process of several, or
+            as many as share a vocabulary.
         processes: how many processes train together, or "auto": as SLURM, Open MPI or a TPU pod tells JAX.
         coordinator: "HOST:PORT", the address at which the first process listens.
         process: the number of this process, from 0.
+        shard_vocabulary: over how many devices the vocabulary's weights are divided; None: each has them all.
     """
 
     backend: str | None = None
@@ -54,6 +62,7 @@ class Choice:
     processes: int | str | None = None
     coordinator: str | None = None
     process: int | None = None
+    shard_vocabulary: int | None = None
 
     def check(self):
         """Raises where the options contradict each other, or name what there is not."""
@@ -61,6 +70,11 @@ class Choice:
             raise ValueError(f"`backend` is one of {', '.join(BACKENDS)}. Received: backend={self.backend!r}")
         if not (self.devices in (None, "all") or is_count(self.devices)):
             raise ValueError(f'`devices` is a number, or "all". Received: devices={self.devices!r}')
+        if not (self.shard_vocabulary is None or is_count(self.shard_vocabulary)):
+            raise ValueError(
+                "`shard_vocabulary` is how many devices a vocabulary is divided over, a number. "
+                f"Received: shard_vocabulary={self.shard_vocabulary!r}"
+            )
         if not (self.processes in (None, AUTO) or is_count(self.processes)):
             raise ValueError(f'`processes` is a number, or "auto". Received: processes={self.processes!r}')
         named = [name for name in ("coordinator", "process") if getattr(self, name) is not None]
@@ -79,6 +93,17 @@ class Choice:
             raise ValueError(
                 f"`coordinator` is HOST:PORT, such as 10.0.0.1:9900. Received: coordinator={self.coordinator!r}"
             )
+
+        if self.shards > 1 and self.is_several:
+            raise ValueError(
+                "A vocabulary is divided over the devices of one process: drop --processes, or --shard-vocabulary. "
+                f"Received: shard_vocabulary={self.shards}, processes={self.processes!r}"
+            )
+
+    @property
+    def shards(self):
+        """Over how many devices the vocabulary is divided."""
+        return self.shard_vocabulary or 1
 
     @property
     def is_several(self):
@@ -101,17 +126,20 @@ class Choice:
 
     def words(self):
         """Of the command line that trains so, each with a space before it."""
-        names = ["backend", "devices", "processes", "coordinator", "process"]
+        names = ["backend", "devices", "shard_vocabulary", "processes", "coordinator", "process"]
         if ALL in os.environ.get(STARTED, ""):  # as a command starts it again
-            names = names[:3]
-        return "".join(f" --{name} {getattr(self, name)}" for name in names if getattr(self, name) is not None)
+            names = names[:4]
+        given = {name.replace("_", "-"): getattr(self, name) for name in names if getattr(self, name) is not None}
+        return "".join(f" --{name} {value}" for name, value in given.items())
 
     @contextlib.contextmanager
     def in_use(self, how=""):
         """Computes there meanwhile; yields who trains, see `together`. `how` says how to resume."""
         self.check()
         self._set_backend()
-        if not self.is_several and self.devices in (None, 1):  # without Keras, which takes seconds to import
+        if (
+            not self.is_several and self.devices in (None, 1) and self.shards == 1
+        ):  # without Keras, which takes seconds to import
             yield Alone(how)
             return
         keras = import_keras()
@@ -124,6 +152,11 @@ class Choice:
             raise ValueError(
                 "Only JAX trains in several processes: take --backend jax, or one process. "
                 f"Received: processes={self.processes!r} on {name}"
+            )
+        if self.shards > 1:
+            raise ValueError(
+                "Only JAX divides a vocabulary over devices: take --backend jax, or drop --shard-vocabulary. "
+                f"Received: shard_vocabulary={self.shards} on {name}"
             )
         yield _replicas(how, self.devices) if name == "tensorflow" else _on_one_device(how, self.devices)
 
@@ -140,7 +173,7 @@ class Choice:
 
     @contextlib.contextmanager
     def _jax(self, keras, how):
-        from keras_rnnlm.distribution import DataParallel
+        from keras_rnnlm.distribution import DataParallel, VocabularyParallel
         from keras_rnnlm.training.devices import private_jax
         from keras_rnnlm.training.devices.together import Together
 
@@ -152,12 +185,20 @@ class Choice:
                     f"the command line start them: keras-rnnlm train ... --processes {self.processes}"
                 )
             store = private_jax.join(self.processes, self.coordinator, self.process)
-        devices = _devices_of_each(self.devices)
+        devices = _devices_of_each(self.shards if self.shards > 1 and self.devices is None else self.devices)
+        if len(devices) % self.shards:
+            raise ValueError(
+                f"A vocabulary that is divided over {self.shards} devices takes a multiple of {self.shards}: set "
+                f"`devices` to one. Received: devices={self.devices!r}, which are {len(devices)}"
+            )
         if len(devices) == 1:
             yield Alone(how)
             return
-        distribution = DataParallel(devices=devices, auto_shard_dataset=False)
-        team = Alone(how, len(devices))
+        if self.shards > 1:
+            distribution = VocabularyParallel(self.shards, devices, auto_shard_dataset=False)
+        else:
+            distribution = DataParallel(devices=devices, auto_shard_dataset=False)
+        team = Alone(how, len(devices) // self.shards)
         if store is not None and store.count > 1:
             team = Together(store, how, len(devices), int(os.environ.get(STARTED, "0").split()[0]))
         before = keras.distribution.distribution()
