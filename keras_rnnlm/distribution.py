@@ -97,7 +97,7 @@ def check_divided(head):
         )
     if size % shards:
         raise ValueError(
-            f"Each of {shards} devices has as many tokens of the vocabulary as the others: its size has to be a "
+            f"Each of {shards} devices holds as many tokens of the vocabulary as the others: its size has to be a "
             f"multiple of {shards}, such as {size - size % shards:,} (`vocabulary_size`). Received: {size:,} tokens"
         )
 

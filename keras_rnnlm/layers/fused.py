@@ -13,10 +13,11 @@ def wanted(layer):
     return getattr(layer, "use_cudnn", "auto")
 
 
-def obstacles(layer, mask=None):
-    """Why cuDNN cannot run the layer: a list of reasons, empty where it can."""
+def obstacles(layer, mask=None, platform=None):
+    """Why cuDNN cannot run the layer: a list of reasons, empty where it can. None: on this machine."""
     cell = layer.cell
-    reasons = [] if backend.has_gpu() else [NO_GPU]
+    has_gpu = backend.has_gpu() if platform is None else platform == "cuda"
+    reasons = [] if has_gpu else [NO_GPU]
     reasons += cell.beyond_cudnn()
     if cell.fused_kernel and "fused_kernel" not in vars(type(cell)):
         reasons.append(f"{type(cell).__name__} may have equations of its own")
@@ -39,11 +40,13 @@ def obstacles(layer, mask=None):
     return reasons + backend.beyond_cudnn(cell.fused_kernel, layer.compute_dtype)
 
 
-def kernel_for(layer, mask=None):
+def kernel_for(layer, mask=None, platform=None):
     """Which fused kernel runs the layer: "cudnn", "torch", PyTorch's own for processors, or None."""
-    reasons = obstacles(layer, mask)
+    reasons = obstacles(layer, mask, platform)
     if not reasons:
         return "cudnn"
+    if platform == "tpu":
+        return None
     known = layer.compute_dtype == layer.variable_dtype in ("float32", "float64")
     return "torch" if backend.own_kernel and known and reasons == [NO_GPU] else None
 

@@ -30,6 +30,19 @@ def test_a_plain_layer_goes_to_cudnn_where_there_is_a_gpu(monkeypatch):
         assert explain_kernel(layer).path == "loop"
 
 
+@pytest.mark.parametrize("here", [False, True])
+def test_a_machine_that_is_not_here_is_answered_for(monkeypatch, here):
+    monkeypatch.setattr(backend, "has_gpu", lambda: here)
+    plain, peephole = layers.LSTM(4), layers.LSTM(4, peephole=True)
+    of_processors = "torch" if BACKEND == "torch" else "loop"
+    paths = [explain_kernel(plain, platform=platform).path for platform in ("cuda", "cpu", "tpu")]
+    assert paths == ["cudnn", of_processors, "loop"]
+    assert explain_kernel(peephole, platform="cuda").reasons == ("peephole",)
+    assert explain_kernel(peephole, platform="cpu").reasons == (fused.NO_GPU, "peephole")
+    with pytest.raises(ValueError, match="one of cpu, cuda, tpu.*platform='rocm'"):
+        explain_kernel(plain, platform="rocm")
+
+
 def test_the_other_paths_have_names():
     assert explain_kernel(layers.LSTM(4, unroll=True)).path == "unrolled"
     assert explain_kernel(layers.LSTM(4, return_trace=True)).path == "autodiff"

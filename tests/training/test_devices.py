@@ -4,12 +4,14 @@ import json
 import os
 import pathlib
 import random
+import re
 import shutil
 import signal
 import subprocess
 import sys
 
 import keras
+import numpy as np
 import pytest
 
 from keras_rnnlm import training
@@ -127,6 +129,67 @@ def test_eight_devices_learn_what_one_does(text, alone):
     flags = ENVIRONMENT.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=8"
     finished(trains(text, [(out, {"devices": "all"})], environment(KERAS_BACKEND="jax", XLA_FLAGS=flags)))
     assert_the_same_curve(out, alone)
+
+
+# Two groups of devices of which each has one of the text's symbols; a few rows at a time. Then it resumes from the
+# checkpoint before the last, and asks for what cannot be divided.
+DIVIDES = """
+import json, shutil, sys
+from keras_rnnlm import training
+from keras_rnnlm.heads import cross_entropy
+from keras_rnnlm.training.runs.checkpoints import Checkpoints
+cross_entropy.CHUNK = 8
+text, out, settings = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+on = {"devices": "all", "shard_vocabulary": 11, "quiet": True}
+assert training.train(text, out, changes=settings, **on)
+resumed = shutil.copytree(out, out + ", resumed")
+Checkpoints(resumed + "/checkpoints").files()[-1][1].unlink()
+assert training.resume(resumed, **on)
+two = {"devices": 2, "shard_vocabulary": 2}
+for wrong in (two, {"changes": {"task": "tag"}}, {"changes": [*settings, "head=mixture"]}, {"devices": 12}):
+    try:
+        training.train(text, out + ", refused", **{"changes": settings, **on, **wrong})
+    except ValueError as error:
+        print(error)
+"""
+REFUSED = """Each of 2 devices holds as many tokens .* such as 10 \\(`vocabulary_size`\\). Received: 11 tokens
+`shard_vocabulary` divides the vocabulary of a language model.*task='tag'
+A vocabulary .* takes the head "full" or "projected".* Received: the head MixtureOfSoftmaxes
+A vocabulary that is divided over 11 devices takes a multiple of 11.*devices=12"""
+
+
+def divided(text, out):
+    """A run with its vocabulary divided over 11 devices: what was refused, and the program of a step."""
+    flags = f"{ENVIRONMENT.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=22 --xla_dump_to={out}.hlo"
+    flags += " --xla_dump_hlo_module_re=jit_train_step --xla_dump_hlo_as_text"
+    cache = {"JAX_COMPILATION_CACHE_DIR": f"{out}.cache", "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    command = [sys.executable, "-c", ABSENT + DIVIDES, str(text), str(out), json.dumps(SETTINGS)]
+    env = environment(KERAS_BACKEND="jax", XLA_FLAGS=flags, **cache)
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    (program,) = pathlib.Path(f"{out}.hlo").glob("*.cpu_after_optimizations.txt")
+    return done.stdout.splitlines(), program.read_text()
+
+
+@on_jax
+def test_a_vocabulary_that_is_divided_over_devices_learns_what_one_device_does_and_leaves_the_same_file(text, alone):
+    out = text.parent / "divided"
+    refused, program = divided(text, out)
+    assert_the_same_curve(out, alone)
+    assert killed_runs.differences(out, out.with_name("divided, resumed")) == []
+    for got, wanted in zip(refused, REFUSED.splitlines(), strict=True):
+        assert re.match(wanted, got), got
+    # A chunk of the loss is one sum over the shares, a number a row and share; nobody has all logits or the table.
+    found = re.findall(r"= (.*?) (all-\w+|collective-\w+|reduce-scatter)(?:-start)?\(.*op_name=\"([^\"]*)\"", program)
+    assert {kind for _, kind, _ in found} == {"all-reduce"}
+    assert [shape for shape, _, name in found if "while" in name] == ["f32[8,12]{1,0}"]
+    for width in (4, 8):  # of the embedding, and of the output layer
+        assert f"f32[1,{width}]" in program and f"f32[11,{width}]" not in program
+    # Read on one device.
+    models = [keras.saving.load_model(run / "model.keras") for run in (out, alone)]
+    assert models[0].get_config() == models[1].get_config()
+    for got, wanted in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(got, wanted, atol=1e-5)
 
 
 def started(pid):

@@ -20,6 +20,8 @@ from keras_rnnlm.training.loop import interrupts
     [
         ({"backend": "theano"}, "is one of tensorflow, jax, torch"),
         ({"devices": 0}, 'a number, or "all". Received: devices=0'),
+        ({"shard_vocabulary": 0}, "a number. Received: shard_vocabulary=0"),
+        ({"shard_vocabulary": 2, "processes": 2}, "drop --processes, or --shard-vocabulary"),
         ({"processes": "many"}, 'a number, or "auto"'),
         ({"coordinator": "10.0.0.1:99"}, "give `processes`, `coordinator` and `process`, all three"),
         ({"processes": 2, "coordinator": "10.0.0.1:99", "process": 2}, "from 0 to 1. Received: process=2"),
@@ -38,6 +40,7 @@ def test_what_a_backend_cannot_do_is_refused_with_the_way_out():
         "torch": [({"processes": 2}, "take --backend jax"), ({"devices": 2}, "--backend jax or --backend tensorflow")],
         "jax": [({"processes": 2}, "have the command line start them"), ({"devices": 99}, "at most")],
     }
+    refused[name] += [({"shard_vocabulary": 99}, "at most 1" if name == "jax" else "Only JAX divides a vocabulary")]
     other = {"backend": "torch" if name != "torch" else "jax"}
     for options, message in [*refused[name], (other, "before Keras is imported")]:
         with pytest.raises(ValueError, match=message), Choice(**options).in_use():
