@@ -36,9 +36,10 @@ class VocabularyParallel(_WithCarriedStates, keras.distribution.ModelParallel):
     """A `keras.distribution.ModelParallel` for a vocabulary whose weights are too large for one device.
 
     The embedding and the output layer of a `LanguageModel` are divided by tokens over `shards` devices, and so is what
-    the optimizer keeps of them. Each forms the logits of its own tokens, and tells the others a number for each row of
-    them: neither all logits nor the whole table are anywhere. All else is as with `DataParallel`: groups of `shards`
-    devices divide the rows of a batch, and within a group each device runs the recurrent layers for the same rows.
+    the optimizer keeps of them. Each forms the logits of its own tokens, and tells the others their logarithmic sum,
+    a number for each row: neither all logits nor the whole table are anywhere. All else is as with `DataParallel`:
+    groups of `shards` devices divide the rows of a batch, and within a group each device runs the recurrent layers for
+    the same rows.
 
     The vocabulary is a multiple of `shards`, and the head is one that can be divided: "full" or "projected". Set the
     distribution before the model is made. Files that such a model writes are those of any other.
@@ -78,8 +79,8 @@ def check_can_be_divided(kind):
     """Raises for a class of heads that cannot."""
     if not kind.can_be_divided:
         raise ValueError(
-            'A vocabulary that is divided over devices takes the head "full" or "projected": the others read rows from '
-            f"all over it. Received: the head {kind.__name__}"
+            'A vocabulary that is divided over devices takes the head "full" or "projected": no other can be '
+            f"divided. Received: the head {kind.__name__}"
         )
 
 

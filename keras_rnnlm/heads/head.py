@@ -20,7 +20,8 @@ class Head(keras.layers.Layer):
 
     A head that can read an embedding's table says so, `can_be_tied = True`, and finds the embedding in `tied_to`, or
     None there. The model ties it before it is built. One that has to know how frequent the tokens are says
-    `reads_frequencies = True`, and `read_frequencies` is called before training.
+    `reads_frequencies = True`, and `read_frequencies` is called before training. One whose matrix may be divided over
+    devices by tokens says `can_be_divided = True`.
 
     Args:
         vocabulary_size: how many logits.
@@ -42,7 +43,7 @@ class Head(keras.layers.Layer):
 
     can_be_tied = False
     reads_frequencies = False
-    can_be_divided = False  # over devices by tokens: see `keras_rnnlm.distribution.VocabularyParallel`
+    can_be_divided = False
 
     def __init__(self, vocabulary_size, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
