@@ -69,8 +69,8 @@ class VocabularyParallel(_WithCarriedStates, keras.distribution.ModelParallel):
         groups = np.array(devices).reshape(-1, shards)
         mesh = keras.distribution.DeviceMesh(groups.shape, [BATCH, VOCABULARY], groups)
         layouts = keras.distribution.LayoutMap(mesh)
-        layouts["(.*/)?(embedding/embeddings|logits/kernel)"] = (VOCABULARY, None)
-        layouts["(.*/)?logits/bias"] = (VOCABULARY,)
+        layouts["^(.*/)?(embedding/embeddings|logits/kernel)$"] = (VOCABULARY, None)
+        layouts["^(.*/)?logits/bias$"] = (VOCABULARY,)
         super().__init__(layout_map=layouts, batch_dim_name=BATCH, auto_shard_dataset=auto_shard_dataset)
         self.shards = shards
 

@@ -104,7 +104,7 @@ class SampledSoftmax(VocabularyLogits):
         known = ops.logical_and(labels >= 0, labels < self.vocabulary_size)
         labels = ops.clip(labels, 0, self.vocabulary_size - 1)
         ids = ops.concatenate([drawn, labels], axis=0)
-        kernel = self.table
+        kernel = self._table
         # First read, then cast: rows, not the table.
         vectors = ops.cast(ops.take(ops.cast(kernel, kernel.dtype), ids, axis=0), self.compute_dtype)
         log_chances = ops.take(ops.cast(self.log_chance, "float32"), ids, axis=0)

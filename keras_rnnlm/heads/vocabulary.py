@@ -75,16 +75,16 @@ class VocabularyLogits(Head):
             self.bias.assign(np.log(frequencies))
 
     @property
-    def table(self):
+    def _table(self):
         """The variable that the kernel is: of its own, or the embedding's."""
         return self.kernel if self.tied_to is None else self.tied_to.embeddings
 
     def _axis(self):
-        return backend.divided_over(self.table) if self.can_be_divided else None
+        return backend.divided_over(self._table) if self.can_be_divided else None
 
     def _weights(self):
         bias = None if self.bias is None else ops.cast(self.bias, self.compute_dtype)
-        return ops.cast(self.table, self.compute_dtype), bias
+        return ops.cast(self._table, self.compute_dtype), bias
 
     def _rows(self, features):
         read = self.read(features)

@@ -34,7 +34,7 @@ def learned(options):
     model = LanguageModel(VOCABULARY, layers=1, dropout=0.3, seed=1, **options)
     model.compile(ClippedOptimizer(keras.optimizers.Adam(0.01), max_norm=0.5))
     history = model.fit(stream.dataset().repeat(), epochs=3, steps_per_epoch=8, verbose=0).history
-    table = model.head.table
+    table = model.embedding.embeddings
     shapes = [list(v.value.sharding.shard_shape(v.shape)) for v in model.optimizer.variables if v.shape == table.shape]
     return [history["perplexity"], model.evaluate(stream.dataset(), verbose=0), shapes]
 

@@ -188,8 +188,8 @@ class Choice:
         devices = _devices_of_each(self.shards if self.shards > 1 and self.devices is None else self.devices)
         if len(devices) % self.shards:
             raise ValueError(
-                f"A vocabulary that is divided over {self.shards} devices takes a multiple of {self.shards}: set "
-                f"`devices` to one. Received: devices={self.devices!r}, which are {len(devices)}"
+                f"A vocabulary that is divided over {self.shards} devices takes a multiple of {self.shards}: give "
+                f"`devices` such a number. Received: devices={self.devices!r}, which are {len(devices)}"
             )
         if len(devices) == 1:
             yield Alone(how)
