@@ -64,10 +64,10 @@ def test_a_divided_vocabulary_learns_what_one_device_does():
 
 @pytest.mark.parametrize("kind, message", [("sampled", "Received: the head SampledSoftmax"), ("full", 'name="logits"')])
 def test_a_head_that_cannot_be_divided_is_refused(kind, message):
-    head = HEADS[kind](600)
+    head = HEADS[kind](1000)
     keras.distribution.set_distribution(VocabularyParallel(shards=1))
     try:
         with pytest.raises(ValueError, match=message):
-            LanguageModel(600, units=4, layers=1, head=head)
+            LanguageModel(1000, units=4, layers=1, head=head)
     finally:
         keras.distribution.set_distribution(None)
