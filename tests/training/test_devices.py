@@ -21,8 +21,9 @@ from tests.test_package import ENVIRONMENT
 from tests.training import killed_runs
 
 BACKEND = keras.backend.backend()
+# A line of history for each step: in between, the time decides how often processes meet, and how a sum is rounded.
 SETTINGS = """tokenizer=char units=8 layers=1 tied=false embedding_dim=4 dropout=0.3 batch=8 window=8 eval_batch=4
-seed=3 optimizer=adam learning_rate=0.01 epochs=2 checkpoint_every=5 log_every=2 split=90/10"""
+seed=3 optimizer=adam learning_rate=0.01 epochs=2 checkpoint_every=5 log_every=1 split=90/10"""
 SETTINGS = SETTINGS.split()
 SET = [word for setting in SETTINGS for word in ("--set", setting)]
 
