@@ -57,8 +57,8 @@ class ExportedTagger(ExportedModel):
 
         `file` is in columns, a word a line, as `keras_rnnlm.text.columns` reads them; its tags, if any, are not read.
         """
-        sentences = list(Columns().sentences(lines_of(file, encoding), str(file), tags=False))
-        for (words, _), tags in zip(sentences, self.tag([words for words, _ in sentences], batch_size)):
+        sentences = Columns().unlabelled(lines_of(file, encoding), str(file), self.reader())
+        for words, tags in zip(sentences, self.tag(sentences, batch_size)):
             for word, tag in zip(words, tags):
                 yield f"{word}\t{tag}", None
             yield "", {"words": words, "tags": tags}

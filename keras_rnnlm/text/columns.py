@@ -28,22 +28,48 @@ class Columns:
 
     def sentences(self, lines, name="the file", tags=True):
         """Yields the words and the tags of each sentence; without `tags`, words and None, and one column will do."""
-        form, words, found = None, [], []
+        for rows, form in self._sentences(lines, name, tags):
+            words, found = form.of(rows)
+            yield words, found if tags else None
+
+    def placed(self, lines, name="the file"):
+        """As `sentences`, and the number of each word's line, from 1 on."""
+        for rows, form in self._sentences(lines, name, tags=True):
+            yield *form.of(rows), [number for number, _ in rows]
+
+    def unlabelled(self, lines, name, vocabulary):
+        """The words of each sentence of a file whose tags, if any, are not read.
+
+        A ValueError where it plainly has a sentence a line: all but the first word of each would be passed over.
+        """
+        found = list(self._sentences(lines, name, tags=False))
+        if found and _has_a_sentence_a_line(found, vocabulary):
+            cells = found[0][0][0][1]
+            raise ValueError(
+                f"{name}: {_columns(len(cells))} without tags, of which only one is read: put one word a line, and an "
+                f"empty line between sentences. Received: {' '.join(cells)[:80]!r}"
+            )
+        return [form.of(rows)[0] for rows, form in found]
+
+    def _sentences(self, lines, name, tags):
+        """The number and the cells of each line of a sentence, and the `_Form` of all."""
+        form, rows = None, []
         for number, line in enumerate(lines, 1):
             line = line.rstrip("\r\n")
             if not line.strip(" \t"):
-                if words:
-                    yield words, found if tags else None
-                words, found = [], []
+                if rows:
+                    yield rows, form
+                rows = []
                 continue
-            if _is_comment(line, form, begins=not words):
+            if _is_comment(line, form, begins=not rows):
                 continue
             form = form or _Form(line, self.word, self.tag if tags else None, tags, f"{name}, line {number}")
             cells = form.cells(line)
             if len(cells) != form.width:
                 raise ValueError(
-                    f"{name}, line {number}: {_columns(len(cells))}, and the lines before have {form.width}. Put an "
-                    f"empty line between sentences, and the same columns into every other. Received: {line[:80]!r}"
+                    f"{name}, line {number}: {_columns(len(cells))}, and the lines before have {form.width}. Put one "
+                    "word a line, each with the same columns, and an empty line between sentences. "
+                    f"Received: {line[:80]!r}"
                 )
             if form.numbered and _NO_WORD.fullmatch(cells[0]):
                 continue
@@ -52,17 +78,16 @@ class Columns:
                 raise ValueError(
                     f"{name}, line {number}: the {'word' if not word else 'tag'} is empty. Received: {line[:80]!r}"
                 )
-            words.append(word)
-            found.append(tag)
-        if words:
-            yield words, found if tags else None
+            rows.append((number, cells))
+        if rows:
+            yield rows, form
 
 
 class _Form:
     """What the first line tells of all."""
 
     def __init__(self, line, word, tag, tags, where):
-        self.separator = "\t" if "\t" in line else None
+        self.separator, self.tags = "\t" if "\t" in line else None, tags
         cells = self.cells(line)
         self.width = len(cells)
         is_conll_u = self.width == CONLL_U and word is None and _ID.match(cells[0])
@@ -76,6 +101,10 @@ class _Form:
                     f"Received: {line[:80]!r}"
                 )
 
+    def of(self, rows):
+        """The words of a sentence, and where they are read its tags."""
+        return [cells[self.word] for _, cells in rows], [cells[self.tag] for _, cells in rows] if self.tags else None
+
     def cells(self, line):
         return line.split() if self.separator is None else line.split(self.separator)
 
@@ -85,6 +114,21 @@ def _is_comment(line, form, begins):
         return False
     # A space may be what separates the columns, and "#" a word.
     return "\t" not in line and (form is None or form.separator == "\t" or len(form.cells(line)) != form.width)
+
+
+def _has_a_sentence_a_line(found, vocabulary):
+    """Whether columns that spaces separate hold no tags, and words in place of them, or one line is a sentence."""
+    form, labels, known = found[0][1], set(vocabulary.labels), set(vocabulary.words)
+    lines = [cells for rows, _ in found for _, cells in rows]
+    others = [k for k in range(form.width) if k != form.word]
+    if form.separator is not None or not others:
+        return False
+    if any(2 * sum(cells[k] in labels for cells in lines) >= len(lines) for k in others):
+        return False
+    if all(len(rows) == 1 for rows, _ in found):
+        return True
+    words = sum((cells[k].lower() if vocabulary.lower else cells[k]) in known for cells in lines for k in others)
+    return 2 * words > len(lines) * len(others)
 
 
 def _columns(count):

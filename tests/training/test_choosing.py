@@ -1,14 +1,18 @@
 """The recipe that is chosen where the user names none."""
 
 import dataclasses
+import io
 
 import pytest
 
 from keras_rnnlm.training.commands.train import train
 from keras_rnnlm.training.recipes import choosing
 from keras_rnnlm.training.recipes.choosing import NETWORKS, Text, choose, look
+from keras_rnnlm.training.recipes.length import fitting, of_fitting_length
 from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.run import RunFolder
+from keras_rnnlm.training.streams import Examples
 
 PLAIN = Text(1_000_000, 5.5, 25_000, False)
 RATE = 5e10
@@ -74,3 +78,35 @@ def test_minutes_are_a_setting_of_a_recipe_that_is_named(tmp_path):
     (tmp_path / "text.txt").write_text("to be or not to be\n" * 400)
     with pytest.raises(ValueError, match="give one of them. Received: minutes=1"):
         train(tmp_path / "text.txt", tmp_path / "run", minutes=1, changes={"max_minutes": 2})
+
+
+def examples(count):
+    return Examples([5] * count, collate=None, batch=32)
+
+
+@pytest.mark.parametrize(
+    "count, named, chosen",
+    [
+        (200, (), {"epochs": 86, "warmup_steps": 60}),  # of 7 steps each
+        (20, (), {"epochs": 100, "warmup_steps": 10}),
+        (200, ("epochs",), {"warmup_steps": 10}),  # of the recipe's 15 epochs
+        (200, ("warmup_steps",), {"epochs": 86}),
+        (200, ("epochs", "warmup_steps"), {}),
+        (32 * 100, (), {}),
+    ],
+)
+def test_epochs_and_a_warm_up_that_nobody_named_suit_the_examples(count, named, chosen):
+    assert fitting(Recipe.load("tagger"), examples(count), named) == chosen
+
+
+def test_a_warm_up_of_most_of_the_run_is_warned_of_and_one_of_a_little_is_not():
+    def told(named=None, **changes):
+        stream = io.StringIO()
+        recipe = Recipe.load("tagger").override(changes)
+        of_fitting_length(recipe, examples(200), named, Display(stream, quiet=True))
+        return stream.getvalue()
+
+    (line,) = told().splitlines()
+    assert "warmup_steps=100, and epochs=15 are 105 steps: it may learn little. Set warmup_steps=10, or" in line
+    assert "epochs=15 are 105 steps" in told(named={"warmup_steps", "epochs"})
+    assert told(named=()) == told(warmup_steps=26) == "" != told(warmup_steps=27)

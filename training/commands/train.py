@@ -16,6 +16,7 @@ from keras_rnnlm.training.devices.together import Alone
 from keras_rnnlm.training.loop.failures import LearnedNothing, is_finite
 from keras_rnnlm.training.loop.interrupts import PATIENCE, exit_code
 from keras_rnnlm.training.recipes.growth import batches, stream_of
+from keras_rnnlm.training.recipes.length import of_fitting_length
 from keras_rnnlm.training.recipes.recipe import Recipe, added, built_in, names_of, settings_help
 from keras_rnnlm.training.runs.display import Display, duration
 from keras_rnnlm.training.runs.kept_evaluations import model_digest
@@ -144,7 +145,8 @@ def train(
         out: the run directory, which must be new.
         recipe: a `Recipe`, the name of one that comes along, the path of a TOML file, or a dict of settings; by default
             that of `init_from`, or that of the `task`. Without these, and with `minutes` or no `changes`, what suits
-            the text and this machine is chosen; with `changes` alone, `Recipe()`.
+            the text and this machine is chosen; with `changes` alone, `Recipe()`. Where no recipe is named, epochs and
+            warm-up of a task that reads examples suit how many there are.
         task: what is learned; by default the recipe's, that of language models.
         minutes: how long it may train: the recipe's `max_minutes`.
         changes: settings to change, a dict of them, or each "key=value".
@@ -162,11 +164,12 @@ def train(
     >>> train("stdlib:20k", "run", changes=small, quiet=True)
     True
     """
-    first = None if init_from is None else RunFolder(init_from)
+    first, names_a_recipe = None if init_from is None else RunFolder(init_from), recipe is not None
     if recipe is None and first is None and task is not None:
         recipe = task_of(Recipe(task=task)).recipe
     chooses = recipe is None and first is None and (minutes is not None or not changes)
     recipe, named = None if recipe is None else Recipe.of(recipe), names_of(changes)
+    fits = not names_a_recipe and (first is None or task not in (None, first.read_recipe().task))
     if minutes is not None and "max_minutes" in named:
         raise ValueError(f"`minutes` are the setting `max_minutes`: give one of them. Received: minutes={minutes}")
     changes = added(changes, {"task": task, "max_minutes": minutes})
@@ -185,6 +188,9 @@ def train(
             _check_batches(recipe, team)
             _check_shards(recipe, on)
             data = task.prepare(given, recipe, folder, display, first)
+            if task.reads_examples:
+                stream = _stream(task, data, recipe, team)
+                recipe = of_fitting_length(recipe, stream, named if fits else None, display)
             recipe = _with_precision(recipe, data, display, team)
             folder.write_recipe(recipe)
         team.told()  # that all of it is there
@@ -306,16 +312,7 @@ def _loop(folder, recipe, data, display, team=None):
         tf.config.experimental.enable_op_determinism()
     from keras_rnnlm.training.loop.loop import Loop
 
-    def own(recipe):
-        stream = task.stream(data, "train", recipe)
-        check_has(stream, OF_STREAM, "The stream of a task")
-        if team.count == 1:
-            return stream
-        from keras_rnnlm.training.devices.rows import Rows
-
-        return Rows(stream, team.index, team.count)
-
-    stream = stream_of(recipe, own)
+    stream = _stream(task, data, recipe, team)
     with team.scope():
         model = build_model(recipe, data.vocabulary)
         scorer = task.scorer(model, data, recipe)
@@ -333,6 +330,19 @@ def _loop(folder, recipe, data, display, team=None):
             identity={**data.fingerprints, "recipe": {name: getattr(recipe, name) for name in task.fixed}},
             team=team,
         )
+
+
+def _stream(task, data, recipe, team):
+    def own(recipe):
+        stream = task.stream(data, "train", recipe)
+        check_has(stream, OF_STREAM, "The stream of a task")
+        if team.count == 1:
+            return stream
+        from keras_rnnlm.training.devices.rows import Rows
+
+        return Rows(stream, team.index, team.count)
+
+    return stream_of(recipe, own)
 
 
 def _how_to_resume(folder, on):

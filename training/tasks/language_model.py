@@ -15,6 +15,8 @@ from keras_rnnlm.training.tasks.task import VOCABULARY, Data, Task
 class LanguageModeling(Task):
     """The vocabulary is a `Tokenizer`, and a split a text in its ids."""
 
+    reads_examples = False
+
     def check(self, recipe):
         _check_network(recipe)
         _check_text_and_data(recipe)

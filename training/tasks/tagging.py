@@ -42,13 +42,14 @@ class Tagging(Task):
         from keras_rnnlm.text import Vocabulary
         from keras_rnnlm.training.corpora import examples
 
-        splits = examples.read_examples(
+        placed = examples.read_examples(
             given,
             recipe,
             folder,
-            lambda lines, name: _columns(recipe).sentences(lines, name),
+            lambda lines, name: _placed(lines, name, recipe),
             lambda table: _of_table(table, recipe),
         )
+        splits = {name: [(words, tags) for words, tags, _ in found] for name, found in placed.items()}
         if first is not None:
             vocabulary = first.read_vocabulary(self.vocabulary_class)
             new = {tag for _, tags in splits["train"] for tag in tags} - set(vocabulary.labels)
@@ -63,29 +64,42 @@ class Tagging(Task):
                 vocabulary_size=recipe.vocabulary_size,
                 longest_word=recipe.task_settings["longest_word"],
             )
+        for name, found in placed.items():
+            unknown, count = _unknown(found, vocabulary), sum(len(words) for words, _ in splits[name])
+            if 2 * len(unknown) > count:
+                raise ValueError(
+                    f"{name}: {_words_have(len(unknown))} of {count:,} a tag that the training text lacks, {unknown[0]}; "
+                    f"its tags are such as {vocabulary.labels[0]!r}. Which column holds the tags? All files have the "
+                    "same columns, and task_settings.word_column and task_settings.tag_column say which are read"
+                )
+            _tell_unknown(len(unknown), name, display, unknown)
         examples.keep(folder.data, splits)
         folder.spool.unlink(missing_ok=True)
         vocabulary.save(folder.path)
-        return self.restore(recipe, folder, display)
+        return self._kept(folder)
 
     def restore(self, recipe, folder, display):
+        data = self._kept(folder)
+        for name, split in data.splits.items():
+            _tell_unknown(int((split.labels < 0).sum()), name, display)
+        return data
+
+    def _kept(self, folder):
         from keras_rnnlm.training.corpora import examples
 
         vocabulary = self.vocabulary(folder)
         splits, fingerprint = examples.kept(folder.data, vocabulary)
-        for name, split in splits.items():
-            _tell_unknown(split, name, display)
         return Data(splits, vocabulary, {"vocabulary": vocabulary.fingerprint, "text": fingerprint})
 
     def read(self, path, data, recipe, encoding, display):
         from keras_rnnlm.training.corpora import examples
 
-        found = examples.read_file(examples.file_of(path, encoding), _columns(recipe).sentences)
+        found = examples.read_file(examples.file_of(path, encoding), lambda *of: _placed(*of, recipe))
         if not found:
             raise ValueError(f"{path} holds no sentence")
-        split = examples.encoded(found, data.vocabulary)
-        _tell_unknown(split, path, display)
-        return split
+        unknown = _unknown(found, data.vocabulary)
+        _tell_unknown(len(unknown), path, display, unknown)
+        return examples.encoded([(words, tags) for words, tags, _ in found], data.vocabulary)
 
     def describe(self, data):
         train, sizes = data.splits["train"], data.vocabulary.sizes
@@ -178,10 +192,33 @@ def _of_table(table, recipe):
                 f"Received: {words!r:.60} and {tags!r:.60}"
             )
         if words:
-            yield [one.replace("\n", " ") for one in words], [str(one) for one in tags]  # in files a line is a word
+            words = [one.replace("\n", " ") for one in words]  # in files a line is a word
+            yield words, [str(one) for one in tags], (table.place(number), None)
 
 
-def _tell_unknown(split, name, display):
-    count = int((split.labels < 0).sum())
+def _placed(lines, name, recipe):
+    """The words, the tags and the place of each sentence of a file."""
+    for words, tags, numbers in _columns(recipe).placed(lines, name):
+        yield words, tags, (name, numbers)
+
+
+def _unknown(found, vocabulary):
+    """The tags that a vocabulary lacks, each time that they come, with their places."""
+    known = set(vocabulary.labels)
+    return [
+        f"{tag} ({place if numbers is None else f'{place}, line {numbers[k]:,}'})"
+        for _, tags, (place, numbers) in found
+        for k, tag in enumerate(tags)
+        if tag not in known
+    ]
+
+
+def _tell_unknown(count, name, display, unknown=()):
     if count:
-        display.warn(f"{name}: {count:,} words have a tag that the training text lacks; they count as wrong")
+        which = f": {unknown[0]}{' first' if count > 1 else ''}" if unknown else ""
+        they = "it counts" if count == 1 else "they count"
+        display.warn(f"{name}: {_words_have(count)} a tag that the training text lacks{which}; {they} as wrong")
+
+
+def _words_have(count):
+    return "1 word has" if count == 1 else f"{count:,} words have"
