@@ -4,6 +4,7 @@ import html
 import json
 import pathlib
 import re
+import shlex
 import shutil
 
 from keras_rnnlm import tasks
@@ -45,7 +46,9 @@ def make_page(export, out, *, title=None, prompt="", model=None, onnxruntime_web
     """
     export, out = pathlib.Path(export), pathlib.Path(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} exists already, and nothing is written over: choose another --out")
+        see = f"see it by `python -m http.server --directory {shlex.quote(str(out))}`, or "
+        see = see if (out / "index.html").is_file() else ""
+        raise ValueError(f"{out} exists already, and nothing is written over: {see}choose another --out")
     manifest = read_manifest(export)
     entry = next((entry for entry in manifest["artifacts"] if entry["format"] == "onnx"), None)
     if entry is None:

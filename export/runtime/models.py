@@ -1,5 +1,6 @@
 """What was exported, as something to call."""
 
+import collections.abc
 import math
 
 import numpy as np
@@ -48,6 +49,11 @@ class ExportedModel:
         return cls(engine, kind, about, tokenizer, missing)
 
     def run(self, inputs):
+        names = [tensor["name"] for tensor in self.about.get("inputs", ())]
+        is_by_name = isinstance(inputs, collections.abc.Mapping)
+        if not is_by_name or any(name not in inputs for name in names):
+            came = ", ".join(map(str, inputs)) or "none" if is_by_name else type(inputs).__name__
+            raise ValueError(f"`run` takes a dict of arrays by name, with {', '.join(names)}. Received: {came}")
         return self.engine.run(inputs)
 
     def reader(self):

@@ -117,7 +117,10 @@ def _is_comment(line, form, begins):
 
 
 def _has_a_sentence_a_line(found, vocabulary):
-    """Whether columns that spaces separate hold no tags, and words in place of them, or one line is a sentence."""
+    """Whether what spaces separate are words of a sentence: no tags are among them, and most of them are known words.
+
+    Or each sentence is one line: a file in columns has longer ones.
+    """
     form, labels, known = found[0][1], set(vocabulary.labels), set(vocabulary.words)
     lines = [cells for rows, _ in found for _, cells in rows]
     others = [k for k in range(form.width) if k != form.word]

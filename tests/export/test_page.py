@@ -163,6 +163,8 @@ def test_a_page_is_all_that_a_server_needs(exported, stand_in, tmp_path, capsys)
     arguments = ["--out", str(tmp_path / "page"), "--onnxruntime-web", str(stand_in), "--title", "<{prompt}>"]
     assert main(["demo", str(exported), *arguments, "--prompt", 'the "cat"']) == 0
     assert f"the page is in {tmp_path / 'page'}" in capsys.readouterr().err
+    assert main(["demo", str(exported), "--out", str(tmp_path / "page"), "--serve"]) == 2
+    assert f"see it by `python -m http.server --directory {tmp_path / 'page'}`" in capsys.readouterr().err
     page = (tmp_path / "page" / "index.html").read_text()
     assert "<title>&lt;{prompt}&gt;</title>" in page and ">the &quot;cat&quot;</textarea>" in page
     # What the files name is there, and nothing elsewhere is named.

@@ -5,6 +5,7 @@ import pytest
 
 from keras_rnnlm.export.runtime import ExportedLanguageModel
 from keras_rnnlm.export.runtime.language_model import WINDOW
+from keras_rnnlm.export.runtime.models import ExportedModel
 from keras_rnnlm.generation import Greedy
 
 VOCABULARY = 10
@@ -121,3 +122,10 @@ def test_what_are_no_prompts_is_told(model, prompt):
 def test_a_window_holds_a_token_at_least(model, window):
     with pytest.raises(ValueError, match="`window` is a whole number, at least 1. Received: window="):
         model.score([1, 2, 3], window=window)
+
+
+@pytest.mark.parametrize("inputs, received", [({"serie": 0}, "serie"), ({}, "none"), (np.zeros(2), "ndarray")])
+def test_what_a_file_takes_is_told_where_something_else_comes(inputs, received):
+    loaded = ExportedModel(None, "onnx", {"inputs": [{"name": "series", "dtype": "float32", "shape": [None, None, 1]}]})
+    with pytest.raises(ValueError, match=f"takes a dict of arrays by name, with series. Received: {received}$"):
+        loaded.run(inputs)

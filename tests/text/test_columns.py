@@ -2,6 +2,7 @@
 
 import pytest
 
+from keras_rnnlm.text import Vocabulary
 from keras_rnnlm.text.columns import Columns
 
 CONLL_U = """# sent_id = 1
@@ -50,3 +51,34 @@ def test_columns_are_chosen_and_without_tags_one_is_enough():
 def test_what_is_misaligned_is_told_with_its_line(text, columns, message):
     with pytest.raises(ValueError, match=message):
         read(text, **columns)
+
+
+KNOWN = Vocabulary.learn([["Anna", "sees", "Rome", "."]], ["O", "B-PER", "B-LOC"])
+
+
+@pytest.mark.parametrize("text", ["Zorg visits Plim !\n", "Anna sees Rome .\nBen sees Oslo .\n", "a b\n\nc d\n\n"])
+def test_a_sentence_a_line_is_no_file_in_columns(text):
+    with pytest.raises(
+        ValueError, match="a.txt: [24] columns without tags, .* put one word a line, .* Received: '[ZAa]"
+    ):
+        Columns().unlabelled(text.split("\n"), "a.txt", KNOWN)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Anna\n\nRome\n",
+        "Anna B-PER\n\nRome B-LOC\n",  # sentences of one word
+        "Anna NNP I-NP B-PER\nsees VBZ I-VP O\nRome NNP I-NP B-LOC\n",
+        "Anna NNP I-NP\nsees VBZ I-VP\n. . O\n",  # the columns before the tags
+        "Anna\tsees\n",
+    ],
+)
+def test_words_with_other_columns_are_read_beside_their_tags(text):
+    found = Columns().unlabelled(text.split("\n"), "a.txt", KNOWN)
+    assert [word for words in found for word in words][0] == "Anna"
+
+
+def test_each_word_has_the_number_of_its_line():
+    text = "# id = 1\nAnna\tB-PER\nsees\tO\n\n\nRome\tB-LOC\n"
+    assert [numbers for *_, numbers in Columns().placed(text.split("\n"))] == [[2, 3], [6]]

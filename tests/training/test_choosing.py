@@ -74,6 +74,11 @@ def test_train_without_a_recipe_says_what_it_chose_and_why(tmp_path, capsys, mon
     assert (recipe.batch, recipe.window, recipe.epochs) == (4, 9, 2) and "epochs=40" not in told
 
 
+def test_one_minute_is_told_as_one():
+    lines = choosing.told(PLAIN, 1, RATE, choose(PLAIN, 1, RATE))
+    assert "1 minute," in lines[0] and " in 1 minute on this machine" in "".join(lines)
+
+
 def test_minutes_are_a_setting_of_a_recipe_that_is_named(tmp_path):
     (tmp_path / "text.txt").write_text("to be or not to be\n" * 400)
     with pytest.raises(ValueError, match="give one of them. Received: minutes=1"):

@@ -149,7 +149,10 @@ def test_evaluate_tells_the_same_of_a_split_and_of_its_text(told, trained, text,
     pieces, logs = zip(*(line.split("\t") for line in file.read_text().splitlines()))
     assert "".join(map(json.loads, pieces)).replace("\\n", "\n") == own.tokenizer.decode(ids)
     assert -np.mean([float(log) for log in logs]) == pytest.approx(found["model"]["nats_per_token"], abs=1e-5)
-    table = told("evaluate", trained, "test", "--ngram", 3)[1].splitlines()
+    _, out, lines = told("evaluate", trained, "test", "--ngram", 3)
+    table = out.splitlines()
+    assert any(line.startswith("evaluation  ") for line in lines) and "validation  " not in "".join(lines)
+    assert any("the model is behind the 3-gram" in line for line in lines)
     assert table[0].split() == ["model", "3-gram"] and table[1].split()[0] == "tokens"
 
 
@@ -236,6 +239,16 @@ def test_recipes_and_changes_are_names_and_dicts_too(text, tmp_path, untrained):
             training.train(text, tmp_path / "c", wrong, quiet=True)
     with pytest.raises(ValueError, match="key=value.*Received: 3"):
         training.train(text, tmp_path / "c", changes=[3], quiet=True)
+
+
+def test_help_lists_the_tasks_and_the_settings_of_one(told):
+    help = told("train", "--help")[1]
+    assert "--task tag" in help and "language_model, tag, classify" in " ".join(help.split())
+    of_tag = told("train", "--help-settings", "--task", "tag")[1]
+    assert of_tag == told("train", "--task", "tag", "--help-settings")[1]
+    assert 'tag_column = "none" ' in of_tag and "epochs = 15" in of_tag
+    assert "--help-settings --task NAME, of language_model, tag" in told("train", "--help-settings")[1]
+    assert "`task` is" in told("train", "--help-settings", "--task", "nonsense")[2][0]
 
 
 def test_info_sets_runs_side_by_side(told, trained, tmp_path):
@@ -537,7 +550,8 @@ def test_a_split_that_is_not_there_is_told(refused, tmp_path, trained, text):
     shutil.rmtree(run / "data")
     tokenizer = training.Tokenizer.load(run / "tokenizer.json")
     training.encode_corpus(training.open_corpus(text, split="90/10"), tokenizer, run / "data")
-    assert "has no test split, but train, valid: name one, or a file" in refused("evaluate", run, "test")
+    line = refused("evaluate", run, "test")
+    assert "has no test split, but train, valid: name one, or a file" in line and "trained without --test" in line
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,10 @@ def test_a_tag_that_was_never_seen_counts_as_wrong_and_is_told_once(folder, caps
     code, out, lines = told(capsys, "evaluate", folder / "run", path, "--json")
     new = json.loads(out)["model"]
     assert code == 0 and new["accuracy"] in (known["accuracy"], pytest.approx(known["accuracy"] - 1 / words))
-    assert new["f1"] < known["f1"] and len([line for line in lines if "1 words have a tag that" in line]) == 1
+    told_of = "1 word has a tag that the training text lacks: B-when "
+    assert new["f1"] < known["f1"] and len([line for line in lines if told_of in line]) == 1
+    number = sum(len(words) + 1 for words, _ in found[:3]) + 1
+    assert f"B-when ({path}, line {number}); it counts as wrong" in "".join(lines).replace("new.tsv", str(path))
 
 
 @pytest.mark.parametrize(
@@ -129,6 +132,20 @@ def test_a_mistake_is_told_in_a_line_and_leaves_nothing(text, more, message, tmp
     given = ["train", tmp_path / "train.tsv", "--task", "tag", "--out", tmp_path / "run", "--quiet", *more]
     code, _, (line,) = told(capsys, *given)
     assert code == 2 and message in line and not (tmp_path / "run").exists()
+
+
+def test_columns_that_are_mixed_up_are_told_before_anything_is_learnt(folder, tmp_path, capsys):
+    write(tmp_path / "train.tsv", [(tags, words) for words, tags in sentences(30, 3)])
+    given = ["train", tmp_path / "train.tsv", "--valid", folder / "texts" / "dev.tsv", "--task", "tag", "--quiet"]
+    code, _, (line,) = told(capsys, *given, "--out", tmp_path / "run")
+    assert code == 2 and "Which column holds the tags?" in line and "task_settings.tag_column" in line
+    assert f"lacks, first {sentences(1, 1)[0][1][0]} (" in line and "dev.tsv, line 1); that text has" in line
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_split_that_the_run_lacks_is_told_with_the_option_that_brings_it(folder, capsys):
+    code, _, (line,) = told(capsys, "evaluate", folder / "run", "test", "--quiet")
+    assert code == 2 and "has no test split" in line and "(it was trained without --test)" in line
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +195,9 @@ def test_a_run_and_its_files_predict_the_same_of_a_file(folder, exported, capsys
         assert told(capsys, "predict", model, path)[:2] == (0, wanted)
     records = json.loads(told(capsys, "predict", exported, path, "--json")[1])["predictions"]
     assert records[1] == {"words": ["Oslo"], "tags": ["B-where"]}
+    path.write_text("Ann sees Rome .\n")
+    code, out, (line,) = told(capsys, "predict", exported, path)
+    assert code == 2 and out == "" and "put one word a line, and an empty line between sentences" in line
     assert told(capsys, "run", exported, "--prompt", "Ann sees")[1] == "Ann\tB-who\nsees\tO\n\n"
 
 

@@ -73,11 +73,11 @@ class Ways:
         for name, scorer, text in self._scorers(folder, model, options, valid if self.tuned else None, display):
             display.say(f"{name}: tuning on the validation text")
             scorer.tune(text, display.validating)
-            found[name] = scorer.losses(split, display.validating), scorer.settings()
+            found[name] = scorer.losses(split, display.evaluating), scorer.settings()
         if self.ensemble is not None:
             from keras_rnnlm.training.evaluation.mixtures import mean_of
 
-            others = [Scorer(other, **options).losses(split, display.validating) for other in self._others(folder)]
+            others = [Scorer(other, **options).losses(split, display.evaluating) for other in self._others(folder)]
             found[f"ensemble of {1 + len(others)}"] = mean_of([losses, *others]), {}
         return found
 

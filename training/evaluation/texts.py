@@ -8,7 +8,10 @@ from keras_rnnlm.training.corpora.encoded import encode_corpus
 from keras_rnnlm.training.corpora.opening import SPLITS, open_corpus, tell_columns
 from keras_rnnlm.training.evaluation.methods import Ways, own_texts
 from keras_rnnlm.training.evaluation.scorer import Scorer, measures
+from keras_rnnlm.training.tasks.task import check_split
 from keras_rnnlm.whole_files import write_whole
+
+BEHIND = 1.05  # times the loss of an n-gram: a model that has not learnt for long
 
 
 def evaluate_text(folder, recipe, text, display, *, batch, window, encoding, text_column, log_probabilities, **ways):
@@ -21,8 +24,7 @@ def evaluate_text(folder, recipe, text, display, *, batch, window, encoding, tex
             if text_column is not None:
                 raise ValueError(f"The {text} split is of one text: drop `text_column`. Received: {text_column!r}")
             own = own_texts(folder, str(text))
-            if text not in own:
-                raise ValueError(f"The run {folder} has no {text} split, but {', '.join(own)}: name one, or a file")
+            check_split(folder, str(text), own)
             split, trained_on = own[text], own.corpus
         else:
             corpus = open_corpus(
@@ -37,10 +39,13 @@ def evaluate_text(folder, recipe, text, display, *, batch, window, encoding, tex
         by_sentence = {"end": tokenizer.eos, "window": recipe.window} if recipe.mode == "sentences" else {}
         options = {"start": tokenizer.start, "batch": batch, "window": window, **by_sentence}
         model = folder.read_model(trained_on)
-        losses, tokens = Scorer(model, **options).losses(split, display.validating), split[:]
+        losses, tokens = Scorer(model, **options).losses(split, display.evaluating), split[:]
         unknown = None if tokenizer.unknown is None else tokens == tokenizer.unknown
         result = {"model": measures(losses, split, unknown)}
         others = ways.score(folder, tokenizer, model, options, split, losses, display)
+        for name, (found, _) in others.items():
+            if name == f"{ways.ngram}-gram" and losses.sum() > BEHIND * found.sum():
+                display.say(f"the model is behind the {name}, as is usual after minutes of training: train it longer")
         result |= {name: measures(found, split, unknown) | settings for name, (found, settings) in others.items()}
     if log_probabilities is not None:
         write_log_probabilities(log_probabilities, tokenizer, tokens, losses)

@@ -22,6 +22,7 @@ from keras_rnnlm.training.loop.keeping import Keeping
 from keras_rnnlm.training.loop.progress import RECORD, Progress, nothing
 from keras_rnnlm.training.loop.sums import Sums
 from keras_rnnlm.training.recipes import growth
+from keras_rnnlm.training.runs.display import in_minutes
 
 LOOK_EVERY = 10  # steps between looks at the loss, for the display and for NaN
 MANY_SKIPPED = 50  # steps: a loss scale finds its place in fewer
@@ -124,7 +125,8 @@ class Loop(Keeping):
         if p.epoch >= recipe.epochs:
             return "1 epoch is done" if recipe.epochs == 1 else f"{recipe.epochs} epochs are done"
         if recipe.max_minutes is not None and p.seconds >= 60 * recipe.max_minutes:
-            return f"the {recipe.max_minutes:g} minutes of `max_minutes` are over"
+            are = "is" if recipe.max_minutes == 1 else "are"
+            return f"the {in_minutes(recipe.max_minutes)} of `max_minutes` {are} over"
         return None
 
     def _is_due(self):

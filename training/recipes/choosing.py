@@ -5,6 +5,8 @@ import dataclasses
 import math
 import time
 
+from keras_rnnlm.training.runs.display import in_minutes
+
 MINUTES = 30  # that are taken where the user says nothing
 ENOUGH = 1 << 27  # characters: of a longer text no more are counted, since nothing is chosen otherwise
 SAMPLE = 1 << 22  # characters whose words are looked at
@@ -96,7 +98,7 @@ def choose(text, minutes, rate, tokenizer=None):
     if kind == "bpe":
         chosen["vocabulary_size"] = size, "each stands in the text often, and the network takes most of the time"
     chosen |= {
-        "units": (units, f"{minutes:g} minutes are some {passes:.2g} passes over the text on this machine"),
+        "units": (units, f"some {passes:.2g} passes over the text in {in_minutes(minutes)} on this machine"),
         "layers": (layers, "a second costs more passes than it is worth" if layers == 1 else "there is time for them"),
         "cell_options": ({"peephole": True, "coupled": True}, "three matrices in place of four; peepholes cost little"),
         "dropout": (dropout, "what is read often is learnt by heart without it" if dropout else "for so few passes"),
@@ -117,7 +119,7 @@ def choose(text, minutes, rate, tokenizer=None):
 def told(text, minutes, rate, chosen):
     """What was chosen and why, in lines."""
     lines = [
-        f"no recipe was named: chosen for {text.characters:,} characters, {minutes:g} minutes, and this machine's "
+        f"no recipe was named: chosen for {text.characters:,} characters, {in_minutes(minutes)}, and this machine's "
         f"{rate / 1e9:.0f} thousand million multiply-adds a second:"
     ]
     settings = {f"{name}={_shown(value)}": reason for name, (value, reason) in chosen.items()}

@@ -302,9 +302,16 @@ def built_in():
     return {name: file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ") for name, file in _files().items()}
 
 
-def settings_help():
-    """The settings with their defaults and meanings, in the lines of a recipe.toml."""
-    return Recipe().to_toml().partition("\n\n")[2]
+def settings_help(task=None):
+    """The settings with their defaults and meanings, in the lines of a recipe.toml; of a task, with its own ones."""
+    if task is None:
+        return Recipe().to_toml().partition("\n\n")[2]
+    of_task = importlib.import_module("keras_rnnlm.training.tasks").task_of(Recipe(task=task))
+    recipe = Recipe(task=task) if of_task.recipe is None else Recipe.load(of_task.recipe)
+    lines = ["", f"# Of the task {task} alone, such as --set task_settings.NAME=VALUE"]
+    for name, field in of_task.settings.items():
+        lines.append(toml_text.line_of(name, recipe.task_settings[name], field.metadata["help"]))
+    return recipe.to_toml().partition("\n\n")[2] + "\n".join(lines if of_task.settings else [])
 
 
 def names_of(changes):

@@ -19,7 +19,11 @@ def parse(text):
 
 
 def line(field, value):
-    return f"{field.name} = {_literal(value)}".ljust(COMMENTS_AT - 1) + f" # {field.metadata['help']}"
+    return line_of(field.name, value, field.metadata["help"])
+
+
+def line_of(name, value, meaning):
+    return f"{name} = {_literal(value)}".ljust(COMMENTS_AT - 1) + f" # {meaning}"
 
 
 def _literal(value):

@@ -63,9 +63,12 @@ class Display:
         if self._is_time():
             self._draw(text)
 
-    def validating(self, done, windows):
+    def validating(self, done, windows, of="validation"):
         if self._is_time():
-            self._draw(f"validation  {done:,}/{windows:,}")
+            self._draw(f"{of}  {done:,}/{windows:,}")
+
+    def evaluating(self, done, windows):
+        self.validating(done, windows, "evaluation")
 
     def validated(self, progress, scores, better):
         """`scores` are the numbers of a validation by name, the loss first."""
@@ -124,6 +127,14 @@ class Display:
 
 def _shown(name, value):
     return f"{value:,.2f}" if name == "perplexity" else f"{value:.4f}"
+
+
+def in_minutes(count):
+    """
+    >>> in_minutes(1), in_minutes(2.5)
+    ('1 minute', '2.5 minutes')
+    """
+    return "1 minute" if count == 1 else f"{count:g} minutes"
 
 
 def duration(seconds):

@@ -68,9 +68,9 @@ class Tagging(Task):
             unknown, count = _unknown(found, vocabulary), sum(len(words) for words, _ in splits[name])
             if 2 * len(unknown) > count:
                 raise ValueError(
-                    f"{name}: {_words_have(len(unknown))} of {count:,} a tag that the training text lacks, {unknown[0]}; "
-                    f"its tags are such as {vocabulary.labels[0]!r}. Which column holds the tags? All files have the "
-                    "same columns, and task_settings.word_column and task_settings.tag_column say which are read"
+                    f"{name}: of {count:,} words {len(unknown):,} have a tag that the training text lacks, first "
+                    f"{unknown[0]}; that text has {vocabulary.labels[0]!r} and the like. Which column holds the tags? "
+                    "The same in all files: task_settings.tag_column says which, task_settings.word_column the words'"
                 )
             _tell_unknown(len(unknown), name, display, unknown)
         examples.keep(folder.data, splits)

@@ -208,12 +208,13 @@ class Task:
         """What the command `evaluate` finds: a dict of numbers under "model". `options` are those of the command."""
         check_options(options, folder, recipe)
         data = self.restore(recipe, folder, display)
+        check_split(folder, text, data.splits)
         is_own = text in data.splits and not os.path.exists(text)
         split = data.splits[text] if is_own else self.read(text, data, recipe, options["encoding"], display)
         if split is None:
             raise ValueError(f"The run {folder} has no {text} split, but {', '.join(data.splits)}: name one")
         model = folder.read_model(data.fingerprints.get("text") if is_own else None)
-        return {"model": self.scorer(model, data, recipe).score(split, display.validating), **self.others(split)}
+        return {"model": self.scorer(model, data, recipe).score(split, display.evaluating), **self.others(split)}
 
     def others(self, split):
         """What ways without a model come to on a split, for `evaluate` to show beside it: dicts by name."""
@@ -221,6 +222,17 @@ class Task:
 
     def read(self, path, data, recipe, encoding, display):
         """A file of examples as a split, for `evaluate`; None where the task reads no files beside its own splits."""
+
+
+def check_split(folder, text, splits):
+    """Raises where `text` names a split that a run does not have, and no file."""
+    from keras_rnnlm.training.corpora.file_sources import SPLITS
+
+    if str(text) in SPLITS and text not in splits and not os.path.exists(text):
+        raise ValueError(
+            f"The run {folder} has no {text} split, but {', '.join(splits)}: name one, or a file "
+            f"(it was trained without --{text})"
+        )
 
 
 def check_options(options, folder, recipe):

@@ -8,7 +8,7 @@ import pathlib
 
 from keras_rnnlm.schema import choice, whole
 from keras_rnnlm.training.recipes.rules import COUNT, FLAG, RATE, TEXT, TOKENIZER, TOKENIZERS, optional, setting
-from keras_rnnlm.training.tasks.task import Data, Task, check_options
+from keras_rnnlm.training.tasks.task import Data, Task, check_options, check_split
 
 FORMATS = ("auto", "tsv", "cmudict")  # of one file, see `keras_rnnlm.training.corpora.pairs`
 SCORES = ("dot", "general", "additive")
@@ -171,6 +171,7 @@ class Translation(Task):
         how = written_by(options, recipe)
         check_options(options, folder, recipe)
         data = self.restore(recipe, folder, display)
+        check_split(folder, text, data.splits)
         if text in data.splits:
             split = data.splits[text]
         else:
@@ -179,7 +180,7 @@ class Translation(Task):
         model = folder.read_model(data.fingerprints.get("text"))
         batch = max(options.get("batch") or 1, recipe.eval_batch)  # it changes the speed alone
         scorer = Scorer(model, batch=batch, decode=len(split), vocabulary=data.vocabulary, **how)
-        return {"model": scorer.score(split, display.validating)}
+        return {"model": scorer.score(split, display.evaluating)}
 
 
 def read_splits(given, recipe, read, of_data_set=lambda named: None):
