@@ -1,5 +1,6 @@
 """What is installed here, and what to install where something is missing."""
 
+import importlib
 import importlib.util
 import sys
 
@@ -24,3 +25,11 @@ def is_of_tensorflow(error):
 def needs_tensorflow(what, otherwise=""):
     """The error of what cannot be done without TensorFlow: a line that says what to install, or do otherwise."""
     return ImportError(f"{what} needs TensorFlow, which is not installed here: pip install tensorflow{otherwise}")
+
+
+def import_extra(module, what, library, extra):
+    """A module of an extra; where it is missing, a ValueError that says what needs it, and what to install."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ValueError(f"{what} needs {library}: pip install 'keras-rnnlm[{extra}]'") from error

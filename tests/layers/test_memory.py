@@ -22,7 +22,7 @@ MODELS = {
 
 @pytest.fixture(scope="module", autouse=True)
 def what_other_files_left():
-    """Stays as it is: looking through it, and taking it apart, can take a minute."""
+    """Stays as it is: only what is made here is looked through."""
     gc.freeze()
     yield
     gc.unfreeze()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+from keras_rnnlm.installed import import_extra
 from keras_rnnlm.schema import COUNT, TEXT, check, number, parse_json, read_regular
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.loop.interrupts import exit_code, interrupts
@@ -70,10 +71,7 @@ def run(options):
 
 
 def import_optuna():
-    try:
-        import optuna
-    except ImportError as error:
-        raise ValueError("`search` needs Optuna: pip install 'keras-rnnlm[search]'") from error
+    optuna = import_extra("optuna", "`search`", "Optuna", "search")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     return optuna
 

@@ -1,12 +1,10 @@
 """BLEU and chrF of what a model wrote, as sacrebleu computes them."""
 
+from keras_rnnlm.installed import import_extra
+
 
 def import_sacrebleu():
-    try:
-        import sacrebleu
-    except ImportError as error:
-        raise ValueError("`--bleu` needs sacrebleu: pip install 'keras-rnnlm[bleu]'") from error
-    return sacrebleu
+    return import_extra("sacrebleu", "`--bleu`", "sacrebleu", "bleu")
 
 
 def bleu(written, references):
