@@ -1,5 +1,6 @@
 """Data sets of Hugging Face's and TensorFlow's libraries, on disk: texts, and examples of every task."""
 
+import dataclasses
 import pathlib
 import sys
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from keras_rnnlm.training.corpora.labelled import open_labelled
+from keras_rnnlm.training.corpora.named_sources import to_evaluate
 from keras_rnnlm.training.corpora.opening import open_corpus
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.display import Display
@@ -154,10 +156,36 @@ def test_questions_have_their_right_sentence(source, tmp_path):
         prepared(source, tmp_path / "other", "match", context_column="passage")
 
 
+def test_one_split_is_meant_by_its_name(source, tmp_path):
+    assert to_evaluate(source) == f"{source}@valid" and to_evaluate(f"{source}@train") == f"{source}@train"
+    text = open_corpus(f"{source}@dev" if source.startswith("hf:") else "tfds:for_every_task:text@dev", split="100")
+    assert list(text.splits) == ["train"] and len(list(text.splits["train"])) == 3
+
+
+@pytest.mark.parametrize("task", ["classify", "tag", "match", "translate"])
+def test_a_split_of_a_data_set_is_evaluated_as_the_run_reads_it(saved, task, tmp_path):
+    named = {"source_column": "de", "target_column": "en", "source_tokenizer": "word"} if task == "translate" else {}
+    columns = {"text_column": "text"} if task == "classify" else {}
+    recipe = Recipe(task=task).override(columns | {f"task_settings.{name}": value for name, value in named.items()})
+    run, room, display = RunFolder(tmp_path / "run"), task_of(recipe), Display(quiet=True)
+    run.path.mkdir()
+    data = room.prepare(Given([f"hf:{saved}"]), recipe, run, display)
+    source = f"hf:{saved}@validation"
+    if task == "translate":
+        found = room.read_split(source, "utf-8", recipe, data.vocabulary)
+    else:
+        found = room.read(source, data, recipe, "utf-8", display)
+    given = dataclasses.replace(data, splits={"valid": found})
+    assert str(list(room.stream(given, "valid", recipe).batches())) == str(
+        list(room.stream(data, "valid", recipe).batches())
+    )
+
+
 def test_what_cannot_be_opened_is_told_in_a_line(saved, tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     for wrong, message in (
-        ("hf:", r"is hf:NAME\[:CONFIG\] or hf:FOLDER\[:CONFIG\]. Received: 'hf:'"),
+        ("hf:", r"is hf:NAME\[:CONFIG\] or hf:FOLDER\[:CONFIG\], and @SPLIT if one split is meant. Received: 'hf:'"),
+        (f"hf:{saved}@test", r"no split 'test' of hf:.*/saved. Received: the splits \['train', 'validation'\]"),
         (f"hf:{saved}:en", "was saved to disk, and has no configurations: drop :en"),
         (f"hf:{tmp_path / 'empty'}", "cannot be opened: name a folder, or a data set of huggingface.co"),
     ):

@@ -1,9 +1,11 @@
 """The command `evaluate`: how well a model predicts a text, in comparable units, beside other ways to predict it."""
 
+import os
 import pathlib
 
 from keras_rnnlm.predict import rescoring_arguments, rescoring_of
 from keras_rnnlm.schema import is_count
+from keras_rnnlm.training.corpora.named_sources import of_rows, to_evaluate
 from keras_rnnlm.training.evaluation.bleu import import_sacrebleu
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.kept_evaluations import keep_evaluation, text_name
@@ -13,7 +15,11 @@ from keras_rnnlm.training.tasks import task_of
 
 def arguments(parser):
     parser.add_argument("run_directory", metavar="RUN", type=pathlib.Path, help="a run directory")
-    parser.add_argument("text", metavar="TEXT", help="a text; or train, valid, test: the run's own splits")
+    parser.add_argument(
+        "text",
+        metavar="TEXT",
+        help="a text; or train, valid, test: the run's own splits; or a data set, as hf:NAME@SPLIT",
+    )
     parser.add_argument("--ngram", type=int, metavar="ORDER", help="compare with an n-gram of the run's training text")
     parser.add_argument("--interpolate", action="store_true", help="mix the model and the n-gram too")
     parser.add_argument("--temperature", action="store_true", help="divide the logits by a temperature")
@@ -105,7 +111,8 @@ def evaluate(
 
     Args:
         run: a run directory.
-        text: a path, or "train", "valid" or "test" for the run's own splits.
+        text: a path, or "train", "valid" or "test" for the run's own splits; or a data set, as "hf:NAME" or
+            "hf:NAME@SPLIT": without a split, its test split, or what else it has.
         ngram: the order of a modified Kneser-Ney n-gram of the run's training text, to compare with.
         interpolate: whether to mix the model and the n-gram, too.
         temperature: whether to divide the logits by a temperature, too.
@@ -139,6 +146,9 @@ def evaluate(
     if log_probabilities is not None and not pathlib.Path(log_probabilities).absolute().parent.is_dir():
         raise ValueError(f"There is no folder for the file {log_probabilities}")
     folder, display = RunFolder(run), Display(quiet=quiet)
+    if named := of_rows([os.fspath(text)]):
+        text = to_evaluate(*named)
+        display.say(f"reading {text}")
     recipe = folder.read_recipe()
     writing = _writing(task_of(recipe), beam, language_model, lm_weight, length_bonus, bleu)
     result = task_of(recipe).evaluate(

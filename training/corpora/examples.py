@@ -64,6 +64,13 @@ def file_of(path, encoding):
     return TextFile(path, encoding)
 
 
+def read_source(source, encoding, read, of_table):
+    """The examples of a file, or of a data set of one split, see `read_examples`."""
+    if of_rows([os.fspath(source)]):
+        return [example for table in tables_of(source).values() for example in of_table(table)]
+    return read_file(file_of(source, encoding), read)
+
+
 def _lines(file):
     rest = ""
     for chunk in file.chunks():

@@ -13,6 +13,27 @@ SPLITS = ("train", "valid", "test")
 ROLES = {"train": "train", "valid": "valid", "validation": "valid", "val": "valid", "dev": "valid", "test": "test"}
 
 
+def named_split(source):
+    """The name of a data set, and of the one split of it that is meant, or None.
+
+    >>> named_split("hf:imdb@test"), named_split("tfds:imdb_reviews")
+    (('hf:imdb', 'test'), ('tfds:imdb_reviews', None))
+    """
+    name, at, split = source.rpartition("@")
+    if not at or os.path.exists(os.path.expanduser(source.partition(":")[2])):
+        return source, None
+    return name, split
+
+
+def split_of(splits, wanted, source):
+    """Which of the names of splits is meant: that very one, or one that is called as usual, such as "dev" for valid."""
+    found = [name for name in splits if str(name) == wanted]
+    found += [name for name in splits if str(name).lower() in ROLES and ROLES[str(name).lower()] == ROLES.get(wanted)]
+    if not found:
+        raise ValueError(f"There is no split {wanted!r} of {source}. Received: the splits {sorted(map(str, splits))}")
+    return found[0]
+
+
 class Files:
     """The text files, and tables with a column of text, that paths and patterns lead to."""
 

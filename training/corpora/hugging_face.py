@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from keras_rnnlm.training.corpora.file_sources import ROLES, SPLITS, Files
+from keras_rnnlm.training.corpora.file_sources import ROLES, SPLITS, Files, named_split, split_of
 from keras_rnnlm.training.corpora.tables import Table
 
 BATCH = 1000  # rows that are read at once
@@ -11,7 +11,7 @@ SAVED = ("dataset_dict.json", "state.json")  # in a folder that `save_to_disk` w
 
 
 class HuggingFace:
-    """ "hf:NAME[:CONFIG]" or "hf:FOLDER[:CONFIG]": a `Table` for each split.
+    """ "hf:NAME[:CONFIG][@SPLIT]" or "hf:FOLDER[:CONFIG][@SPLIT]": a `Table` for each split, or for the one named.
 
     A folder is one that `save_to_disk` wrote, or else what `load_dataset` reads: Parquet, CSV or JSON files, say. What
     is named is fetched by the library where it is not in its cache, unless HF_HUB_OFFLINE=1.
@@ -23,17 +23,21 @@ class HuggingFace:
     cut = Files.cut
 
     def __init__(self, source, column=None):
-        path, _, config = source.removeprefix("hf:").partition(":")
-        if not path:
+        name, named = named_split(source)
+        path, _, config = name.removeprefix("hf:").partition(":")
+        if not path or named == "":
             raise ValueError(
-                f"A data set of Hugging Face's is hf:NAME[:CONFIG] or hf:FOLDER[:CONFIG]. Received: {source!r}"
+                "A data set of Hugging Face's is hf:NAME[:CONFIG] or hf:FOLDER[:CONFIG], and @SPLIT if one split is "
+                f"meant. Received: {source!r}"
             )
         self.name, found = source, _loaded(path, config or None, source)
+        if named is not None:
+            found = {"train": found[split_of(found, named, name)]}
         self.tables = {}
         for split, rows in found.items():
             role = ROLES.get(str(split).lower())
             if role is not None and len(rows) and role not in self.tables:
-                self.tables[role] = DatasetTable(f"{source} {split}", rows, column)
+                self.tables[role] = DatasetTable(source if named else f"{source} {split}", rows, column)
         if "train" not in self.tables:
             raise ValueError(f"{source} has no split to train on. Received: the splits {sorted(map(str, found))}")
 

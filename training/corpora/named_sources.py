@@ -1,5 +1,6 @@
 """Sources that are named, not found by a path: data sets of the libraries of TensorFlow and of Hugging Face."""
 
+from keras_rnnlm.training.corpora.file_sources import SPLITS, named_split
 from keras_rnnlm.training.corpora.hugging_face import HuggingFace
 from keras_rnnlm.training.corpora.tfds_tables import tables_of_tfds
 
@@ -9,6 +10,14 @@ OF_ROWS = ("tfds:", "hf:")  # begin the names of data sets whose rows are exampl
 def of_rows(sources):
     """Those of the sources whose rows are examples."""
     return [source for source in sources if source.startswith(OF_ROWS)]
+
+
+def to_evaluate(source):
+    """A data set with the split that is evaluated: the one that is named, or else test, valid or train."""
+    if named_split(source)[1] is not None:
+        return source
+    tables = tables_of(source)
+    return f"{source}@{next(name for name in reversed(SPLITS) if name in tables)}"
 
 
 def tables_of(source, column=None):

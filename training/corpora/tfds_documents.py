@@ -5,13 +5,12 @@ import os
 import re
 from typing import Any
 
+from keras_rnnlm.training.corpora.file_sources import ROLES, SPLITS, named_split, split_of
 from keras_rnnlm.training.corpora.text_files import TextDocument
-
-_SPLITS = {"train": ("train",), "valid": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
 class TensorFlowDataset:
-    """ "tfds:NAME[/CONFIG][:VERSION][:FIELD]", from the folder TFDS_DATA_DIR."""
+    """ "tfds:NAME[/CONFIG][:VERSION][:FIELD][@SPLIT]", from the folder TFDS_DATA_DIR."""
 
     def __init__(self, source, download=False):
         name, wanted = parsed(source)
@@ -67,22 +66,30 @@ class TfdsDocuments:
 
 def parsed(source):
     """The name of a dataset with its version, and its field in a list that may be empty."""
-    name, *rest = source.removeprefix("tfds:").split(":")
+    source_of_all, split = named_split(source)
+    name, *rest = source_of_all.removeprefix("tfds:").split(":")
     version = rest.pop(0) if rest and re.fullmatch(r"\d[\d.*]*", rest[0]) else None
-    if not name or len(rest) > 1:
-        raise ValueError(f"A TensorFlow dataset is tfds:NAME[/CONFIG][:VERSION][:FIELD]. Received: {source!r}")
+    if not name or len(rest) > 1 or split == "":
+        raise ValueError(
+            "A TensorFlow dataset is tfds:NAME[/CONFIG][:VERSION][:FIELD], and @SPLIT if one split is meant. "
+            f"Received: {source!r}"
+        )
     return f"{name}:{version}" if version else name, rest
 
 
-def splits_of(builder, name):
+def splits_of(builder, source):
     """The splits by our names: what the dataset calls each, from which example and to which."""
     there, splits = builder.info.splits, {}
-    for role, names in _SPLITS.items():
-        found = [split for split in names if split in there and there[split].num_examples]
+    name, named = named_split(source)
+    if named is not None:
+        split = split_of(there, named, name)
+        return {"train": (split, 0, there[split].num_examples)}
+    for role in SPLITS:
+        found = [split for split in there if ROLES.get(split) == role and there[split].num_examples]
         if found:
             splits[role] = found[0], 0, there[found[0]].num_examples
     if "train" not in splits:
-        raise ValueError(f"{name} has no split to train on. Received: the splits {sorted(there)}")
+        raise ValueError(f"{source} has no split to train on. Received: the splits {sorted(there)}")
     return splits
 
 

@@ -109,8 +109,9 @@ class Classification(Task):
 
     def read(self, path, data, recipe, encoding, display):
         from keras_rnnlm.training.corpora.labelled import open_labelled
+        from keras_rnnlm.training.corpora.named_sources import of_rows
 
-        if not os.path.exists(path) and not glob.has_magic(path):
+        if not os.path.exists(path) and not glob.has_magic(path) and not of_rows([os.fspath(path)]):
             return None
         columns = {"text_column": recipe.text_column, "label_column": recipe.task_settings["label_column"]}
         rows = open_labelled(path, split="100", encoding=encoding, **columns).splits["train"]

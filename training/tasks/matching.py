@@ -63,7 +63,7 @@ class Matching(Task):
         from keras_rnnlm.text.questions import questions
         from keras_rnnlm.training.corpora import encoded_questions, examples
 
-        found = examples.read_file(examples.file_of(path, encoding), questions)
+        found = examples.read_source(path, encoding, questions, lambda table: _of_table(table, recipe))
         return encoded_questions.encoded(_answered(found, path, display), data.vocabulary)
 
     def describe(self, data):

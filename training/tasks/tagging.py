@@ -94,7 +94,8 @@ class Tagging(Task):
     def read(self, path, data, recipe, encoding, display):
         from keras_rnnlm.training.corpora import examples
 
-        found = examples.read_file(examples.file_of(path, encoding), lambda *of: _placed(*of, recipe))
+        ways = (lambda *of: _placed(*of, recipe)), (lambda table: _of_table(table, recipe))
+        found = examples.read_source(path, encoding, *ways)
         if not found:
             raise ValueError(f"{path} holds no sentence")
         unknown = _unknown(found, data.vocabulary)

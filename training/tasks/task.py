@@ -221,7 +221,7 @@ class Task:
         return {}
 
     def read(self, path, data, recipe, encoding, display):
-        """A file of examples as a split, for `evaluate`; None where the task reads no files beside its own splits."""
+        """A file of examples, or one split of a data set, as a split, for `evaluate`; None where it is neither."""
 
 
 def check_split(folder, text, splits):

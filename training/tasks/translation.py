@@ -160,6 +160,9 @@ class Translation(Task):
         """What files that `evaluate` is given hold, as a split."""
         from keras_rnnlm.training.corpora import encoded_pairs, pairs
 
+        of_data_set = _of_data_set(text, recipe)
+        if of_data_set is not None:
+            return encoded_pairs.encoded(of_data_set["train"], vocabulary)
         found = pairs.read_pairs(_files(text), form=recipe.task_settings["format"], encoding=encoding)
         found = found if recipe.task_settings["stress"] else _without_stress(found, recipe)
         return encoded_pairs.encoded(found, vocabulary)
