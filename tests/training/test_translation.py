@@ -107,6 +107,9 @@ def test_what_is_encoded_comes_back_in_batches(tmp_path):
             (target, vocabulary.source_ids(source).tolist()) for source, target in pairs
         ]
     assert not wanted[3].any()
+    inputs, wanted = split.collate([0, 1], 3, 32)  # as if targets were long
+    assert inputs["source"].shape == (3, 8) and inputs["target"].shape == wanted.shape == (3, 32)
+    assert [split.collate([3], 1, time)[0]["source"].shape[1] for time in (12, 48)] == [12, 16]
     vocabulary.save(tmp_path)
     loaded = PairVocabulary.load(tmp_path)
     assert loaded.fingerprint == vocabulary.fingerprint == PairVocabulary.of(vocabulary.definitions).fingerprint

@@ -4,6 +4,7 @@ import numpy as np
 
 from keras_rnnlm.text.pair_vocabulary import END, START
 from keras_rnnlm.training.corpora.pairs import fingerprint_of
+from keras_rnnlm.training.streams.examples import SHORTEST, padded
 
 FILE = "pairs.npz"
 SIDES = ("source", "target")
@@ -34,11 +35,15 @@ class EncodedPairs:
         return np.maximum(sizes[0], sizes[1] + 1)
 
     def collate(self, numbers, batch, time):
-        """A batch as a translator learns from it, filled up with zeros to so many rows and steps."""
-        source = np.zeros((batch, time), "int32")
-        for row, number in enumerate(numbers):
-            text = self.sequence("source", number)
-            source[row, : len(text)] = text
+        """A batch as a translator learns from it, filled up with zeros to so many rows and steps.
+
+        Sources that are much shorter than targets, such as attributes, have fewer steps: a power of two.
+        """
+        texts = [self.sequence("source", number) for number in numbers]
+        steps = SHORTEST
+        while steps < max(map(len, texts)):
+            steps *= 2
+        source = padded(texts, batch, min(steps, time)).astype("int32", copy=False)
         given, wanted = with_ends([self.sequence("target", number) for number in numbers], batch, time)
         return {"source": source, "target": given}, wanted
 
