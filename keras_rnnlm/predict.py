@@ -20,6 +20,9 @@ def arguments(parser):
     )
     parser.add_argument("--threads", type=int, help="how many threads an exported file may use")
     parser.add_argument("--trusted", action="store_true", help="an export is your own: run and import what it names")
+    parser.add_argument(
+        "--word-column", type=int, metavar="N", help="of taggers: the words' (default: the run's own, or the first)"
+    )
     parser.add_argument("--beam", type=int, metavar="N", help="of translators: follow N hypotheses (default: 1)")
     rescoring_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -34,6 +37,12 @@ def run(options):
     how |= {} if rescoring is None else {"rescoring": rescoring}
     if how and not hasattr(model, "translate"):
         raise ValueError(f"--beam and --language-model are of translators, and {options.model} is none")
+    if options.word_column is not None:
+        if not hasattr(model, "word_column"):
+            raise ValueError(f"--word-column is of taggers, and {options.model} is none")
+        if not is_count(options.word_column):
+            raise ValueError(f"--word-column is at least 1. Received: {options.word_column}")
+        how["word_column"] = options.word_column
     found = model.predict(options.file, encoding=options.encoding, batch_size=options.batch, **how)
     if options.json:
         print(json.dumps({"predictions": [record for _, record in found if record is not None]}))
@@ -89,7 +98,10 @@ def answer(path, format=None, *, threads=None, trusted=False):
     trained = load_run(path)
     (signature,) = trained.model.signatures()
     about = Interface(trained.model, signature).description()
-    return answer_of(about, trusted=True).of(_Keras(trained.model, signature), None, about, trained.vocabulary)
+    found = answer_of(about, trusted=True).of(_Keras(trained.model, signature), None, about, trained.vocabulary)
+    if hasattr(found, "word_column"):
+        found.word_column = trained.recipe.task_settings.get("word_column")
+    return found
 
 
 class _Keras:

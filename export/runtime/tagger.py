@@ -17,7 +17,10 @@ class ExportedTagger(ExportedModel):
     Attributes:
         format: "onnx", "litert" or "saved_model".
         tokenizer: its `Vocabulary`, whose labels are the tags; None where the export came without one.
+        word_column: which column of a file `predict` reads: of a run, that which it was trained on.
     """
+
+    word_column = None
 
     takes_text = True
     manifest = {
@@ -52,12 +55,15 @@ class ExportedTagger(ExportedModel):
 
     # On the command line
 
-    def predict(self, file, *, encoding="utf-8", batch_size=32):
+    def predict(self, file, *, encoding="utf-8", batch_size=32, word_column=None):
         """A word and its tag a line, a tab between, and an empty line after each sentence.
 
         `file` is in columns, a word a line, as `keras_rnnlm.text.columns` reads them; its tags, if any, are not read.
+        `word_column` is the number of the words' column, from 1 on, where it is not the one that `Columns` takes.
         """
-        sentences = Columns().unlabelled(lines_of(file, encoding), str(file), self.reader())
+        sentences = Columns(word_column or self.word_column).unlabelled(
+            lines_of(file, encoding), str(file), self.reader()
+        )
         for words, tags in zip(sentences, self.tag(sentences, batch_size)):
             for word, tag in zip(words, tags):
                 yield f"{word}\t{tag}", None

@@ -91,6 +91,7 @@ class _Form:
         cells = self.cells(line)
         self.width = len(cells)
         is_conll_u = self.width == CONLL_U and word is None and _ID.match(cells[0])
+        word = None if self.width == 1 and not tags else word  # words alone
         self.word = (word or (2 if is_conll_u else 1)) - 1
         self.tag = (tag or (4 if is_conll_u else 2)) - 1
         self.numbered = self.word > 0 and _ID.match(cells[0]) is not None

@@ -1,5 +1,6 @@
 """The task `tag`, from files in columns to files that tag."""
 
+import dataclasses
 import json
 import random
 
@@ -11,6 +12,7 @@ from keras_rnnlm.__main__ import main
 from keras_rnnlm.export import runtime
 from keras_rnnlm.training.evaluation.spans import span_scores, spans
 from keras_rnnlm.training.loop import loop as loop_module
+from keras_rnnlm.training.runs import run as run_module
 from keras_rnnlm.training.runs.run import RunFolder, load_run
 from tests.pages import opened
 from tests.support import on_tensorflow
@@ -187,7 +189,7 @@ def test_it_exports_natively_verifies_and_keeps_its_vocabulary(exported, capsys)
 
 
 @on_tensorflow
-def test_a_run_and_its_files_predict_the_same_of_a_file(folder, exported, capsys):
+def test_a_run_and_its_files_predict_the_same_of_a_file(folder, exported, capsys, monkeypatch):
     path = folder / "words.txt"
     path.write_text("Ann\nsees\nRome\n\nOslo\n")
     wanted = "Ann\tB-who\nsees\tO\nRome\tB-where\n\nOslo\tB-where\n\n"
@@ -195,6 +197,16 @@ def test_a_run_and_its_files_predict_the_same_of_a_file(folder, exported, capsys
         assert told(capsys, "predict", model, path)[:2] == (0, wanted)
     records = json.loads(told(capsys, "predict", exported, path, "--json")[1])["predictions"]
     assert records[1] == {"words": ["Oslo"], "tags": ["B-where"]}
+    # Of several columns the one that is named, or that the run was trained on.
+    path.write_text("1 Ann\n2 sees\n3 Rome\n\n1 Oslo\n")
+    for given in ([exported, "--word-column", "2"], [folder / "run", "--word-column", "2"]):
+        assert told(capsys, "predict", *given, path)[:2] == (0, wanted)
+    code, out, (line,) = told(capsys, "predict", exported, path, "--word-column", "3")
+    assert code == 2 and "2 columns, and words are read from the column 3" in line
+    trained = load_run(folder / "run")
+    recipe = trained.recipe.override({"task_settings.word_column": 2})
+    monkeypatch.setattr(run_module, "load_run", lambda path: dataclasses.replace(trained, recipe=recipe))
+    assert told(capsys, "predict", folder / "run", path)[:2] == (0, wanted)
     path.write_text("Ann sees Rome .\n")
     code, out, (line,) = told(capsys, "predict", exported, path)
     assert code == 2 and out == "" and "put one word a line, and an empty line between sentences" in line
