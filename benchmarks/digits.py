@@ -1,6 +1,6 @@
 """Spoken digits: strings of them, transcribed, with and without a language model.
 
-    python benchmarks/digits.py --out DIR [--minutes 25] [--seeds 0 1 2] [--parts all heldout grammar] [--data FOLDER]
+    python benchmarks/digits.py --out DIR [--minutes 25] [--seeds 0 1 2] [--parts all heldout ...] [--data FOLDER]
 
 A string is three to seven takes of one speaker, spliced, with up to a tenth of a second of silence between them. Takes
 10 to 46 are learned from, 47 to 49 choose the best epoch, and 5 to 9 are what is measured on. Parts:
@@ -10,6 +10,7 @@ A string is three to seven takes of one speaker, spliced, with up to a tenth of 
     grammar   strings of a skewed grammar, years (1900 to 2029) and times of day, in the takes that are measured on, by
               the recogniser of `all`: the hypotheses as they come, and put in order by a language model
               of such strings, too. Its weight and the bonus are chosen on strings of the takes that choose the epoch
+    heldout-grammar  such strings of the speaker that was held out, by the recogniser of `heldout`
 
 DIR keeps recordings, runs, and results.jsonl with a line for each seed and part. What is there is resumed, or read.
 """
@@ -135,7 +136,7 @@ def digit_errors(found, wanted):
     return {"digit error": score["error_rate"], "strings right": score["exact"], "strings": len(wanted)}
 
 
-def rescored(folder, run, lists, seed):
+def rescored(folder, run, lists, seed, prefix):
     """Strings of the skewed grammar, as they come and put in order by a language model."""
     import numpy as np
 
@@ -152,13 +153,13 @@ def rescored(folder, run, lists, seed):
     else:
         train([text], language_model, Recipe(seed=seed, split="95/5", **LANGUAGE_MODEL), quiet=True)
     model = answer(language_model)
-    found, wanted = hypotheses(run, lists["grammar-valid"])
+    found, wanted = hypotheses(run, lists[f"{prefix}grammar-valid"])
     tried = {}
     for weight in WEIGHTS:
         for bonus in BONUSES:
             tried[weight, bonus] = digit_errors(Rescoring(model, weight, bonus)(found), wanted)["digit error"]
     weight, bonus = min(tried, key=tried.get)
-    found, wanted = hypotheses(run, lists["grammar"])
+    found, wanted = hypotheses(run, lists[f"{prefix}grammar"])
     after = digit_errors(Rescoring(model, weight, bonus)(found), wanted)
     before = {f"{name} without": value for name, value in digit_errors(found, wanted).items() if name != "strings"}
     return {**before, **after, "weight": weight, "length bonus": bonus}
@@ -167,7 +168,7 @@ def rescored(folder, run, lists, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "../shared/data")) / "spoken-digits"
-    parts = ("all", "heldout", "grammar")
+    parts = ("all", "heldout", "grammar", "heldout-grammar")
     parser.add_argument("--data", type=pathlib.Path, default=data, help="the folder with spoken-digits.zip")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     parser.add_argument("--minutes", type=float, default=25, help="of training, for each run")
@@ -185,15 +186,16 @@ def main():
     folder.mkdir(parents=True, exist_ok=True)
     lists = {}
     for seed, (split, takes) in enumerate(TAKES.items()):
-        size = SIZES[split]
-        lists[split] = write(folder, split, list(takes), everyone, size, any_string, spoken, seed)
-        own = [HELD_OUT] if split == "test" else others
-        all_takes = list(takes) if split != "test" else list(range(5, 50))
-        lists[f"heldout-{split}"] = write(
-            folder, f"heldout-{split}", all_takes, own, size, any_string, spoken, 10 + seed
-        )
+        size, takes = SIZES[split], list(takes)
+        lists[split] = write(folder, split, takes, everyone, size, any_string, spoken, seed)
+        takes, own = (list(range(5, 50)), [HELD_OUT]) if split == "test" else (takes, others)
+        lists[f"heldout-{split}"] = write(folder, f"heldout-{split}", takes, own, size, any_string, spoken, 10 + seed)
     for seed, (name, split) in enumerate((("grammar-valid", "valid"), ("grammar", "test")), 20):
-        lists[name] = write(folder, name, list(TAKES[split]), everyone, SIZES[split], skewed_string, spoken, seed)
+        size, takes = SIZES[split], list(TAKES[split])
+        lists[name] = write(folder, name, takes, everyone, size, skewed_string, spoken, seed)
+        takes, own = (list(range(5, 50)), [HELD_OUT]) if split == "test" else (takes, others)
+        name = f"heldout-{name}"
+        lists[name] = write(folder, name, takes, own, size, skewed_string, spoken, 10 + seed)
 
     results = folder / "results.jsonl"
     lines = results.read_text().splitlines() if results.is_file() else []
@@ -202,15 +204,15 @@ def main():
         for seed in options.seeds:
             if (part, seed) in done:
                 continue
-            prefix = "heldout-" if part == "heldout" else ""
+            prefix = "heldout-" if part.startswith("heldout") else ""
             own = {split: lists[f"{prefix}{split}"] for split in TAKES}
             recipe = Recipe(task="transcribe", seed=seed, max_minutes=options.minutes, **SETTINGS)
             path = folder / f"run-{prefix}{seed}"
             run = trained(path, recipe.override(options.set), own)
             if run is None:
                 return
-            if part == "grammar":
-                found = rescored(folder, run, lists, seed)
+            if part.endswith("grammar"):
+                found = rescored(folder, run, lists, seed, prefix)
             else:
                 found = digit_errors(*hypotheses(run, own["test"]))
             minutes, weights = summary(path)["result"]["minutes"], run.model.count_params()

@@ -13,7 +13,8 @@ bottom, and else "above", by the upper one first. Each fifth scene has one digit
 is for the scenes of the test alone, and another tenth for those that choose the best epoch.
 
 Measured are exact matches, and for the words that name a digit whether the middle of the region with the most
-attention lies in the 28 x 28 box of that digit; and in the smallest box around its ink. DIR keeps scenes, runs, the
+attention lies in the 28 x 28 box of that digit; and in the smallest box around its ink; and both for the article before
+it, whose attention is fed to the step that writes the name. DIR keeps scenes, runs, the
 picture of the attention, and results.jsonl with a line for each seed. What is there is resumed, or only read.
 """
 
@@ -29,7 +30,7 @@ CANVAS, DIGIT = 64, 28
 NAMES = "zero one two three four five six seven eight nine".split()
 SIZES = {"train": 20_000, "valid": 1_000, "test": 2_000}
 SETTINGS = {
-    "units": 256,
+    "units": 128,
     "layers": 1,
     "embedding_dim": 64,
     "tied": False,
@@ -116,7 +117,7 @@ def measure(run, folder, picture):
     scenes = [json.loads(line) for line in (folder / "test.jsonl").read_text(encoding="utf-8").splitlines()]
     files, grid = [str(folder / scene["path"]) for scene in scenes], run.model.encoder.grid
     found = run.model.translate(files, attention=True, max_length=12, batch_size=128)
-    exact, hits = 0, {"box": [], "ink": []}
+    exact, hits = 0, {f"{name}{of}": [] for of in ("", " of article") for name in ("box", "ink")}
     for scene, (best, *_) in zip(scenes, found):
         words, wanted = run.vocabulary.write(best.ids).split(), scene["text"].split()
         exact += words == wanted
@@ -124,15 +125,16 @@ def measure(run, folder, picture):
         # Of a digit that was called another the place is counted all the same; of one that was not named it is missed.
         for k, digit in enumerate(scene["digits"]):
             for name, box in digit.items():
-                hits[name].append(k < len(places) and inside(best.attention[places[k]], grid, box))
+                for of, before in (("", 0), (" of article", 1)):
+                    at = places[k] - before if k < len(places) else -1
+                    hits[name + of].append(at >= 0 and inside(best.attention[at], grid, box))
     scene = next(k for k, one in enumerate(scenes) if len(one["digits"]) == 2)
     best = found[scene][0]
     words = run.vocabulary.write(best.ids).split()
     plot_regions(best.attention, run.vocabulary.source.read(files[scene]), words, grid).savefig(picture, dpi=110)
     return {
         "exact": exact / len(scenes),
-        "attention in box": statistics.mean(hits["box"]),
-        "attention in ink": statistics.mean(hits["ink"]),
+        **{f"attention in {name}": statistics.mean(each) for name, each in hits.items()},
         "scenes": len(scenes),
     }
 
@@ -176,7 +178,7 @@ def main():
         with open(results, "a", encoding="utf-8") as file:
             file.write(json.dumps(found[seed]) + "\n")
         print(json.dumps(found[seed]), flush=True)
-    for name in ("exact", "attention in box", "attention in ink"):
+    for name in ("exact", *(name for name in found[options.seeds[0]] if name.startswith("attention"))):
         values = [100 * found[seed][name] for seed in options.seeds]
         spread = f" ± {statistics.stdev(values):.2f}" if len(values) > 1 else ""
         print(f"{name}: {statistics.mean(values):.2f} %{spread}, {len(values)} seeds", flush=True)
