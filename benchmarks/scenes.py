@@ -41,7 +41,7 @@ SETTINGS = {
     "learning_rate": 2e-3,
     "max_norm": 5.0,
     "epochs": 12,
-    "task_settings": {"filters": [16, 32, 64], "decode": 500, "label_smoothing": 0.0},
+    "task_settings": {"filters": [16, 32, 64, 128], "decode": 500, "label_smoothing": 0.0},
 }
 
 
