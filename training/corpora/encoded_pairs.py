@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_rnnlm.text.pair_vocabulary import END, START
 from keras_rnnlm.training.corpora.pairs import fingerprint_of
-from keras_rnnlm.training.streams.examples import SHORTEST, padded
+from keras_rnnlm.training.streams.examples import doubled, padded
 
 FILE = "pairs.npz"
 SIDES = ("source", "target")
@@ -40,10 +40,7 @@ class EncodedPairs:
         Sources that are much shorter than targets, such as attributes, have fewer steps: a power of two.
         """
         texts = [self.sequence("source", number) for number in numbers]
-        steps = SHORTEST
-        while steps < max(map(len, texts)):
-            steps *= 2
-        source = padded(texts, batch, min(steps, time)).astype("int32", copy=False)
+        source = padded(texts, batch, min(doubled(max(map(len, texts))), time)).astype("int32", copy=False)
         given, wanted = with_ends([self.sequence("target", number) for number in numbers], batch, time)
         return {"source": source, "target": given}, wanted
 

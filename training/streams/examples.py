@@ -89,10 +89,16 @@ def one_of_few(length):
     >>> [one_of_few(length) for length in (0, 8, 9, 13, 33, 2000)]
     [8, 8, 12, 16, 48, 2048]
     """
+    power = doubled(length)
+    return 3 * power // 4 if power > SHORTEST and length <= 3 * power // 4 else power
+
+
+def doubled(length):
+    """The next of 8, 16, 32, 64, ..."""
     power = SHORTEST
     while power < length:
         power *= 2
-    return 3 * power // 4 if power > SHORTEST and length <= 3 * power // 4 else power
+    return power
 
 
 def padded(rows, batch, *shape):
