@@ -18,7 +18,7 @@ from keras_rnnlm.recurrence.private_tensorflow import (
     new_graph,
 )
 
-SHORTEST = 16  # steps, of the loops for sequences of any length
+SHORTEST = 32  # steps, of the loops for sequences of any length
 
 
 def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
