@@ -1,10 +1,11 @@
 """How well sentences of film reviews are classified, from scratch and begun with a language model, over ten folds.
 
-    python benchmarks/classification.py [--data DIR] --out DIR [--folds 0 1 2] [--language-model RUN] [--json]
+    python benchmarks/classification.py [--data DIR] --out DIR [--folds 0 1 2] [--language-model RUN]
 
 The sentences are mr-polarity's. Every tenth line of each class is a fold; of the others every tenth chooses the epoch,
 and the rest are learned from. A fold that is done is not done again, and one that was interrupted resumes. The language
-model is a run of words of other text, in lower case as these reviews are: without one, WikiText-2's is trained first.
+model is a run of words of other text, in lower case as these reviews are: without one, WikiText-2's is trained first,
+for `--minutes` at most.
 """
 
 import argparse
@@ -40,7 +41,7 @@ def write_fold(data, fold, folder):
     return folder
 
 
-def language_model(data, out):
+def language_model(data, out, minutes):
     """A run that learned WikiText-2 in lower case."""
     run, text = out / "language-model", out / "wikitext-2.txt"
     if (run / "model.keras").is_file():
@@ -50,6 +51,7 @@ def language_model(data, out):
         training.resume(run)
         return run
     changes = {"min_count": 3, "layers": 1, "head": "sampled", "batch": 32, "epochs": 8, "precision": "float32"}
+    changes["max_minutes"] = minutes
     training.train([str(text)], run, Recipe.load("wikitext-2").override(changes), split="97/3")
     return run
 
@@ -76,6 +78,7 @@ def main():
     parser.add_argument("--folds", type=int, nargs="*", default=list(range(10)))
     parser.add_argument("--ways", nargs="*", choices=("scratch", "begun"), default=["scratch", "begun"])
     parser.add_argument("--language-model", type=pathlib.Path, metavar="RUN")
+    parser.add_argument("--minutes", type=float, default=30, help="of learning the language model")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.data is None:
@@ -89,7 +92,7 @@ def main():
                 continue
             begins = None
             if way == "begun":
-                begins = options.language_model or language_model(data, options.out)
+                begins = options.language_model or language_model(data, options.out, options.minutes)
             begin = time.monotonic()
             results[f"{way}-{fold}"] = measure(data, options.out, fold, way, begins)
             file.write_text(json.dumps(results, indent=1))

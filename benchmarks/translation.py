@@ -50,8 +50,9 @@ class Multi30k:
 
     @staticmethod
     def _lines(path):
+        # One sentence has a tab.
         with gzip.open(path, "rt", encoding="utf-8") as file:
-            return [line.strip() for line in file]
+            return [" ".join(line.split()) for line in file]
 
     def held_out(self):
         """Sources, and for each the texts that it may become."""
