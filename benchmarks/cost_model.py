@@ -55,7 +55,7 @@ CHIPS = {
     "h100": Chip({"float32": 495e12, "bfloat16": 989e12}, 80e9, 3350e9, 450e9, 50e9, 8, 3e-6, 16),
 }
 # Of a peephole LSTM, kernels of a step forward and back, as `ahead.py` counts them with 650 units.
-KERNELS = {"v5e": 2 + 8, "v5p": 2 + 8, "v6e": 2 + 8, "h100": 8 + 7}
+KERNELS = {"v5e": 2 + 8, "v5p": 2 + 8, "v6e": 2 + 8, "h100": 6 + 7}
 TOKENS = 829e6  # of One Billion Words, once through
 HOP = 1e-6  # seconds that a message takes beside its bytes. Assumed
 REACHED = 0.5  # of the peak by large products, and of the bandwidth. Assumed

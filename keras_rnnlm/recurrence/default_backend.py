@@ -71,6 +71,11 @@ def dtype_in_the_loop(dtype):
     return dtype
 
 
+def writes_together():
+    """Whether a step of a loop writes what it keeps as one tensor: where each array is a kernel, with its start."""
+    return False
+
+
 def assigns_in_branches():
     """Whether a `branch` may assign to variables."""
     return True

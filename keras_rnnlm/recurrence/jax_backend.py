@@ -127,6 +127,10 @@ def branch(condition, if_true, if_false):
     return if_true() if condition else if_false()
 
 
+def writes_together():
+    return jax.default_backend() == "gpu"
+
+
 def assigns_in_branches():
     return False
 

@@ -7,6 +7,7 @@ from keras import ops, tree
 
 from keras_rnnlm.cells.dot import Dot, cast
 from keras_rnnlm.recurrence import backend
+from keras_rnnlm.recurrence.together import Together
 
 BESIDE = ("mask", "noise")  # what rides beside x
 
@@ -40,7 +41,7 @@ class Call:
     plus: int | str | None = None  # what it adds: this output of the step, or "x" itself
 
 
-def forward_scan(step, args, fixed, emit, unroll, keep=False, trace=False):
+def forward_scan(step, args, fixed, emit, unroll, keep=False, trace=False, together=None):
     dtype = args["states"][0].dtype
     constants = {name: cast(value, dtype) for name, value in fixed.get("constants", {}).items()}
     p = {name: cast(value, dtype) for name, value in (args["params"] | args.get("reads", {})).items()} | constants
@@ -56,10 +57,14 @@ def forward_scan(step, args, fixed, emit, unroll, keep=False, trace=False):
             new = [ops.where(m, n, s) for m, n, s in zip(_masks(inputs["mask"], states), new, states)]
         out = {"emitted": [cast(_noted(dot, i) if isinstance(i, str) else new[i], stored) for i in emit]}
         if keep:
-            kept = [cast(y, stored) for y in dot.kept]
+            out["kept"] = [cast(y, stored) for y in dot.kept]
             # The states before a step that are emitted stand, one step earlier, among the emitted ones.
             others = [i for i in range(len(states)) if i not in emit or states[i].dtype != stored]
-            out |= {"before": {str(i): states[i] for i in others}, "kept": kept}
+            if together is None:
+                out["before"] = {str(i): states[i] for i in others}
+            else:
+                # The others too: a state that were written after it was replaced would be copied for that.
+                out = {"together": together.join(out | {"after": {str(i): new[i] for i in others}})}
         if trace:
             out["notes"] = {name: cast(value, stored) for name, value in dot.notes.items()}
         return new, out
@@ -81,16 +86,17 @@ class Loops:
     def __init__(self, step, emit, unroll, projected):
         self.emit, self.projected = emit, projected
         self.calls = []  # the products of a step: the same at every step, so known once one was traced
+        self.together = Together() if backend.writes_together() and not unroll else None
 
         # Their names are those of the programs that XLA compiles.
         def loop_forward_keeping(args, fixed):
-            return forward_scan(step, args, fixed, emit, unroll, keep=True)
+            return forward_scan(step, args, fixed, emit, unroll, keep=True, together=self.together)
 
         def loop_forward(args, fixed):
             return forward_scan(step, args, fixed, emit, unroll)
 
         def loop_back(read):
-            return backward_scan(step, read, self.calls, emit, unroll, projected)
+            return backward_scan(step, read, self.calls, emit, unroll, projected, self.together)
 
         parts = loop_forward_keeping, loop_forward, loop_back
         # Written out, each step is compiled by itself, which takes minutes and gains nothing.
@@ -98,20 +104,26 @@ class Loops:
 
     def forward(self, args, fixed, keep):
         final, out = (self._kept if keep else self._run)(args, fixed)
+        if keep and self.together is not None:
+            return final, out | {"emitted": self.together.part(out["together"])["emitted"]}
         return final, out | {"kept": rounded(out["kept"], args["x"].dtype)} if keep else out
 
     def backward(self, args, fixed, out, cotangents):
         """The gradients of `args`. `out` holds the states around each step and the products kept in it."""
         kernels, params, dtype = args["kernels"], args["params"], args["states"][0].dtype
+        joined = {"together": out["together"]} if "together" in out else {}
+        out = {"before": {}} | self.together.part(joined["together"]) if joined else out
         # An x that was projected in the loop was only added to a product, and any tensor of its shape can stand for it.
         x = out["kept"][0] if self.projected else args["x"]
         # Not in the region: to compile a transposition takes a tenth of a second.
         transposed = {name: ops.transpose(kernel) for name, kernel in _for_the_loop(kernels).items()}
-        before = dict(out["before"])
-        for i, emitted in zip(self.emit, out["emitted"]):
-            if not isinstance(i, str) and str(i) not in before:
-                before[str(i)] = ops.concatenate([args["states"][i][None], emitted[:-1]], axis=0)
-        out = {"before": [before[str(i)] for i in range(len(before))], "kept": out["kept"]}
+        before, after = dict(out["before"]), dict(out.get("after", {}))
+        after |= {str(i): emitted for i, emitted in zip(self.emit, out["emitted"]) if str(i) not in before | after}
+        for i in range(len(args["states"])):
+            if str(i) not in before:
+                before[str(i)] = ops.concatenate([args["states"][i][None], after[str(i)][:-1]], axis=0)
+        before = [before[str(i)] for i in range(len(before))]
+        out = {"before": before} | (joined or {"kept": out["kept"]})
         read = dict(x=x, states=args["states"], params=params, transposed=transposed, out=out, fixed=fixed)
         read["reads"] = args.get("reads", {})
         count = len(self.emit)
@@ -123,7 +135,7 @@ class Loops:
         # What is left are products over all steps, too large to be part of a loop.
         made, dkernels, dx, length = iter(steps["made"]), {}, steps.get("dx"), fixed.get("length")
         for call, dy in zip(self.calls, steps["dy"]):
-            operand = next(made) if call.state is None else out["before"][call.state]
+            operand = next(made) if call.state is None else before[call.state]
             product = _product_over_time(up_to(length, operand), up_to(length, dy))
             dkernels[call.name] = _add(dkernels.get(call.name), product)
             if call.plus == "x":
@@ -172,7 +184,7 @@ def segments(args, fixed, size):
         yield args | {"x": args["x"][part]}, fixed | timed
 
 
-def backward_scan(step, read, calls, emit, unroll, projected):
+def backward_scan(step, read, calls, emit, unroll, projected, together=None):
     """The loop back through time: the gradients by the states, by the step's own weights and by what it reads, and what
     each step made.
 
@@ -210,6 +222,8 @@ def backward_scan(step, read, calls, emit, unroll, projected):
         return outputs
 
     def body(carry, inputs):
+        if together is not None:
+            inputs = inputs | {"kept": together.part(inputs["together"])["kept"]}
         d, sums = carry
         of_named = dict.fromkeys(named)
         for i, cotangent in inputs["arriving"].items():
@@ -262,12 +276,15 @@ def backward_scan(step, read, calls, emit, unroll, projected):
             raise ValueError("A step whose x is projected in the loop may only add it to a product: `dot(h, name, x)`.")
         if dx is not None:
             out["dx"] = cast(dx, stored)
+        if together is not None:
+            out = of_back.join(out)
         return (into, sums), out
 
     inputs = {"x": read["x"], **out, "arriving": read["arriving"]}
     inputs |= {name: fixed[name] for name in BESIDE if name in fixed}
-    start = (final, {name: ops.zeros_like(value) for name, value in own.items()})
+    start, of_back = (final, {name: ops.zeros_like(value) for name, value in own.items()}), Together()
     (into, sums), steps = backend.scan(body, start, inputs, length=fixed.get("length"), reverse=True, unroll=unroll)
+    steps = steps if together is None else of_back.part(steps)
     return (into, sums | {name: ops.sum(sums[name], axis=0) for name in params}), steps
 
 
