@@ -1,12 +1,13 @@
 """The engine by itself: any step written by the `dot` contract."""
 
+import functools
+
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_rnnlm import recurrence
 from keras_rnnlm.layers import LSTM
-from keras_rnnlm.recurrence.together import Together
 from tests.cases import FEW, MASK, build, data
 from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, value_and_gradients
 
@@ -68,22 +69,6 @@ def test_the_gradient_of_any_step_equals_plain_autodiff(step, emit):
         wanted_value, wanted = value_and_gradients(loss(step, mask, emit, plain=True), arrays_of())
         assert value == pytest.approx(wanted_value, rel=1e-5)
         assert largest_relative_difference(got, wanted) < 1e-5
-
-
-@pytest.mark.skipif(BACKEND != "jax", reason="which alone writes so")
-@pytest.mark.parametrize("step", STEPS, ids=lambda step: step.__name__)
-@pytest.mark.parametrize("how", [{"emit": (0, 1)}, {"emit": (1,)}, {"emit": (), "remat": True}], ids=str)
-def test_what_is_written_together_is_what_is_written_apart(step, how, monkeypatch):
-    """As on GPUs, where each array that a step writes is a kernel."""
-    mask = ops.convert_to_tensor(np.random.default_rng(2).random((TIME, BATCH, 1)) < 0.6)
-    value, apart = value_and_gradients(loss(step, mask, **how), arrays_of())
-    widths, join = [], Together.join
-    monkeypatch.setattr(Together, "join", lambda *of: widths.append([a.shape[-1] for a in join(*of)]) or join(*of))
-    monkeypatch.setattr(recurrence.backend, "writes_together", lambda: True)
-    same, together = value_and_gradients(loss(step, mask, **how), arrays_of())
-    assert same == pytest.approx(value, rel=1e-6)
-    assert largest_relative_difference(together, apart) < 1e-6
-    assert all(len(of_a_step) == 1 and of_a_step[0] >= 2 * UNITS for of_a_step in widths) and len(widths) >= 2
 
 
 def test_the_gradient_stops_at_no_step_of_the_window():
@@ -158,6 +143,29 @@ def test_what_is_read_and_emitted_has_the_gradient_of_plain_autodiff(emit, how):
     assert value == pytest.approx(wanted_value, rel=1e-5)
     assert largest_relative_difference(got, wanted) < 1e-5
     assert min(np.abs(gradient).max() for gradient in got) > 0
+
+
+WRITTEN = {
+    f"{step.__name__}, {emit}": (functools.partial(loss, step, emit=emit), arrays_of)
+    for step in STEPS
+    for emit in ((0, 1), (1,))
+}
+WRITTEN |= {str(emit): (functools.partial(loss_of_attention, emit), arrays_of_attention) for emit in EMITTED}
+WRITTEN["remat"] = functools.partial(loss, every_trick, emit=(), remat=True), arrays_of
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="which alone writes so")
+@pytest.mark.parametrize("case", WRITTEN)
+def test_what_is_written_together_is_what_is_written_apart(case, monkeypatch):
+    """As on GPUs, where each array that a step writes is a kernel."""
+    loss_of_step, arrays = WRITTEN[case]
+    mask = ops.convert_to_tensor(np.random.default_rng(2).random((TIME, BATCH, 1)) < 0.6)
+    value, apart = value_and_gradients(loss_of_step(mask=mask), arrays())
+    asked = []
+    monkeypatch.setattr(recurrence.backend, "writes_together", lambda: asked.append(1) or True)
+    same, together = value_and_gradients(loss_of_step(mask=mask), arrays())
+    assert asked and same == pytest.approx(value, rel=1e-6)
+    assert largest_relative_difference(together, apart) < 1e-6
 
 
 def test_what_no_step_notes_cannot_be_emitted():
