@@ -1,6 +1,6 @@
 """How well sentences of film reviews are classified, from scratch and begun with a language model, over ten folds.
 
-    python benchmarks/classification.py [--data DIR] --out DIR [--folds 0 1 2] [--language-model RUN]
+    python benchmarks/classification.py [--data DIR] --out DIR [--folds 0 1 2] [--set KEY=VALUE]
 
 The sentences are mr-polarity's. Every tenth line of each class is a fold; of the others every tenth chooses the epoch,
 and the rest are learned from. A fold that is done is not done again, and one that was interrupted resumes. The language
@@ -54,7 +54,7 @@ def language_model(data, out, minutes):
     return run
 
 
-def measure(data, out, fold, way, begins):
+def measure(data, out, fold, way, begins, settings):
     """The accuracy on the fold's own lines."""
     run = out / f"{way}-{fold}"
     if RunFolder(run).checkpoints().files():
@@ -62,6 +62,7 @@ def measure(data, out, fold, way, begins):
     else:
         texts = write_fold(data, fold, out / f"texts-{fold}")
         changes = {"seed": fold} | (FROM_LANGUAGE_MODEL if begins else {})
+        changes = [*(f"{name}={value}" for name, value in changes.items()), *settings]
         done = training.train([str(texts)], run, task="classify", changes=changes, init_from=begins)
     if not done:
         raise SystemExit(130)
@@ -77,6 +78,7 @@ def main():
     parser.add_argument("--ways", nargs="*", choices=("scratch", "begun"), default=["scratch", "begun"])
     parser.add_argument("--language-model", type=pathlib.Path, metavar="RUN")
     parser.add_argument("--minutes", type=float, default=30, help="of learning the language model")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the recipe")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if options.data is None:
@@ -92,7 +94,7 @@ def main():
             if way == "begun":
                 begins = options.language_model or language_model(data, options.out, options.minutes)
             begin = time.monotonic()
-            results[f"{way}-{fold}"] = measure(data, options.out, fold, way, begins)
+            results[f"{way}-{fold}"] = measure(data, options.out, fold, way, begins, options.set)
             file.write_text(json.dumps(results, indent=1))
             accuracy = results[f"{way}-{fold}"]["accuracy"]
             print(f"fold {fold} {way:<8} {accuracy:.4f} in {(time.monotonic() - begin) / 60:.1f} minutes", flush=True)
