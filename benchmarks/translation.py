@@ -36,7 +36,8 @@ class Multi30k:
     settings = {
         "units": 256,
         "embedding_dim": None,
-        "dropout": 0.3,
+        "dropout": 0.2,
+        "batch": 32,
         "tokenizer": "bpe",
         "vocabulary_size": 4000,
         "task_settings": {"label_smoothing": 0.1, "longest": 60},
