@@ -51,7 +51,7 @@ def test_two_files_belong_together_line_by_line_and_a_table_has_a_tab(tmp_path):
 @pytest.mark.parametrize(
     "files, form, message",
     [
-        (["one.tsv"], "tsv", "one.tsv, line 2: a source and a target with one tab between them. Received: 'c'"),
+        (["one.tsv"], "tsv", "one.tsv, line 2: a source and a target with a tab between them. Received: 'c'"),
         (["one.tsv", "two.txt"], "auto", "2 lines in .*one.tsv, 1 in .*two.txt"),
         (["one.tsv", "two.txt", "two.txt"], "auto", "Received: 3 files"),
         (["two.txt"], "cmudict", "two.txt, line 1: a word and its phonemes. Received: 'd'"),

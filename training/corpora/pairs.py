@@ -65,7 +65,7 @@ def _table(lines, path):
         cells = line.split("\t")
         if len(cells) != 2 or not all(cell.strip() for cell in cells):
             raise ValueError(
-                f"{path}, line {number}: a source and a target with one tab between them. Received: {line[:200]!r}"
+                f"{path}, line {number}: a source and a target with a tab between them. Received: {line[:200]!r}"
             )
         pairs.append((cells[0].strip(), cells[1].strip()))
     return pairs
