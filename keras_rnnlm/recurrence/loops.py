@@ -63,7 +63,7 @@ def forward_scan(step, args, fixed, emit, unroll, keep=False, trace=False, toget
             if together is None:
                 out["before"] = {str(i): states[i] for i in others}
             else:
-                # The others too: a state that were written after it was replaced would be copied for that.
+                # So do the others here: what is read of a state once it was replaced has to be copied first.
                 out = {"together": together.join(out | {"after": {str(i): new[i] for i in others}})}
         if trace:
             out["notes"] = {name: cast(value, stored) for name, value in dot.notes.items()}
