@@ -36,6 +36,8 @@ class Multi30k:
     settings = {
         "units": 256,
         "embedding_dim": None,
+        # With a bias of 1 the ends of a source sum it up from the start, and the attention stays there.
+        "cell_options": {"peephole": True, "unit_forget_bias": False},
         "dropout": 0.2,
         "batch": 32,
         "tokenizer": "bpe",
