@@ -1,12 +1,14 @@
 """What a translator comes to on pairs of texts: BLEU of what it writes, for sources it has not seen.
 
     pip install -e ".[bleu]"
-    python benchmarks/translation.py multi30k|e2e --out DIR [--seed 0] [--minutes 30] [--beam 5] [--set KEY=VALUE]
+    python benchmarks/translation.py multi30k|e2e --out DIR [--seed 0] [--minutes 30] [--beam 5] [--draw 0]
+        [--set KEY=VALUE]
 
 multi30k: German from English, pieces of words on both sides; BLEU of the whole text, on the validation split. e2e: a
 sentence from attributes such as "food[Italian], area[riverside]"; names of places are replaced by the words NAME and
 NEAR before training and put back after writing; BLEU with all references of the development split. Both are
-sacrebleu's, with its own cutting into words, and its chrF beside them. DIR keeps the run: where it was interrupted, the
+sacrebleu's, with its own cutting into words, and its chrF beside them. `attention.png` shows what was looked at while
+one text was written, the first, or that which `--draw` counts from 0. DIR keeps the run: where it was interrupted, the
 same command resumes it.
 """
 
@@ -36,8 +38,6 @@ class Multi30k:
     settings = {
         "units": 256,
         "embedding_dim": None,
-        # With a bias of 1 the ends of a source sum it up from the start, and the attention stays there.
-        "cell_options": {"peephole": True, "unit_forget_bias": False},
         "dropout": 0.2,
         "batch": 32,
         "tokenizer": "bpe",
@@ -114,6 +114,14 @@ class E2E:
         return text
 
 
+def draw_attention(run, source, file):
+    from keras_rnnlm.diagnostics import plot_attention
+
+    [[best]] = run.model.translate([source], attention=True)
+    pieces = (run.vocabulary.pieces(side, of) for side, of in (("source", source), ("target", best.ids)))
+    plot_attention(best.attention, *pieces).figure.savefig(file)
+
+
 TEXTS = {"multi30k": Multi30k, "e2e": E2E}
 
 
@@ -126,6 +134,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--beam", type=int, default=5)
+    parser.add_argument("--draw", type=int, default=0, metavar="N", help="the text whose attention is drawn")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of the recipe")
     options = parser.parse_args()
 
@@ -158,6 +167,7 @@ def main():
         ]
         (options.out / f"{name}.txt").write_text("\n".join(written) + "\n", encoding="utf-8")
         found[name] = bleu(written, references)
+    draw_attention(trained, ids[options.draw], options.out / "attention.png")
     (options.out / "result.json").write_text(json.dumps(found, indent=1))
     print(json.dumps(found, indent=1))
 

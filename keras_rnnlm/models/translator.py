@@ -16,7 +16,7 @@ from keras_rnnlm.models.compiled import compiled
 from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.models.encoder import TEXT, encoder_from
 from keras_rnnlm.models.next_token import NextTokenModel
-from keras_rnnlm.models.recurrent_layers import recurrent_layers
+from keras_rnnlm.models.recurrent_layers import layer_class, recurrent_layers
 from keras_rnnlm.models.seeds import seeds_from
 from keras_rnnlm.models.signatures import Signature, State, Tensor
 from keras_rnnlm.models.translator_checks import check, read
@@ -48,7 +48,9 @@ class Translator(NextTokenModel):
         layers: of the encoder.
         decoder_layers: of the decoder. None: as many.
         cell, cell_options: of the recurrent layers, as in a `LanguageModel`; for those that a decoder may have, see
-            `keras_rnnlm.cells.AttentionDecoderCell`.
+            `keras_rnnlm.cells.AttentionDecoderCell`. With the encoder "text" the forget biases of an LSTM begin at 0,
+            where `cell_options` have no `unit_forget_bias`: at 1 the states at the ends of a source sum it up from the
+            start, and the attention may stay at them.
         connection: None, or "residual": layers add what they read to what they give.
         dropout: fraction dropped, in training, of the embeddings, between layers, and of what the head reads.
         embedding_dim: width of both embeddings. None: the units.
@@ -412,6 +414,8 @@ class Translator(NextTokenModel):
 
 
 def _layers(a, layers, units, options):
+    if a.encoder == TEXT and "unit_forget_bias" in layer_class(a.cell).__signature__.parameters:
+        options = {**options, "unit_forget_bias": False}
     described = types.SimpleNamespace(
         layers=layers, units=units, cell=a.cell, cell_options=a.cell_options, initial_range=None
     )

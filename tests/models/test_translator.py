@@ -160,6 +160,15 @@ def test_scheduled_sampling_feeds_what_the_model_says_more_and_more():
     assert (again != drawn).any()
 
 
+@pytest.mark.parametrize("chosen, bias", [(None, 0), ({"unit_forget_bias": True}, 1)], ids=str)
+def test_forget_biases_of_an_lstm_begin_at_0_unless_told(chosen, bias):
+    model = Translator(SYMBOLS, SYMBOLS, **SMALL, cell_options=chosen)
+    biases = {weight.path: numpy(weight) for weight in model.weights if weight.path.endswith("/bias")}
+    of_lstm = [value for path, value in biases.items() if "layer_" in path or "lstm" in path]
+    assert len(of_lstm) == 3 and all(value.max() == bias for value in of_lstm)
+    Translator(SYMBOLS, SYMBOLS, **SMALL, cell="gru")  # has no such bias
+
+
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_gives_nearly_the_same(policy, learned):
     model, _ = learned
