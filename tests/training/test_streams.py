@@ -309,6 +309,19 @@ def test_a_dataset_can_be_read_twice():
     assert_same(as_numpy(dataset), as_numpy(dataset))
 
 
+def test_a_process_ends_though_an_epoch_was_cut_short():
+    code = (
+        "import numpy as np; from keras_rnnlm.training.streams import Examples\n"
+        "def collate(chosen, batch, time):\n"
+        "    sum(i * i for i in range(1_000_000))\n"  # Python is in the midst of a batch when the process ends
+        "    return (np.zeros((batch, time), 'int32'),)\n"
+        "iterator = iter(Examples(np.full(20_000, 5), collate, 16).dataset())\n"
+        "next(iterator)\n"
+        "cycle = [iterator]; cycle.append(cycle); del iterator, cycle"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
 def test_numpy_windows_need_no_tensorflow():
     code = (
         "import sys; from keras_rnnlm.training.streams import Contiguous; "

@@ -4,7 +4,10 @@ What is delivered is a function of the text, the seed, the epoch and the window'
 resumed reads what an uninterrupted one would have read.
 """
 
+import atexit
 import copy
+import functools
+import gc
 
 import numpy as np
 
@@ -112,10 +115,20 @@ def untuned(dataset):
     """
     import tensorflow as tf
 
+    _release_at_exit()
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False
     return dataset.with_options(options)
+
+
+@functools.cache
+def _release_at_exit():
+    """Has Python free iterators of epochs that were cut short, which lie in cycles, while their threads still run.
+
+    Once it ends, it ends the threads first, and an iterator that is freed then waits for its own for ever.
+    """
+    atexit.register(gc.collect)
 
 
 def check_integer(name, value, least):
