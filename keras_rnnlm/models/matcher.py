@@ -47,7 +47,8 @@ class Matcher(WordModel):
         units: width of the recurrent layers in each direction, or a list of the width of each.
         layers, cell, cell_options, connection: of the recurrent layers that read, as in a `LanguageModel`.
         features: how many numbers stand beside each word; those of a `WeightedVocabulary` are whether it occurs in the
-            question, as it is or in another form, and its weight. 0: the words are all that is read.
+            question, as it is or in another form, its weight, the first again for words that are there for the first
+            time, and a weight within the passage. 0: the words are all that is read.
         word_dim: width of the words' embedding.
         matching_units: width of the layer that reads what the attention gave, in each direction; None: the last of
             `units`.
@@ -70,7 +71,7 @@ class Matcher(WordModel):
         cell_options=None,
         connection=None,
         *,
-        features=2,
+        features=4,
         word_dim=100,
         matching_units=None,
         score="general",

@@ -12,7 +12,7 @@ from keras_rnnlm.schema import COUNT, TEXT, parse_json, whole
 from keras_rnnlm.text.vocabulary import PADDING, RESERVED, UNKNOWN, OneFile
 
 SCHEMA = {"format": whole(1, 1), "texts": whole(1), "words": [TEXT], "counts": [COUNT]}
-FEATURES = 2  # of a word: see `side_by_side`
+FEATURES = 4  # of a word: see `side_by_side`
 STEM = 5  # letters; words that begin with the same ones are taken for forms of one
 
 
@@ -117,7 +117,9 @@ def side_by_side(questions, forms, shape=None):
     """Questions with their sentences, as a `Matcher` takes them: padded on the right.
 
     "question" is (questions, time), "sentences" (questions, sentences, time). Beside each stand the features of each
-    word: whether it occurs in the question, 1, or only begins as one of its words does, 0.5; and its weight.
+    word: whether it occurs in the question, 1, or only begins as one of its words does, 0.5; its weight; the first
+    again, where no earlier word of the text begins like it, so that each is counted once; and a weight by how many of
+    the passage's sentences have a word that begins like it.
 
     Args:
         questions: of each the numbers of the question's words, and a list of those of each sentence.
@@ -137,12 +139,21 @@ def side_by_side(questions, forms, shape=None):
     }
     for k, (question, sentences) in enumerate(questions):
         found["question"][k, : len(question)] = forms.ids[question]
-        found["question_features"][k, : len(question), 0] = 1
-        found["question_features"][k, : len(question), 1] = forms.weights[question]
+        counts = collections.Counter(stem for text in sentences for stem in set(forms.stems[text].tolist()))
+        describe = functools.partial(_features, question, forms, counts, len(sentences))
+        found["question_features"][k, : len(question)] = describe(question)
         for number, sentence in enumerate(sentences):
             found["sentences"][k, number, : len(sentence)] = forms.ids[sentence]
-            features = found["sentence_features"][k, number, : len(sentence)]
-            begins = np.isin(forms.stems[sentence], forms.stems[question])
-            features[:, 0] = (np.isin(sentence, question) + 1.0 * begins) / 2
-            features[:, 1] = forms.weights[sentence]
+            found["sentence_features"][k, number, : len(sentence)] = describe(sentence)
     return found
+
+
+def _features(question, forms, counts, sentences, text):
+    """Of the words of a text, (words, features). `counts` are of the stems, in how many of the sentences they are."""
+    stems = forms.stems[text]
+    occurs = (np.isin(text, question) + 1.0 * np.isin(stems, forms.stems[question])) / 2
+    once = np.zeros(len(text))
+    first = np.unique(stems, return_index=True)[1]
+    once[first] = occurs[first]
+    rare = 1 - np.log1p([counts[stem] for stem in stems.tolist()]) / np.log1p(max(1, sentences))
+    return np.stack([occurs, forms.weights[text], once, rare], axis=1)

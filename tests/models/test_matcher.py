@@ -12,7 +12,7 @@ WORDS = 20
 
 def build(**options):
     """A matcher with random weights, not one of them like another."""
-    given = {"units": 4, "word_dim": 5, "cell": "simple_rnn", **options}
+    given = {"units": 4, "word_dim": 5, "features": 2, "cell": "simple_rnn", **options}
     model, rng = Matcher(WORDS, **given), np.random.default_rng(0)
     for weight in model.trainable_variables:
         weight.assign(rng.normal(size=weight.shape) * 0.5)

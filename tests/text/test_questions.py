@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from keras_rnnlm.text import WeightedVocabulary
@@ -85,7 +86,13 @@ def test_a_word_weighs_more_the_rarer_it_is_and_is_marked_where_the_question_has
     assert found["sentence_features"][0, 0, :, 1].tolist() == [0, 1]
     (alike,) = vocabulary.encode([(["lions", "gives"], [["lion", "given", "givesome", "lions"]])])["sentence_features"]
     assert alike[0, :, 0].tolist() == [0, 0, 0.5, 1]
-    assert found["question_features"][1].tolist() == [[1, 0], [0, 0]]
+    assert found["question_features"][1].tolist() == [[1, 0, 1, 1], [0, 0, 0, 0]]
+    # Counted once in its sentence, and the rarer in its passage the more.
+    passage = [["cats", "cat", "mouse", "cat"], ["mouse"], ["dog"]]
+    (found,) = vocabulary.encode([(["mouse", "cat"], passage)])["sentence_features"]
+    assert found[0, :, 2].tolist() == [0, 1, 1, 0]
+    once, twice = 1 - np.log(2) / np.log(4), 1 - np.log(3) / np.log(4)
+    assert found[0, :, 3] == pytest.approx([once, once, twice, once], abs=1e-6)
     with pytest.raises(ValueError, match="is no vocabulary: `counts` are of `words`"):
         (tmp_path / "vocabulary.json").write_text('{"format": 1, "texts": 1, "words": ["a"], "counts": [2]}')
         WeightedVocabulary.load(tmp_path)
