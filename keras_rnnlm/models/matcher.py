@@ -179,6 +179,12 @@ class Matcher(WordModel):
             )
         if not features:
             return question, sentences, None, None
+        for name in ("question_features", "sentence_features"):
+            if inputs[name].shape[-1] not in (None, features):
+                raise ValueError(
+                    f"`{name}` are `features` numbers beside each word, {features}. Received: shape "
+                    f"{tuple(inputs[name].shape)}"
+                )
         asked, time = ops.shape(question)[1], ops.shape(sentences)[2]
         of_question = ops.reshape(inputs["question_features"], (-1, asked, features))
         return question, sentences, of_question, ops.reshape(inputs["sentence_features"], (-1, time, features))

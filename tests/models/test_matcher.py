@@ -116,3 +116,7 @@ def test_what_cannot_be_is_named():
     words = {name: inputs["question"] for name in ("question", "sentences")}
     with pytest.raises(ValueError, match=r"\(batch, sentences, time\). Received: shapes \(6, 4\) and \(6, 4\)"):
         build(features=0)(words)
+    with pytest.raises(
+        ValueError, match=r"`question_features` are `features` numbers .*, 4. Received: shape \(6, 4, 2\)"
+    ):
+        build(features=4)(inputs)
