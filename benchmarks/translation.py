@@ -4,7 +4,7 @@
     python benchmarks/translation.py multi30k|e2e --out DIR [--seed 0] [--minutes 30] [--beam 5] [--draw 0]
         [--set KEY=VALUE]
 
-multi30k: German from English, pieces of words on both sides; BLEU of the whole text, on the validation split. e2e: a
+multi30k: German from English by the recipe `translator`; BLEU of the whole text, on the validation split. e2e: a
 sentence from attributes such as "food[Italian], area[riverside]"; names of places are replaced by the words NAME and
 NEAR before training and put back after writing; BLEU with all references of the development split. Both are
 sacrebleu's, with its own cutting into words, and its chrF beside them. `attention.png` shows what was looked at while
@@ -22,28 +22,11 @@ import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-SETTINGS = {
-    "cell_options": {"peephole": True},
-    "tied": True,
-    "batch": 64,
-    "eval_batch": 128,
-    "learning_rate": 2e-3,
-    "max_norm": 5.0,
-    "epochs": 20,
-}
 PLACES = {"name": "NAME", "near": "NEAR"}
 
 
 class Multi30k:
-    settings = {
-        "units": 256,
-        "embedding_dim": None,
-        "dropout": 0.2,
-        "batch": 32,
-        "tokenizer": "bpe",
-        "vocabulary_size": 4000,
-        "task_settings": {"label_smoothing": 0.1, "longest": 60},
-    }
+    changes = {}
 
     def __init__(self, data):
         self.pairs = {
@@ -67,11 +50,12 @@ class Multi30k:
 
 
 class E2E:
-    settings = {
-        "units": 256,
+    changes = {
         "layers": 1,
         "dropout": 0.3,
+        "batch": 64,
         "tokenizer": "word",
+        "vocabulary_size": None,
         "min_count": 2,
         "task_settings": {"label_smoothing": 0.1, "longest": 100},
     }
@@ -152,8 +136,8 @@ def main():
         for split, pairs in text.pairs.items():
             lines = "".join(f"{source}\t{target}\n" for source, target in pairs)
             (options.out / f"{split}.tsv").write_text(lines, encoding="utf-8")
-        settings = SETTINGS | text.settings
-        recipe = Recipe(task="translate", max_minutes=options.minutes, seed=options.seed, **settings)
+        recipe = Recipe.load("translator").override(text.changes)
+        recipe = recipe.override({"max_minutes": options.minutes, "seed": options.seed})
         train([options.out / "train.tsv"], run, recipe.override(options.set), valid=options.out / "valid.tsv")
     trained = load_run(run)
     sources, references = text.held_out()
