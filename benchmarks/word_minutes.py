@@ -53,7 +53,7 @@ def side_by_side(ids, rows):
 
 
 def of_example(data, budgets, seed=1111):
-    """The example's test perplexity after each of some minutes."""
+    """Each of some minutes, and the example's test perplexity after them, as soon as it is there."""
     import torch
 
     torch.manual_seed(seed)
@@ -88,25 +88,24 @@ def of_example(data, budgets, seed=1111):
                 total += float(loss_of(logits, text[begin + 1 : end + 1].flatten())) * (end - begin)
         return total / (len(text) - 1)
 
-    found, best, kept, rate, begin_time, not_counted = {}, math.inf, None, RATE, time.perf_counter(), 0.0
+    best, kept, rate, begin_time, not_counted = math.inf, None, RATE, time.perf_counter(), 0.0
 
     def minutes():
         return (time.perf_counter() - begin_time - not_counted) / 60
 
-    def tell():
-        """The figures of the budgets that are used up, of the best model so far; without one yet, of the model."""
+    def now():
+        """The test's figures of the best model so far; without a validation yet, of the model."""
         nonlocal not_counted
         started = time.perf_counter()
-        for budget in [b for b in budgets if b not in found and minutes() >= b]:
-            now = {name: value.clone() for name, value in model.state_dict().items()}
-            model.load_state_dict(kept or now)
-            found[budget] = {"test": math.exp(score(texts["test"])), "epochs": round(epoch, 2)}
-            model.load_state_dict(now)
-            print(f"PyTorch's example, {budget:g} minutes: {found[budget]}", flush=True)
+        weights = {name: value.clone() for name, value in model.state_dict().items()}
+        model.load_state_dict(kept or weights)
+        found = {"test": math.exp(score(texts["test"])), "epochs": round(epoch, 2)}
+        model.load_state_dict(weights)
         not_counted += time.perf_counter() - started
+        return found
 
-    epoch, steps = 0.0, len(range(0, len(texts["train"]) - 1, WINDOW))
-    while len(found) < len(budgets):
+    left, epoch, steps = sorted(budgets), 0.0, len(range(0, len(texts["train"]) - 1, WINDOW))
+    while left:
         states, text = None, texts["train"]
         for number, begin in enumerate(range(0, len(text) - 1, WINDOW)):
             model.train()
@@ -120,15 +119,15 @@ def of_example(data, budgets, seed=1111):
                 for weight in model.parameters():
                     weight.add_(weight.grad, alpha=-rate)
             epoch = int(epoch) + (number + 1) / steps if number + 1 < steps else int(epoch) + 1
-            tell()
-            if len(found) == len(budgets):
-                return found
+            while left and minutes() >= left[0]:
+                yield left.pop(0), now()
+            if not left:
+                return
         valid = score(texts["valid"])
         if valid < best:
             best, kept = valid, {name: value.clone() for name, value in model.state_dict().items()}
         else:
             rate /= 4
-    return found
 
 
 def main():
@@ -157,7 +156,8 @@ def main():
             keep(name, of_recipe(data, options.out, options.recipe, options.set, minutes, ways))
     missing = [m for m in options.minutes if f"torch, {m:g} minutes" not in kept]
     if "torch" in options.only and missing:
-        for minutes, result in of_example(data, missing).items():
+        for minutes, result in of_example(data, missing):
+            print(f"PyTorch's example, {minutes:g} minutes: {result}", flush=True)
             keep(f"torch, {minutes:g} minutes", result)
 
     print(f"{'minutes':<10}{'recipe':>10}{'+ cache':>10}{'dynamic':>10}{'PyTorch':>10}{'5-gram':>10}")

@@ -16,7 +16,7 @@ from keras_rnnlm.text import Vocabulary
 from keras_rnnlm.training.loop import loop as loop_module
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.run import RunFolder
-from keras_rnnlm.training.tasks import task_of
+from keras_rnnlm.training.tasks import classification, task_of
 from keras_rnnlm.training.tasks.classification import Texts, encoded, macro_f1
 from tests.support import numpy, on_tensorflow
 
@@ -62,6 +62,14 @@ def test_it_learns_and_accuracy_decides(run, capsys):
     assert main(["evaluate", str(run), "valid", "--json", "--quiet"]) == 0
     found = json.loads(capsys.readouterr().out)["model"]
     assert found["accuracy"] == max(accuracies) and found["texts"] == 16
+
+
+@pytest.mark.parametrize("words, batch", [([], 16), (["--batch", "5"], 5)])
+def test_texts_are_side_by_side_as_told(run, monkeypatch, words, batch):
+    seen = []
+    monkeypatch.setattr(classification.Accuracy, "score", lambda self, split, progress: seen.append(self.batch) or {})
+    assert main(["evaluate", str(run), "valid", "--quiet", *words]) == 0
+    assert seen == [batch]
 
 
 def test_a_file_with_labels_is_evaluated_and_an_unknown_label_is_told(run, tmp_path, capsys):

@@ -14,6 +14,7 @@ from keras import ops
 
 from keras_rnnlm.training import tasks
 from keras_rnnlm.training.evaluation.scorer import Scorer
+from keras_rnnlm.training.loop import deadline
 from keras_rnnlm.training.loop import loop as loop_module
 from keras_rnnlm.training.loop.failures import Diverged, LearnedNothing
 from keras_rnnlm.training.loop.interrupts import exit_code
@@ -211,6 +212,25 @@ def test_a_run_ends_when_its_minutes_are_over_and_validates_then(make, monkeypat
     assert 0 < loop.progress.step < 50 and 30 <= loop.progress.seconds < 45
     assert loop.display.losses[-1][0] == loop.progress.step
     assert loop.checkpoints.read()[0] == loop.progress.step
+
+
+def test_the_last_validation_ends_with_the_minutes_and_the_rate_with_the_training(make, monkeypatch):
+    clock, rates = iter(itertools.count()), []  # each look at it takes a second
+
+    class Slow(Scripted):
+        def score(self, valid, progress):
+            for k in range(8):
+                progress(k + 1, 8)
+                next(clock)
+            return super().score(valid, progress)
+
+    for module in (loop_module, deadline):
+        monkeypatch.setattr(module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    loop = make(scorer=Slow(itertools.repeat(1.0)), max_minutes=0.5, epochs=50, schedule="cosine")
+    monkeypatch.setattr(loop, "before_step", lambda: rates.append(loop.rate()))
+    assert loop.run() == "the 0.5 minutes of `max_minutes` are over"
+    assert len(loop.display.losses) == 1 and 25 < loop.progress.seconds < 36
+    assert rates[-1] < 0.1 * rates[0]
 
 
 # Schedules

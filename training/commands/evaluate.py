@@ -39,7 +39,10 @@ def arguments(parser):
         help="average with other runs of the same vocabulary; without any, with the checkpoints of this one",
     )
     parser.add_argument(
-        "--batch", type=int, default=1, help="rows side by side (default: 1, as published tables have it)"
+        "--batch",
+        type=int,
+        metavar="N",
+        help="rows side by side (default: 1, as published tables have it; of other tasks, as in the run's validation)",
     )
     parser.add_argument("--window", type=int, default=64, help="tokens at once: changes the speed alone (default: 64)")
     parser.add_argument("--log-probabilities", type=pathlib.Path, metavar="FILE", help="write a line for each token")
@@ -95,7 +98,7 @@ def evaluate(
     cache=None,
     dynamic=False,
     ensemble=None,
-    batch=1,
+    batch=None,
     window=64,
     log_probabilities=None,
     encoding="utf-8",
@@ -120,7 +123,7 @@ def evaluate(
         dynamic: whether to have the model learn on from the text, too, which takes several times as long.
         ensemble: runs of the same vocabulary whose probabilities are averaged with this one's; an empty list for the
             checkpoints of this one; None for neither.
-        batch, window: see `Scorer`.
+        batch, window: see `Scorer`. The batch of other tasks is by default their recipe's `eval_batch`.
         log_probabilities: a file to write each token and its log-probability to, tab-separated.
         encoding: of the text.
         text_column: of a table, the column that is the text; by default that of the run's recipe.

@@ -37,7 +37,7 @@ def evaluate_text(folder, recipe, text, display, *, batch, window, encoding, tex
             tell_columns(corpus, text_column, display)
             split, trained_on = encode_corpus(corpus, tokenizer, scratch / "data", display.encoding)["train"], None
         by_sentence = {"end": tokenizer.eos, "window": recipe.window} if recipe.mode == "sentences" else {}
-        options = {"start": tokenizer.start, "batch": batch, "window": window, **by_sentence}
+        options = {"start": tokenizer.start, "batch": batch or 1, "window": window, **by_sentence}
         model = folder.read_model(trained_on)
         losses, tokens = Scorer(model, **options).losses(split, display.evaluating), split[:]
         unknown = None if tokenizer.unknown is None else tokens == tokenizer.unknown

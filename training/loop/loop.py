@@ -16,6 +16,7 @@ from keras_rnnlm.perplexity import perplexity
 from keras_rnnlm.recurrence import backend
 from keras_rnnlm.training.devices.together import Alone
 from keras_rnnlm.training.loop.averaging import Averaging
+from keras_rnnlm.training.loop.deadline import Deadline
 from keras_rnnlm.training.loop.failures import Diverged, check_loss, check_steps, decisive, is_finite, plain_errors
 from keras_rnnlm.training.loop.interrupts import exit_code, interrupts
 from keras_rnnlm.training.loop.keeping import Keeping
@@ -81,6 +82,7 @@ class Loop(Keeping):
         self.loss = None  # of the last look, a mean
         self.epoch = None  # the one that `steps` and `lengths` are of
         self.rate_set = None
+        self.deadline = Deadline(recipe.max_minutes)
         self.compiled = False
         # Of several processes, a few seconds' worth: they learn of interrupts where they look.
         self.look_every = self.team.pace(1.0, 1, LOOK_EVERY)
@@ -94,9 +96,13 @@ class Loop(Keeping):
 
         `late()` is called before SIGTERM ends the process in the middle of a step, see `interrupts`.
         """
+        recipe, alone = self.recipe, self.team.count == 1
         with interrupts(self._interrupt, late):
             self.clock = time.monotonic()
             self.save()  # something to go back to, from the first step on
+            # Processes would not find the same number of seconds, by which all have to end.
+            if recipe.max_minutes is not None and self.valid is not None and recipe.eval_every != 0 and alone:
+                self.deadline.try_validation(self.scorer, self.valid, lambda: self.interrupted)
             while True:
                 p = self.progress
                 if p.window >= self._steps():
@@ -124,7 +130,7 @@ class Loop(Keeping):
             return f"{p.waits} validations brought no better loss"
         if p.epoch >= recipe.epochs:
             return "1 epoch is done" if recipe.epochs == 1 else f"{recipe.epochs} epochs are done"
-        if recipe.max_minutes is not None and p.seconds >= 60 * recipe.max_minutes:
+        if recipe.max_minutes is not None and p.seconds >= self.deadline.last_second:
             are = "is" if recipe.max_minutes == 1 else "are"
             return f"the {in_minutes(recipe.max_minutes)} of `max_minutes` {are} over"
         return None
@@ -185,8 +191,8 @@ class Loop(Keeping):
 
     def rate(self):
         """The learning rate of now, for a window of the usual length."""
-        p = self.progress
-        return self.recipe.learning_rate_at(p.step, self._epochs(), p.decays, p.retries, p.seconds)
+        p, seconds = self.progress, self.deadline.of_whole(self.progress.seconds)
+        return self.recipe.learning_rate_at(p.step, self._epochs(), p.decays, p.retries, seconds)
 
     def record(self, kind, **values):
         """A line of history.jsonl."""
@@ -301,7 +307,7 @@ class Loop(Keeping):
         """Whether the loss is a number."""
         p, recipe = self.progress, self.recipe
         self._tick()
-        self.looked_at, self.look_at = 0, 1
+        begun, self.looked_at, self.look_at = p.seconds, 0, 1
         try:
             with self.averaging.in_place(self.progress):
                 scores = self.scorer.score(self.valid, self._validating)
@@ -322,6 +328,7 @@ class Loop(Keeping):
             p.decays, p.plateau_waits = p.decays + 1, 0
         p.validated = p.step
         self._tick()
+        self.deadline.validation = p.seconds - begun
         self.record("valid", **scores, best=better)
         self.display.validated(p, scores, better)
         if self.averaging.validated(p, value):

@@ -214,6 +214,7 @@ class Task:
         if split is None:
             raise ValueError(f"The run {folder} has no {text} split, but {', '.join(data.splits)}: name one")
         model = folder.read_model(data.fingerprints.get("text") if is_own else None)
+        recipe = dataclasses.replace(recipe, eval_batch=options["batch"] or recipe.eval_batch)
         return {"model": self.scorer(model, data, recipe).score(split, display.evaluating), **self.others(split)}
 
     def others(self, split):

@@ -181,7 +181,7 @@ class Translation(Task):
             encoding = options.get("encoding") or recipe.encoding
             split = self.read_split(text, encoding, recipe, data.vocabulary)
         model = folder.read_model(data.fingerprints.get("text"))
-        batch = max(options.get("batch") or 1, recipe.eval_batch)  # it changes the speed alone
+        batch = options.get("batch") or recipe.eval_batch
         scorer = Scorer(model, batch=batch, decode=len(split), vocabulary=data.vocabulary, **how)
         return {"model": scorer.score(split, display.evaluating)}
 
