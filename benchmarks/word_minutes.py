@@ -134,7 +134,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, required=True, help="keep runs and results here")
     parser.add_argument("--minutes", type=float, nargs="*", default=[15, 30, 60, 120])
-    parser.add_argument("--recipe", default="wikitext-2")
+    parser.add_argument("--recipe", default="word-cpu")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--only", nargs="*", default=["recipe", "torch"], choices=["recipe", "torch"])
     parser.add_argument("--data", type=pathlib.Path, default=os.environ.get("KERAS_RNNLM_DATA"))

@@ -48,7 +48,7 @@ def test_a_text_whose_rare_words_are_unk_is_one_of_words():
     assert values(marked, 10, RATE)["tokenizer"] == "word"
     assert not look(["a b c\n"] * 300).marked and not look([]).marked
     large = values(dataclasses.replace(PLAIN, marked=True, words=33_278), 60, RATE)
-    assert large["head"] == "adaptive" and "vocabulary_size" not in large
+    assert large["head"] == "sampled" and "vocabulary_size" not in large
 
 
 @pytest.mark.parametrize("tokenizer", ["char", "byte", "word", "some/tokenizer.json"])

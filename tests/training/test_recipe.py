@@ -164,7 +164,7 @@ def test_the_recipes_that_come_along_name_only_what_differs(name):
 
 
 def test_the_recipes_that_come_along_are_described():
-    others = {"char", "wikitext-2", "quickstart", "classify", "matcher", "tagger", "translator"}
+    others = {"char", "wikitext-2", "quickstart", "classify", "matcher", "tagger", "translator", "word-cpu"}
     assert set(built_in()) == {*ZAREMBA, *PUBLISHED_WEIGHTS, *others}
     assert all(description.endswith(".") and len(description) < 120 for description in built_in().values())
 
@@ -418,7 +418,7 @@ def test_an_unknown_recipe_is_answered_with_those_that_exist(tmp_path):
             Recipe.load(name)
         assert str(error.value) == (
             f"There is no recipe {str(name)!r}: give the path of a TOML file, or one of awd-lstm, char, "
-            "char-large, classify, matcher, mogrifier, quickstart, tagger, translator, wikitext-2, "
+            "char-large, classify, matcher, mogrifier, quickstart, tagger, translator, wikitext-2, word-cpu, "
             "zaremba-large, zaremba-medium, zaremba-small."
         )
 

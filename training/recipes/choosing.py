@@ -112,7 +112,8 @@ def choose(text, minutes, rate, tokenizer=None):
         "max_minutes": (minutes, "the rate falls to zero with them"),
     }
     if size > MANY_WORDS:
-        chosen["head"] = "adaptive", f"a softmax over {size:,} words would take most of the time"
+        chosen["head"] = "sampled", f"a softmax over {size:,} words would take most of the time"
+        chosen["learning_rate"] = 6e-3, "most rows of a large table are seen seldom"
     return chosen
 
 
@@ -152,6 +153,6 @@ def _wanted_passes(text):
 
 
 def _tokens_per_second(units, layers, size, rate):
-    outputs = size if size <= MANY_WORDS else size / 6  # an adaptive softmax
+    outputs = size if size <= MANY_WORDS else size / 12  # a sampled softmax, and what is to be done with the table
     multiply_adds = 3 * (layers * 6 * units**2 + units * outputs)  # forward, and twice as many back
     return SHARE * rate / multiply_adds
