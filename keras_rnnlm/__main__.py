@@ -33,8 +33,8 @@ COMMANDS = {
 
 CODES = """exit codes:
   0    done
-  1    it ran, and the result is not as it should be: nothing was learned, a file is damaged
-  2    a mistake in what was given, told in one line
+  1    it ran, and the result is not as it should be: nothing was learned
+  2    a mistake in what was given, told in one line; files that `verify` finds damaged
   130  interrupted; 143: ended by SIGTERM; 141: nobody read the output"""
 
 

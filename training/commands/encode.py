@@ -16,7 +16,7 @@ from keras_rnnlm.training.runs.run import to_json
 VOCABULARY = "tokenizer.json"
 EXAMPLES = """examples:
   keras-rnnlm encode texts/ --out data --tokenizer bpe --vocabulary-size 32000
-  keras-rnnlm train data --out run --recipe char --set units=512
+  keras-rnnlm train data --out run --minutes 600
 
 by many processes, see docs/scaling.md:
   keras-rnnlm encode texts/ --out data --tokenizer bpe --vocabulary-size 32000 --vocabulary-only
