@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.cells.dot import state_dtype
+from keras_rnnlm.layers.dropout import Dropout
 from keras_rnnlm.layers.stackable import Stackable, check_mask, check_states, fits, mask_of
 from keras_rnnlm.schema import is_count
 
@@ -68,7 +69,7 @@ class CausalAttention(Stackable, keras.layers.Layer):
         self.units, self.memory, self.heads = int(units), int(memory), int(heads)
         self.return_state, self.seed, self.supports_masking = return_state, seed, True
         self.project = keras.layers.Dense(3 * self.units, use_bias=False, dtype=self.dtype_policy, name="project")
-        self.dropout = keras.layers.Dropout(dropout, seed=seed, dtype=self.dtype_policy)
+        self.dropout = Dropout(dropout, seed=seed, dtype=self.dtype_policy)
         self.combine = keras.layers.Dense(self.units, activation, dtype=self.dtype_policy, name="combine")
 
     @property

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_rnnlm.layers.dropout import dropout_layer
 from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.layers.stackable import Stackable, mask_of
 
@@ -66,8 +67,7 @@ class RecurrentStack(keras.layers.Layer):
             layer.loops = loops  # what equal layers need compiled is compiled once
         self.supports_masking = True
         self.locked_dropout = bool(locked_dropout)
-        make = keras.layers.SpatialDropout1D if locked_dropout else keras.layers.Dropout
-        self.dropout = make(dropout, dtype=self.dtype_policy)
+        self.dropout = dropout_layer(dropout, locked_dropout, dtype=self.dtype_policy)
         self.gates = []
         if connection == "highway":
             closed = keras.initializers.Constant(-1.0)

@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_rnnlm.layers import EncoderAttention
+from keras_rnnlm.layers.dropout import Dropout
 from keras_rnnlm.models.pooling import max_over_time, mean_over_time
 from keras_rnnlm.models.recurrent_layers import from_config
 from keras_rnnlm.models.regularizers import WordDropout
@@ -117,7 +118,7 @@ class Classifier(WordModel):
         self.word_dropout = None
         if a.embedding_dropout:
             self.word_dropout = WordDropout(a.words, a.embedding_dropout, name="word_dropout", **options)
-        self.output_dropout = keras.layers.Dropout(a.dropout, name="output_dropout", **options)
+        self.output_dropout = Dropout(a.dropout, name="output_dropout", **options)
         self.logits = keras.layers.Dense(a.classes, name="logits", **options)
 
     def build(self, input_shape=None):

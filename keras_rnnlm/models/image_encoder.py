@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_rnnlm.layers.dropout import Dropout
 from keras_rnnlm.models.encoder import Encoder
 from keras_rnnlm.schema import is_count
 from keras_rnnlm.sources import Image
@@ -44,7 +45,7 @@ class ImageEncoder(Encoder):
         ]
         self.pool = keras.layers.MaxPooling2D(2, padding="same", name="pool", dtype=self.dtype_policy)
         self.regions = keras.layers.Dense(units, name="regions", dtype=self.dtype_policy)
-        self.dropout = keras.layers.Dropout(dropout, name="dropout", dtype=self.dtype_policy)
+        self.dropout = Dropout(dropout, name="dropout", dtype=self.dtype_policy)
 
     @classmethod
     def made_for(cls, translator, **options):

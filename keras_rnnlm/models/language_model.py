@@ -8,6 +8,7 @@ from keras import ops
 
 from keras_rnnlm.heads import by_name as heads
 from keras_rnnlm.layers import RecurrentStack
+from keras_rnnlm.layers.dropout import dropout_layer
 from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.models import ids, signatures
 from keras_rnnlm.models.carried import CarriedStates
@@ -182,13 +183,12 @@ class LanguageModel(NextTokenModel):
         self.head = heads.head_from(a.head, a.vocabulary_size, a.head_options, **of_head)
         if a.tied:
             self.head.tie(self.embedding)
-        dropout = keras.layers.SpatialDropout1D if a.locked_dropout else keras.layers.Dropout
-        self.dropout = dropout(a.dropout, name="dropout", **options)
+        self.dropout = dropout_layer(a.dropout, a.locked_dropout, name="dropout", **options)
         self.input_dropout = self.output_dropout = self.word_dropout = None
         if a.input_dropout is not None:
-            self.input_dropout = dropout(a.input_dropout, name="input_dropout", **options)
+            self.input_dropout = dropout_layer(a.input_dropout, a.locked_dropout, name="input_dropout", **options)
         if a.output_dropout is not None:
-            self.output_dropout = dropout(a.output_dropout, name="output_dropout", **options)
+            self.output_dropout = dropout_layer(a.output_dropout, a.locked_dropout, name="output_dropout", **options)
         if a.embedding_dropout:
             self.word_dropout = WordDropout(a.vocabulary_size, a.embedding_dropout, name="word_dropout", **options)
         self.carried = CarriedStates(self.stack.state_widths, self.initial_states, name="carried")

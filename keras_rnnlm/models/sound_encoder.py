@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.layers import RecurrentStack
+from keras_rnnlm.layers.dropout import Dropout
 from keras_rnnlm.models.encoder import Encoder
 from keras_rnnlm.models.recurrent_layers import recurrent_layers
 from keras_rnnlm.schema import is_count
@@ -50,7 +51,7 @@ class SoundEncoder(Encoder):
             RecurrentStack([layer], bidirectional=True, name=f"layer_{k}", **options)
             for k, layer in enumerate(recurrent_layers(described, options))
         ]
-        self.dropout = keras.layers.Dropout(dropout, name="dropout", **options)
+        self.dropout = Dropout(dropout, name="dropout", **options)
 
     @classmethod
     def made_for(cls, translator, **options):

@@ -10,6 +10,7 @@ from keras_rnnlm.cells import AttentionDecoderCell
 from keras_rnnlm.cells.dot import state_dtype
 from keras_rnnlm.heads import by_name as heads
 from keras_rnnlm.layers import Recurrent, RecurrentStack
+from keras_rnnlm.layers.dropout import Dropout
 from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.models import ids
 from keras_rnnlm.models.compiled import compiled
@@ -179,7 +180,7 @@ class Translator(NextTokenModel):
         self.head = heads.head_from(a.head, a.target_vocabulary, a.head_options, name="logits", **options)
         if a.tied:
             self.head.tie(self.target_embedding)
-        self.dropout = keras.layers.Dropout(a.dropout, name="dropout", **options)
+        self.dropout = Dropout(a.dropout, name="dropout", **options)
         if a.scheduled_sampling:
             self.draws = keras.random.SeedGenerator(name="draws")
             self.trained_steps = self.add_weight(

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.layers import RecurrentStack
+from keras_rnnlm.layers.dropout import dropout_layer
 from keras_rnnlm.models import ids
 from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.models.recurrent_layers import from_config, recurrent_layers, to_config
@@ -32,8 +33,7 @@ class WordModel(keras.Model):
             stacked = recurrent_layers(types.SimpleNamespace(**vars(a), initial_range=None), options)
         how = {"bidirectional": bidirectional, "locked_dropout": locked_dropout, **options}
         self.stack = RecurrentStack(stacked, a.connection, a.dropout, name="stack", **how)
-        make = keras.layers.SpatialDropout1D if locked_dropout else keras.layers.Dropout
-        self.dropout = make(a.dropout, name="dropout", **options)
+        self.dropout = dropout_layer(a.dropout, locked_dropout, name="dropout", **options)
 
     def _build_encoder(self, beside=0):
         """`beside` is how many features stand beside each word."""

@@ -4,6 +4,7 @@ A backend's file takes these and says where it differs. Beside them each has its
 `softmax_cross_entropy`, `product`, `after`, `scaled`, `is_at_hand` and `has_gpu`.
 """
 
+import keras
 from keras import ops
 
 
@@ -83,6 +84,11 @@ def assigns_in_branches():
 
 def synchronize(model):
     """Has the variables of a model hold what they are, in the midst of `fit`."""
+
+
+def dropout(inputs, rate, noise_shape, seed):
+    """The inputs, of which some are dropped, by a mask of `noise_shape`; None: of the inputs' own."""
+    return keras.random.dropout(inputs, rate, noise_shape, seed)
 
 
 def strategy():

@@ -116,6 +116,16 @@ def scaled(tensors, factor):
     return [(tensor * factor).astype(tensor.dtype) for tensor in tensors]
 
 
+def dropout(inputs, rate, noise_shape, seed):
+    """As Keras drops, by a mask that is drawn once: otherwise XLA draws it inside of each product that reads it, and a
+    TPU's compiler takes minutes for that."""
+    if rate == 1:
+        return jnp.zeros_like(inputs)
+    shape = [own if given is None else given for given, own in zip(noise_shape or inputs.shape, inputs.shape)]
+    kept = keras.random.dropout(jnp.ones(shape, inputs.dtype), rate, seed=seed) > 0
+    return jnp.where(jax.lax.optimization_barrier(kept), inputs / (1 - rate), jnp.zeros_like(inputs))
+
+
 def compiled(f, lengths=True):
     return jax.jit(f)
 
