@@ -122,21 +122,24 @@ def compiled_keras_layers(size):
 
 
 def torch_example(size):
-    """The same in PyTorch, written as its examples are."""
+    """The same in PyTorch, written as its examples are: on a GPU where it has one, with TF32 as JAX takes it there."""
     import torch
 
-    embedding = torch.nn.Embedding(size.vocabulary, size.units)
-    lstm = torch.nn.LSTM(size.units, size.units, size.layers)
-    head = torch.nn.Linear(size.units, size.vocabulary)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")
+    embedding = torch.nn.Embedding(size.vocabulary, size.units).to(device)
+    lstm = torch.nn.LSTM(size.units, size.units, size.layers).to(device)
+    head = torch.nn.Linear(size.units, size.vocabulary).to(device)
     parameters = [p for module in (embedding, lstm, head) for p in module.parameters()]
-    tokens, targets = (torch.tensor(array, dtype=torch.long).transpose(1, 2) for array in windows(size))
-    states = tuple(torch.zeros(size.layers, size.batch, size.units) for _ in range(2))
+    tokens, targets = (torch.tensor(part, dtype=torch.long, device=device).transpose(1, 2) for part in windows(size))
+    states = tuple(torch.zeros(size.layers, size.batch, size.units, device=device) for _ in range(2))
 
     def train(steps):
         nonlocal states
         for step in range(steps):
             states = tuple(state.detach() for state in states)
-            with torch.autocast("cpu", torch.bfloat16, enabled=size.dtype == "bfloat16"):
+            with torch.autocast(device, torch.bfloat16, enabled=size.dtype == "bfloat16"):
                 output, states = lstm(embedding(tokens[step % WINDOWS]), states)
                 logits = head(output)
             loss = torch.nn.functional.cross_entropy(logits.float().flatten(0, 1), targets[step % WINDOWS].reshape(-1))
@@ -147,6 +150,8 @@ def torch_example(size):
             with torch.no_grad():
                 for parameter in parameters:
                     parameter.add_(parameter.grad, alpha=-LEARNING_RATE)
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return train
 

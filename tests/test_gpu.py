@@ -1,0 +1,54 @@
+"""The benchmark of GPUs, on a processor: what it finds there is that it runs, and that paths agree with themselves."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+pytest.importorskip("jax")
+
+from benchmarks import gpu
+from tests.test_package import ENVIRONMENT
+
+SCRIPT = "import sys, runpy; sys.modules['tensorflow'] = None; runpy.run_module('benchmarks.gpu', run_name='__main__')"
+
+
+def test_it_runs_without_tensorflow_and_goes_on_where_it_was(tmp_path):
+    command = [sys.executable, "-c", SCRIPT, "--out", str(tmp_path), "--tiny", "--only"]
+    command += ["parity", "steps", "profile"]
+    for _ in range(2):
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT | {"KERAS_BACKEND": "jax"})
+        assert done.returncode == 0, done.stderr
+        found = [json.loads(line) for line in (tmp_path / "results.jsonl").read_text().splitlines()]
+        assert len(found) == 3 and not any("failed" in record for record in found), found
+    parity, steps, profile = found
+    assert len(parity["differences"]) == 5 and parity["apart"] == {}
+    assert {"ours", "ours, peepholes", "Keras, XLA"} <= set(steps["tokens a second"])
+    assert profile["kernels a step"] > 10
+
+
+def test_what_differs_is_told():
+    here = {"a, float32|0": np.ones(3), "a, float32|1": np.zeros(2), "b, mixed_bfloat16|0": np.array([np.nan])}
+    there = {"a, float32|0": np.ones(3), "a, float32|1": np.array([0, 2.0]), "b, mixed_bfloat16|0": np.ones(1)}
+    found = gpu.differences(here, there)
+    assert found == {"a, float32": 1.0, "b, mixed_bfloat16": float("inf")}
+    assert gpu.is_apart("a, float32", 2e-4) and not gpu.is_apart("a, mixed_bfloat16", 2e-4)
+    assert gpu.is_apart("a, float32", float("nan"))
+
+
+def test_what_fails_is_kept_and_tried_again_and_what_has_no_time_is_left_out(tmp_path):
+    path = tmp_path / "results.jsonl"
+
+    def too_large():
+        raise MemoryError("no room\nat all")
+
+    gpu.Results(path, float("inf")).take("it", too_large)
+    gpu.Results(path, float("inf")).take("it", lambda: {"found": 1})
+    gpu.Results(path, float("inf")).take("it", too_large)
+    gpu.Results(path, 0.0).take("another", lambda: {"found": 2})
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [record.get("found", record.get("failed")) for record in records] == ["MemoryError: no room", 1]
+    assert os.listdir(tmp_path) == ["results.jsonl"]
