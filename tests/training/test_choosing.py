@@ -94,7 +94,7 @@ def examples(count):
     [
         (200, (), {"epochs": 86, "warmup_steps": 60}),  # of 7 steps each
         (20, (), {"epochs": 100, "warmup_steps": 10}),
-        (200, ("epochs",), {"warmup_steps": 10}),  # of the recipe's 15 epochs
+        (200, ("epochs",), {"warmup_steps": 7}),  # of the recipe's 10 epochs
         (200, ("warmup_steps",), {"epochs": 86}),
         (200, ("epochs", "warmup_steps"), {}),
         (32 * 100, (), {}),
@@ -112,6 +112,6 @@ def test_a_warm_up_of_most_of_the_run_is_warned_of_and_one_of_a_little_is_not():
         return stream.getvalue()
 
     (line,) = told().splitlines()
-    assert "warmup_steps=100, and epochs=15 are 105 steps: it may learn little. Set warmup_steps=10, or" in line
-    assert "epochs=15 are 105 steps" in told(named={"warmup_steps", "epochs"})
-    assert told(named=()) == told(warmup_steps=26) == "" != told(warmup_steps=27)
+    assert "warmup_steps=100, and epochs=10 are 70 steps: it may learn little. Set warmup_steps=7, or" in line
+    assert "epochs=10 are 70 steps" in told(named={"warmup_steps", "epochs"})
+    assert told(named=()) == told(warmup_steps=17) == "" != told(warmup_steps=18)
