@@ -51,8 +51,11 @@ def kernel_for(layer, mask=None, platform=None):
     return "torch" if backend.own_kernel and known and reasons == [NO_GPU] else None
 
 
-def run(layer, by, sequences, states, training):
-    """`(output, states, trace)` by that kernel, or None where the backend refuses after all."""
+def run(layer, by, sequences, states, training, loop):
+    """`(output, states, trace)` by that kernel, or None where the backend refuses after all.
+
+    `loop()` gives the same by the layer's own loop, for a program that may be for another platform than this machine's.
+    """
     cell = layer.cell
     if training and cell.dropout:
         sequences = sequences * private_keras.dropout_mask(cell, sequences[:, 0, :], cell.dropout)[:, None]
@@ -70,9 +73,16 @@ def run(layer, by, sequences, states, training):
     if cell.fused_kernel == "gru":
         given["reset_after"] = cell.reset_after
     compute = [ops.cast(state, layer.compute_dtype) for state in states]
-    try:
+
+    def cudnn():
         last, outputs, after = kernel(sequences, *compute, None, **given)
+        after = [ops.cast(a, state.dtype) for a, state in zip(after, states)]
+        return outputs if layer.return_sequences else last, after, {}
+
+    try:
+        drawn = training and (cell.dropout or cell.weight_drop)  # by the loop they would be drawn once more
+        if drawn or wanted(layer) is True:
+            return cudnn()
+        return backend.by_platform(cudnn, loop, sequences)
     except NotImplementedError:
         return None
-    after = [ops.cast(a, state.dtype) for a, state in zip(after, states)]
-    return outputs if layer.return_sequences else last, after, {}

@@ -1,5 +1,6 @@
 """A cell over time: masks, states, directions, and the fast loop."""
 
+import functools
 import inspect
 
 import keras
@@ -131,7 +132,8 @@ class Recurrent(Stackable, keras.layers.RNN):
 
         by = fused.kernel_for(self, mask) if write is None else None
         if by is not None:
-            result = fused.run(self, by, sequences, states, training)
+            loop = functools.partial(self._run, sequences, states, mask, training, reads)
+            result = fused.run(self, by, sequences, states, training, loop)
         if result is None:
             if fused.wanted(self) is True and write is None:
                 raise ValueError(f'use_cudnn=True, but the backend refused to run {self.name!r} by cuDNN. Pass "auto".')

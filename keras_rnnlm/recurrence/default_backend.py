@@ -150,6 +150,11 @@ def beyond_cudnn(kernel, dtype):
     return []
 
 
+def by_platform(cuda, otherwise, tensor):
+    """`cuda()` in a program for CUDA, else `otherwise()`; here what is traced is run by the machine that traces it."""
+    return cuda()
+
+
 def compiles_cudnn():
     """Whether cuDNN's kernels may be a part of what is compiled."""
     return True

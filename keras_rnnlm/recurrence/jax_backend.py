@@ -157,7 +157,16 @@ def is_at_hand(tensor):
 
 
 def beyond_cudnn(kernel, dtype):
-    return ["Keras has no cuDNN GRU on JAX"] if kernel == "gru" else []
+    reasons = ["Keras has no cuDNN GRU on JAX"] if kernel == "gru" else []
+    if (count := shards()) > 1:
+        reasons.append(f"batches are divided over {count} devices, and XLA would have each compute all rows")
+    return reasons
+
+
+def by_platform(cuda, otherwise, tensor):
+    if isinstance(tensor, jax.core.Tracer):
+        return jax.lax.platform_dependent(cuda=cuda, default=otherwise)
+    return otherwise() if is_at_hand(tensor) else cuda()
 
 
 def has_gpu():

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 import pytest
+from keras import ops
 
 from keras_rnnlm import layers
+from keras_rnnlm.cells import private_keras
 from keras_rnnlm.diagnostics import explain_kernel
 from keras_rnnlm.layers import fused
 from keras_rnnlm.recurrence import backend
@@ -61,8 +63,8 @@ def test_a_backend_that_refuses_cudnn_after_all_is_an_error_where_it_was_demande
 @pytest.mark.parametrize("layer", [layers.LSTM, layers.GRU])
 @pytest.mark.parametrize("how", [dict(return_sequences=True), dict(go_backwards=True), dict(dropout=0.5)])
 def test_the_fused_path_gives_what_the_loop_gives(monkeypatch, layer, how):
-    """Keras's kernel runs without a GPU on PyTorch; elsewhere the other backends refuse, and the loop takes over."""
-    runs = BACKEND == "torch" or backend.has_gpu()
+    """Without a GPU Keras's kernel runs on PyTorch; TensorFlow refuses; JAX takes the loop on a processor."""
+    runs = BACKEND != "tensorflow" or backend.has_gpu()
     loop = layer(4, return_state=True, use_cudnn=False, **how)
     x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
     wanted = loop(x)
@@ -101,3 +103,45 @@ def test_pytorchs_kernel_for_processors_gives_what_the_loop_gives(layer, how):
 )
 def test_what_pytorchs_kernel_cannot_do_runs_in_the_loop(how):
     assert explain_kernel(layers.LSTM(4, **how)).path == "loop"
+
+
+def kernel_of_another_machine(sequences, h, c, mask, kernel, *args, return_sequences, **how):
+    """In place of cuDNN's: sevens, which depend on what it reads."""
+    last = ops.tanh(h + c) * 0 + ops.sum(sequences, axis=(1, 2))[:, None] * 0 + ops.sum(kernel) * 0 + 7
+    return last, ops.repeat(last[:, None], sequences.shape[1], axis=1), [last, last]
+
+
+@pytest.mark.skipif(BACKEND != "jax" or backend.has_gpu(), reason="of JAX on processors")
+@pytest.mark.parametrize("how", [{}, dict(return_sequences=True), dict(go_backwards=True, dropout=0.5)], ids=str)
+def test_on_jax_a_program_takes_cudnn_where_it_is_lowered_for_cuda(monkeypatch, how):
+    import jax
+
+    layer = layers.LSTM(4, return_state=True, **how)
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
+    layer.build(x.shape)
+    fixed, weights = ([v.value for v in group] for group in (layer.non_trainable_variables, layer.trainable_variables))
+
+    def loss(weights, x):
+        results = layer.stateless_call(weights, fixed, x)[0]
+        return sum((result**2).sum() for result in results), results
+
+    def program():  # traced anew
+        return jax.jit(jax.value_and_grad(lambda weights, x: loss(weights, x), (0, 1), has_aux=True))
+
+    wanted = jax.tree.leaves(program()(weights, x))
+    monkeypatch.setattr(backend, "has_gpu", lambda: True)
+    monkeypatch.setattr(private_keras.kernels, "lstm", kernel_of_another_machine)
+    for got, want in zip(jax.tree.leaves(program()(weights, x)), wanted, strict=True):
+        np.testing.assert_array_equal(got, want)
+    texts = {p: program().trace(weights, x).lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "cuda")}
+    assert ["while" in texts[p] for p in ("cpu", "cuda")] == [True, False]
+    assert "7.000000e+00" in texts["cuda"] and "7.000000e+00" not in texts["cpu"]
+    layer.use_cudnn = True
+    assert numpy(layer(x)[-1]).tolist() == [[7.0] * 4] * 2
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="only JAX divides batches over devices in one program")
+def test_a_program_of_several_devices_takes_the_loop(monkeypatch):
+    monkeypatch.setattr(backend, "shards", lambda: 4)
+    kernel = explain_kernel(layers.LSTM(4), platform="cuda")
+    assert kernel.path == "loop" and "divided over 4 devices" in str(kernel)
