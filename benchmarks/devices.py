@@ -4,6 +4,7 @@
     python benchmarks/devices.py curves --steps 20
     python benchmarks/devices.py kills --kills 3
     python benchmarks/devices.py bytes --json
+    python benchmarks/devices.py steps       # nothing else may run
 
 curves: a run on one device, on 8 virtual ones, in 2 processes and in 4, with dropout: the largest relative difference
 of the loss of a step, whether all processes have the same weights after each epoch, and the seconds of the run.
@@ -11,6 +12,9 @@ kills: a run of 2 processes, of which one gets SIGKILL, again and again, beside 
 until all have ended, and what differs in the end, bit for bit.
 bytes: the collectives of a train step that is compiled for 4 and 256 virtual devices, and their bytes beside those of
 the gradient. Nothing is run.
+steps: the seconds of a train step in one process, and in two of as many rows each, a core for each, beside those that
+`cost_model.py` predicts: by the rate of products that the first size reaches in one process, and by the time of an
+all-reduce alone.
 All on JAX, on a processor.
 """
 
@@ -22,6 +26,7 @@ import os
 import pathlib
 import random
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,6 +36,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # Run as a script, its folder is where modules are looked for, and the tests beside it are not found.
 sys.path.append(str(pathlib.Path(__file__).parent.parent))
 
+from benchmarks import cost_model
 from benchmarks.compiled_programs import Program
 from keras_rnnlm.training.devices.launcher import free_port
 from keras_rnnlm.training.runs.checkpoints import Checkpoints
@@ -45,6 +51,9 @@ DEVICES = [(4, 256), (256, 4096)]  # and the rows of a batch
 TIME = 35
 ENVIRONMENT = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
 VIRTUAL = "--xla_force_host_platform_device_count="
+# Units and words of `steps`, of which the first fits the rate of products; the rows of a process, and steps of two.
+STEPS = [(200, 5_000), (200, 20_000), (400, 5_000)]
+ROWS, TAKEN = 10, 30
 
 
 def main():
@@ -55,11 +64,15 @@ def main():
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--digests", nargs=2, metavar=("ARGUMENTS", "FILE"), help=argparse.SUPPRESS)
     parser.add_argument("--compile", nargs=5, type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--all-reduce", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.digests:
         return train_with_digests(json.loads(options.digests[0]), options.digests[1])
     if options.compile:
         print(json.dumps(collectives(*options.compile)))
+        return 0
+    if options.all_reduce:
+        print(all_reduce(*options.all_reduce))
         return 0
     found = {}
     for name in options.what or WHAT:
@@ -93,7 +106,7 @@ def train_with_digests(arguments, path):
     return main(arguments)
 
 
-def run(folder, name, words, settings, virtual=1, processes=1):
+def run(folder, name, words, settings, virtual=1, processes=1, pinned=False):
     """Trains; the run directory, the digests of each process, and the seconds that it took."""
     out, begun, started = folder / name, time.perf_counter(), []
     address = f"127.0.0.1:{free_port()}"
@@ -105,11 +118,15 @@ def run(folder, name, words, settings, virtual=1, processes=1):
         arguments = ["train", str(folder / "text.txt"), "--out", str(out), "--quiet", *words, *of_one]
         arguments += [word for setting in settings for word in ("--set", setting)]
         command = [sys.executable, __file__, "--digests", json.dumps(arguments), str(folder / f"{name} {k}")]
-        started.append(subprocess.Popen(command, env=environment))
+        started.append(subprocess.Popen([*on_core(k), *command] if pinned else command, env=environment))
     if any([process.wait() for process in started]):
         raise RuntimeError(f"The run {name} failed")
     digests = [(folder / f"{name} {k}").read_text().split() for k in range(processes)]
     return out, digests, time.perf_counter() - begun
+
+
+def on_core(k):
+    return ["taskset", "-c", str(k)]
 
 
 def curves(options):
@@ -253,7 +270,80 @@ def bytes_of(options):
     return found
 
 
-WHAT = {"curves": curves, "kills": kills, "bytes": bytes_of}
+# The cost model beside what is measured
+
+
+def all_reduce(numbers, address, process):
+    """The median seconds that two processes take to add up so many float32 numbers of each."""
+    import jax
+    import numpy as np
+
+    jax.distributed.initialize(address, 2, int(process))
+    mesh = jax.sharding.Mesh(jax.devices(), ("process",))
+    divided, whole = (jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(*a)) for a in (("process",), ()))
+    mine = jax.make_array_from_process_local_data(divided, np.ones((1, int(numbers)), "float32"))
+    total, spent = jax.jit(lambda x: x.sum(axis=0), out_shardings=whole), []
+    for _ in range(11):
+        begun = time.perf_counter()
+        total(mine).block_until_ready()
+        spent.append(time.perf_counter() - begun)
+    return statistics.median(spent[1:])
+
+
+def rates(numbers):
+    """Bytes a second that one core copies, and the seconds of an all-reduce of so many float32 numbers."""
+    import numpy as np
+
+    a, spent, address = np.ones(2**25, "float32"), [], f"127.0.0.1:{free_port()}"
+    for _ in range(5):
+        begun = time.perf_counter()
+        a.copy()
+        spent.append(time.perf_counter() - begun)
+    command = [sys.executable, __file__, "--all-reduce", str(numbers), address]
+    started = [
+        subprocess.Popen([*on_core(k), *command, str(k)], env=ENVIRONMENT, stdout=subprocess.PIPE, text=True)
+        for k in range(2)
+    ]
+    found = [process.communicate()[0] for process in started]
+    return 2 * a.nbytes / min(spent), float(found[0].split()[-1])
+
+
+def steps(options):
+    found, chip, kernels = {}, None, 0
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        most = max(words for _, words in STEPS)
+        text = [f"w{(k * k) % most}" for k in range(2 * ROWS * TIME * TAKEN + most)]
+        (folder / "text.txt").write_text(" ".join(f"w{k}" for k in range(most)) + " " + " ".join(text))
+        settings = f"""tokenizer=word layers=2 cell_options.peephole=true tied=false head=full window={TIME}
+        optimizer=sgd epochs=1 split=90/10 eval_batch=10 log_every=5""".split()
+        for units, words in STEPS:
+            model, measured = cost_model.Model(units, words), {}
+            for processes in (1, 2):
+                of_size = [f"units={units}", f"vocabulary_size={words}", f"batch={ROWS * processes}"]
+                name = f"{units} {words} {processes}"
+                out = run(folder, name, [], settings + of_size, processes=processes, pinned=True)[0]
+                records = [r for r in read_history(out / "history.jsonl") if r["kind"] == "train"][1:]
+                speed = statistics.median(r["tokens_per_second"] for r in records)
+                measured[processes] = processes * ROWS * TIME / speed
+            if chip is None:
+                bandwidth, added = rates(model.weights())
+                passed = cost_model.Chip({"float32": math.inf}, 0, bandwidth, math.inf, math.inf, 2, 0, 1)
+                others = sum(cost_model.seconds(model, passed, kernels, ROWS, TIME, 1).values())
+                reached = model.flops(ROWS * TIME) / (measured[1] - others) / cost_model.REACHED
+                chip = cost_model.Chip(
+                    {"float32": reached}, 0, bandwidth, 8 * model.weights() / added, math.inf, 2, 0, 1
+                )
+            predicted = {n: sum(cost_model.seconds(model, chip, kernels, n * ROWS, TIME, n).values()) for n in measured}
+            found[f"({units}, {words:,})"] = {
+                f"{what} in {n}": f"{1e3 * seconds[n]:.0f} ms"
+                for n in measured
+                for what, seconds in (("measured", measured), ("predicted", predicted))
+            }
+    return found
+
+
+WHAT = {"curves": curves, "kills": kills, "bytes": bytes_of, "steps": steps}
 
 if __name__ == "__main__":
     sys.exit(main())
