@@ -305,11 +305,32 @@ def rates(numbers):
         for k in range(2)
     ]
     found = [process.communicate()[0] for process in started]
+    if any(process.returncode for process in started):
+        raise RuntimeError("An all-reduce of two processes failed")
     return 2 * a.nbytes / min(spent), float(found[0].split()[-1])
 
 
+def fitted(model, seconds):
+    """A chip whose step of one process takes so long: by its rate of products, which is looked for."""
+    bandwidth, added = rates(model.weights())
+    link, slow, fast = 8 * model.weights() / added, 1e6, 1e15
+
+    def chip(rate):
+        return cost_model.Chip({"float32": rate}, 0, bandwidth / cost_model.REACHED, link, math.inf, 2, 0, 1)
+
+    while fast / slow > 1.001:
+        rate = math.sqrt(slow * fast)
+        slow, fast = (rate, fast) if predicted(model, chip(rate), 1) > seconds else (slow, rate)
+    return chip(fast)
+
+
+def predicted(model, chip, processes):
+    """Seconds of a step, without a word on kernels, which a processor does not start."""
+    return sum(cost_model.seconds(model, chip, 0, processes * ROWS, TIME, processes).values())
+
+
 def steps(options):
-    found, chip, kernels = {}, None, 0
+    found, chip = {}, None
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         most = max(words for _, words in STEPS)
@@ -326,19 +347,10 @@ def steps(options):
                 records = [r for r in read_history(out / "history.jsonl") if r["kind"] == "train"][1:]
                 speed = statistics.median(r["tokens_per_second"] for r in records)
                 measured[processes] = processes * ROWS * TIME / speed
-            if chip is None:
-                bandwidth, added = rates(model.weights())
-                passed = cost_model.Chip({"float32": math.inf}, 0, bandwidth, math.inf, math.inf, 2, 0, 1)
-                others = sum(cost_model.seconds(model, passed, kernels, ROWS, TIME, 1).values())
-                reached = model.flops(ROWS * TIME) / (measured[1] - others) / cost_model.REACHED
-                chip = cost_model.Chip(
-                    {"float32": reached}, 0, bandwidth, 8 * model.weights() / added, math.inf, 2, 0, 1
-                )
-            predicted = {n: sum(cost_model.seconds(model, chip, kernels, n * ROWS, TIME, n).values()) for n in measured}
+            chip = chip or fitted(model, measured[1])
             found[f"({units}, {words:,})"] = {
-                f"{what} in {n}": f"{1e3 * seconds[n]:.0f} ms"
-                for n in measured
-                for what, seconds in (("measured", measured), ("predicted", predicted))
+                f"in {n}": f"{1e3 * spent:.0f} ms, predicted {1e3 * predicted(model, chip, n):.0f}"
+                for n, spent in measured.items()
             }
     return found
 

@@ -16,17 +16,16 @@ train: the recipe `awd-lstm` on WikiText-2 for the rest of the time. Published i
 
 import argparse
 import dataclasses
+import functools
 import json
+import math
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-
-os.environ.setdefault("KERAS_BACKEND", "jax")
-os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs some of the memory
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 # Run as a script, its folder is where modules are looked for.
 sys.path.append(str(pathlib.Path(__file__).parent.parent))
@@ -43,9 +42,14 @@ GROUPS = [
     for dtype, batch in (("float32", 20), ("bfloat16", 256), ("bfloat16", 20), ("float32", 256))
     for units in (650, 1500)
 ]
-CONTENDERS = ["ours, peepholes", "ours", "Keras, XLA", "PyTorch"]  # without XLA Keras runs its loops op by op on JAX
+CONTENDERS = ["ours, peepholes", "ours", "Keras, XLA"]  # without XLA Keras runs its loops op by op on JAX
 TOLERANCES = {"float32": 1e-4, "mixed_bfloat16": 3e-2}
 PUBLISHED = 68.6
+ENVIRONMENT = {
+    "KERAS_BACKEND": "jax",
+    "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # PyTorch needs some of the memory
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+}
 LEAST_TO_TRAIN = 0.5  # minutes
 
 
@@ -60,10 +64,16 @@ def main():
     parser.add_argument("--tiny", action="store_true", help="small sizes, few steps, and fewer paths")
     parser.add_argument("--paths", metavar="FILE.npz", help=argparse.SUPPRESS)  # a process of `parity`
     options = parser.parse_args()
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     if options.paths:
         return np.savez(options.paths, **outputs_of_paths(options.tiny))
     if not options.out:
         parser.error("the following arguments are required: --out")
+    if "train" in options.only and not options.data:
+        parser.error("`train` needs --data, the folder with wikitext-2; --only takes other parts")
+    if options.tiny:
+        options.out = options.out / "tiny"
     options.out.mkdir(parents=True, exist_ok=True)
     results = Results(options.out / "results.jsonl", time.monotonic() + 60 * options.minutes)
     if "parity" in options.only:
@@ -71,16 +81,20 @@ def main():
     import jax
 
     print(f"{jax.devices()[0].device_kind}, JAX {jax.__version__}", flush=True)
+    if has_torch():
+        import torch
+
+        torch.set_float32_matmul_precision("high")  # TF32, as JAX takes it
     groups = GROUPS
     if options.tiny:
-        groups, options.steps, options.rounds = [Size(16, 100, batch=4, time=5, dtype=d) for d in ("float32",)], 2, 2
+        groups, options.steps, options.rounds = [Size(16, 100, batch=4, time=5)], 2, 2
     for size in groups if "steps" in options.only else []:
         results.take(f"steps {named(size)}", lambda size=size: steps(size, options.steps, options.rounds))
     for size in groups if "layers" in options.only else []:
         results.take(f"layers {named(size)}", lambda size=size: layers(size, options.steps, options.rounds))
     if "profile" in options.only:
         results.take("profile", lambda: profile(groups[0], options.steps))
-    if "train" in options.only and options.data:
+    if "train" in options.only:
         results.take("train", lambda: train(options, (results.ends - time.monotonic()) / 60), LEAST_TO_TRAIN)
     return None
 
@@ -168,8 +182,12 @@ def outputs_of_paths(tiny):
                 if tiny and kind == "masked":
                     continue
                 key = f"{name}, {kind}, {policy}"
-                for k, array in enumerate(outputs_and_gradients(layer, x, steps, up)):
-                    found[f"{key}|{k}"] = array
+                try:
+                    arrays = outputs_and_gradients(layer, x, steps, up)
+                except Exception as error:  # told as infinitely far apart
+                    print(f"{key}: {type(error).__name__}: {first_line(error)}", file=sys.stderr, flush=True)
+                    arrays = [np.array([np.nan])]
+                found |= {f"{key}|{k}": array for k, array in enumerate(arrays)}
     found |= losses_of_models(tiny)
     return found
 
@@ -227,17 +245,18 @@ def parity(tiny):
 
 
 def differences(here, there):
-    """The largest difference of each path's arrays beside their largest number, of an array that has the most."""
+    """The largest difference of a path's arrays, each beside its largest number: infinite for what is not a number."""
     found = {}
-    for key, array in here.items():
-        path, wanted = key.split("|")[0], there[key]
-        apart = float(np.abs(array - wanted).max() / max(np.abs(wanted).max(), 1e-6))
-        found[path] = max(found.get(path, 0.0), apart) if np.isfinite(array).all() else float("inf")
+    for key in here | there:
+        path, apart = key.split("|")[0], math.inf
+        if key in here and key in there:
+            apart = float(np.abs(here[key] - there[key]).max() / max(np.abs(there[key]).max(), 1e-6))
+        found[path] = max(found.get(path, 0.0), apart if math.isfinite(apart) else math.inf)
     return found
 
 
 def is_apart(path, difference):
-    return not difference <= TOLERANCES["mixed_bfloat16" if "bfloat16" in path else "float32"]
+    return difference > TOLERANCES["mixed_bfloat16" if "bfloat16" in path else "float32"]
 
 
 # Speed
@@ -245,45 +264,51 @@ def is_apart(path, difference):
 
 def steps(size, count, rounds):
     """Tokens a second of each contender, the seconds to its first step, and how many times as fast as PyTorch it is."""
-    made, first, failed = {}, {}, {}
-    for name, make in steps_per_second.contenders(CONTENDERS[: 3 + has_torch()]).items():
-        begun = time.perf_counter()
-        try:
-            made[name] = make(size)
-            made[name](1)
-        except Exception as error:  # Keras's cuDNN does not take half precision on JAX
-            made.pop(name, None)
-            failed[name] = f"{type(error).__name__}: {first_line(error)}"
-        first[name] = round(time.perf_counter() - begun, 1)
+    makers = steps_per_second.contenders(CONTENDERS + ["PyTorch"] * has_torch())
+    made, told = begun({name: functools.partial(make, size) for name, make in makers.items()})
     seconds = steps_per_second.interleaved(made, count, rounds)
     return {
         "size": dataclasses.asdict(size),
         "tokens a second": {name: round(size.tokens / spent) for name, spent in seconds.items()},
         "ms a step": {name: round(1e3 * spent, 3) for name, spent in seconds.items()},
         "times PyTorch": times(seconds, "PyTorch"),
-        "seconds to the first step": first,
-        **({"failed contenders": failed} if failed else {}),
+        **told,
     }
+
+
+def begun(makers):
+    """What the makers give, after its first step: the seconds to it, and what did not come so far."""
+    made, first, failed = {}, {}, {}
+    for name, make in makers.items():
+        start = time.perf_counter()
+        try:
+            train = make()
+            train(1)
+        except Exception as error:  # Keras's call of cuDNN does not take half precision on JAX
+            failed[name] = f"{type(error).__name__}: {first_line(error)}"
+            continue
+        made[name], first[name] = train, round(time.perf_counter() - start, 1)
+    return made, {"seconds to the first step": first, **({"failed contenders": failed} if failed else {})}
 
 
 def layers(size, count, rounds):
     """Milliseconds of one layer, forward and back, of each contender."""
     from keras_rnnlm.layers import GRU, LSTM
 
-    dtype, shape = size.policy, (size.batch, size.time, size.units)
-    every = dict(return_sequences=True, dtype=dtype)
-    made = {
-        "ours, peepholes": of_jax(LSTM(size.units, peephole=True, **every), shape, size.dtype),
-        "ours": of_jax(LSTM(size.units, **every), shape, size.dtype),
-        "ours, GRU": of_jax(GRU(size.units, **every), shape, size.dtype),
+    shape, how = (size.batch, size.time, size.units), dict(return_sequences=True, dtype=size.policy)
+    makers = {
+        "ours, peepholes": lambda: of_jax(LSTM(size.units, peephole=True, **how), shape, size.dtype),
+        "ours": lambda: of_jax(LSTM(size.units, **how), shape, size.dtype),
+        "ours, GRU": lambda: of_jax(GRU(size.units, **how), shape, size.dtype),
+        "PyTorch": lambda: of_torch(shape, size.dtype),
     }
-    if has_torch():
-        made["PyTorch"] = of_torch(shape, size.dtype)
+    made, told = begun({name: make for name, make in makers.items() if name != "PyTorch" or has_torch()})
     seconds = steps_per_second.interleaved(made, count, rounds)
     return {
         "size": dataclasses.asdict(size),
         "ms": {name: round(1e3 * spent, 3) for name, spent in seconds.items()},
         "times PyTorch": times(seconds, "PyTorch"),
+        **told,
     }
 
 
@@ -378,12 +403,10 @@ def train(options, minutes):
     settings = {"max_minutes": f"{minutes:.2f}"}
     if options.tiny:
         settings |= {"units": 16, "embedding_dim": 16, "layers": 2, "vocabulary_size": 200, "batch": 400, "epochs": 1}
-    command = [sys.executable, "-m", "keras_rnnlm", "train", "--out", str(run), "--quiet"]
-    if run.exists():
-        command += ["--resume"]
-    else:
-        command += [data, "--recipe", "awd-lstm", "--backend", "jax"]
-        command += [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
+    shutil.rmtree(run, ignore_errors=True)  # of a try that failed
+    command = [sys.executable, "-m", "keras_rnnlm", "train", data, "--out", str(run), "--quiet"]
+    command += ["--recipe", "awd-lstm", "--backend", "jax"]
+    command += [text for key, value in settings.items() for text in ("--set", f"{key}={value}")]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])

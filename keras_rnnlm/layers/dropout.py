@@ -16,19 +16,17 @@ class Dropout(keras.layers.Dropout):
 
     def call(self, inputs, training=False):
         if training and self.rate:
-            return backend.dropout(inputs, self.rate, self.mask_shape(inputs), self.seed_generator)
+            return backend.dropout(inputs, self.rate, self.noise_shape_of(inputs), self.seed_generator)
         return inputs
 
-    def mask_shape(self, inputs):
+    def noise_shape_of(self, inputs):
         return self.noise_shape
 
 
-class SpatialDropout1D(keras.layers.SpatialDropout1D):
+class SpatialDropout1D(Dropout, keras.layers.SpatialDropout1D):
     """`keras.layers.SpatialDropout1D`: one mask for all steps of a sequence."""
 
-    call = Dropout.call
-
-    def mask_shape(self, inputs):
+    def noise_shape_of(self, inputs):
         return ops.shape(inputs)[0], 1, inputs.shape[-1]
 
 

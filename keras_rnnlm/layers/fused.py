@@ -37,6 +37,8 @@ def obstacles(layer, mask=None, platform=None):
         reasons.append("recurrent_dropout")
     if mask is not None:
         reasons.append("a mask: cuDNN takes right padding only")
+    if wanted(layer) is not True and (count := backend.shards()) > 1:
+        reasons.append(f"batches are divided over {count} devices, each of which would compute all rows by cuDNN")
     return reasons + backend.beyond_cudnn(cell.fused_kernel, layer.compute_dtype)
 
 
@@ -54,7 +56,8 @@ def kernel_for(layer, mask=None, platform=None):
 def run(layer, by, sequences, states, training, loop):
     """`(output, states, trace)` by that kernel, or None where the backend refuses after all.
 
-    `loop()` gives the same by the layer's own loop, for a program that may be for another platform than this machine's.
+    `loop()` gives the same by the layer's own loop, for a program that may be for another platform than this machine's;
+    but not where masks were drawn, which the loop would draw once more, nor where `use_cudnn` is True.
     """
     cell = layer.cell
     if training and cell.dropout:
@@ -80,7 +83,7 @@ def run(layer, by, sequences, states, training, loop):
         return outputs if layer.return_sequences else last, after, {}
 
     try:
-        drawn = training and (cell.dropout or cell.weight_drop)  # by the loop they would be drawn once more
+        drawn = training and (cell.dropout or cell.weight_drop)
         if drawn or wanted(layer) is True:
             return cudnn()
         return backend.by_platform(cudnn, loop, sequences)

@@ -28,6 +28,8 @@ def test_a_plain_layer_goes_to_cudnn_where_there_is_a_gpu(monkeypatch):
     for layer in (layers.LSTM(4), keras.layers.Bidirectional(layers.LSTM(4))):
         assert explain_kernel(layer).path == "cudnn"
     assert explain_kernel(layers.GRU(4)).path == ("loop" if BACKEND == "jax" else "cudnn")
+    half = explain_kernel(layers.LSTM(4, dtype="mixed_bfloat16"))
+    assert half.path == ("cudnn" if BACKEND == "torch" else "loop")
     for layer in (layers.LSTM(4, coupled=True), layers.GRU(4, reset_after=False), layers.SimpleRNN(4)):
         assert explain_kernel(layer).path == "loop"
 
@@ -112,7 +114,7 @@ def kernel_of_another_machine(sequences, h, c, mask, kernel, *args, return_seque
 
 
 @pytest.mark.skipif(BACKEND != "jax" or backend.has_gpu(), reason="of JAX on processors")
-@pytest.mark.parametrize("how", [{}, dict(return_sequences=True), dict(go_backwards=True, dropout=0.5)], ids=str)
+@pytest.mark.parametrize("how", [{}, dict(return_sequences=True), dict(go_backwards=True)], ids=str)
 def test_on_jax_a_program_takes_cudnn_where_it_is_lowered_for_cuda(monkeypatch, how):
     import jax
 
@@ -136,8 +138,11 @@ def test_on_jax_a_program_takes_cudnn_where_it_is_lowered_for_cuda(monkeypatch, 
     texts = {p: program().trace(weights, x).lower(lowering_platforms=(p,)).as_text() for p in ("cpu", "cuda")}
     assert ["while" in texts[p] for p in ("cpu", "cuda")] == [True, False]
     assert "7.000000e+00" in texts["cuda"] and "7.000000e+00" not in texts["cpu"]
+    assert numpy(layer(x)[-1]).max() < 1  # not in a program, and on the processor
     layer.use_cudnn = True
     assert numpy(layer(x)[-1]).tolist() == [[7.0] * 4] * 2
+    dropping = layers.LSTM(4, dropout=0.5)
+    assert numpy(dropping(x)).max() < 1 and numpy(dropping(x, training=True)).tolist() == [[7.0] * 4] * 2
 
 
 @pytest.mark.skipif(BACKEND != "jax", reason="only JAX divides batches over devices in one program")
@@ -145,3 +150,4 @@ def test_a_program_of_several_devices_takes_the_loop(monkeypatch):
     monkeypatch.setattr(backend, "shards", lambda: 4)
     kernel = explain_kernel(layers.LSTM(4), platform="cuda")
     assert kernel.path == "loop" and "divided over 4 devices" in str(kernel)
+    assert explain_kernel(layers.LSTM(4, use_cudnn=True), platform="cuda").path == "cudnn"

@@ -31,7 +31,7 @@ def test_a_locked_mask_is_that_of_all_steps():
 
 
 @pytest.mark.skipif(NAME != "jax", reason="of JAX's compiler")
-def test_xla_draws_a_mask_once_and_the_gradient_is_keras_s():
+def test_xla_is_kept_from_drawing_a_mask_again_and_the_gradient_is_that_of_keras():
     import jax
 
     programs, gradients = [], []

@@ -122,12 +122,10 @@ def compiled_keras_layers(size):
 
 
 def torch_example(size):
-    """The same in PyTorch, written as its examples are: on a GPU where it has one, with TF32 as JAX takes it there."""
+    """The same in PyTorch, written as its examples are: on a GPU where it has one."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    if device == "cuda":
-        torch.set_float32_matmul_precision("high")
     embedding = torch.nn.Embedding(size.vocabulary, size.units).to(device)
     lstm = torch.nn.LSTM(size.units, size.units, size.layers).to(device)
     head = torch.nn.Linear(size.units, size.vocabulary).to(device)
