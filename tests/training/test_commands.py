@@ -251,7 +251,7 @@ def test_help_lists_the_tasks_and_the_settings_of_one(refused, capsys):
     assert "--task tag" in text and "language_model, tag, classify" in " ".join(text.split())
     of_tag = shown("--help-settings", "--task", "tag")
     assert of_tag == shown("--task", "tag", "--help-settings")
-    assert 'tag_column = "none" ' in of_tag and "epochs = 15" in of_tag
+    assert 'tag_column = "none" ' in of_tag and "batch = 10 " in of_tag
     assert "--help-settings --task NAME, of language_model, tag" in shown("--help-settings")
     assert "`task` is language_model, tag" in refused("train", "--help-settings", "--task", "nonsense")
 
