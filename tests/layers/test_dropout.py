@@ -10,7 +10,7 @@ X = np.random.default_rng(0).normal(size=(3, 5, 4)).astype("float32")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("rate", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("rate", [0.0, 0.3])
 @pytest.mark.parametrize("locked", [False, True])
 def test_it_drops_what_keras_drops(locked, rate, dtype):
     make = keras.layers.SpatialDropout1D if locked else keras.layers.Dropout
@@ -47,3 +47,4 @@ def test_xla_is_kept_from_drawing_a_mask_again_and_the_gradient_is_that_of_keras
         gradients.append(gradient(*args))
     assert programs == [1, 0]
     np.testing.assert_array_equal(*gradients)
+    assert not np.any(Dropout(1.0)(X, training=True))  # the oldest Keras does not take this rate
