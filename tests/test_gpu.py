@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("jax")
 
 from benchmarks import gpu
+from keras_rnnlm.models import LanguageModel
 from tests.test_package import ENVIRONMENT
 
 WITHOUT_TENSORFLOW = "import sys\nsys.modules['tensorflow'] = None\n"
@@ -29,6 +30,13 @@ def test_it_runs_without_tensorflow_and_goes_on_where_it_was(tmp_path):
     assert len(parity["differences"]) == 5 and parity["apart"] == {}
     assert {"ours", "ours, peepholes", "Keras, XLA"} <= set(steps["tokens a second"])
     assert profile["kernels a step"] > 10
+
+
+def test_what_a_small_run_leaves_out_can_be_made():
+    for make in gpu.paths(tiny=False).values():
+        make(dtype="float32").build((8, 20, 48))
+    for options in gpu.HEADS:
+        LanguageModel(gpu.WORDS, units=48, **options)
 
 
 def test_what_differs_is_told():
