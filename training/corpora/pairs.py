@@ -10,7 +10,7 @@ FORMATS = ("auto", "tsv", "cmudict")
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
-def read_pairs(paths, form="auto", encoding="utf-8"):
+def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
     """A list of pairs of texts, (source, target).
 
     Args:
@@ -19,6 +19,7 @@ def read_pairs(paths, form="auto", encoding="utf-8"):
             its variants `word(2)` as further pairs of the word, stress as digits at the vowels, and comments from
             ` #` or `;;;` on; "auto", the first where the file holds a tab.
         encoding: of the files.
+        stress: of a dictionary, whether its vowels keep the digits.
     """
     paths = [paths] if isinstance(paths, (str, pathlib.Path)) else list(paths)
     if len(paths) == 2:
@@ -34,7 +35,7 @@ def read_pairs(paths, form="auto", encoding="utf-8"):
     pairs = _table(lines, paths[0]) if form == "tsv" else _dictionary(lines, paths[0])
     if not pairs:
         raise ValueError(f"{paths[0]} holds no pairs")
-    return pairs
+    return pairs if stress or form == "tsv" else without_stress(pairs)
 
 
 def _lines(path, encoding):
@@ -64,8 +65,10 @@ def _table(lines, path):
             continue
         cells = line.split("\t")
         if len(cells) != 2 or not all(cell.strip() for cell in cells):
+            found = f"{len(cells) - 1} tabs in " if len(cells) != 2 else ""
             raise ValueError(
-                f"{path}, line {number}: a source and a target with a tab between them. Received: {line[:200]!r}"
+                f"{path}, line {number}: a source and a target with one tab between them. "
+                f"Received: {found}{line[:200]!r}"
             )
         pairs.append((cells[0].strip(), cells[1].strip()))
     return pairs

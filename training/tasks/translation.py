@@ -62,11 +62,10 @@ class Translation(Task):
     def prepare(self, given, recipe, folder, display, first=None):
         from keras_rnnlm.training.corpora import encoded_pairs, pairs
 
-        options = dict(form=recipe.task_settings["format"], encoding=recipe.encoding)
+        own = recipe.task_settings
 
         def read(paths):
-            found = pairs.read_pairs(paths, **options)
-            return found if recipe.task_settings["stress"] else _without_stress(found, recipe)
+            return pairs.read_pairs(paths, own["format"], recipe.encoding, own["stress"])
 
         texts = read_splits(given, recipe, read, lambda named: _of_data_set(named, recipe))
         vocabulary = (
@@ -163,8 +162,8 @@ class Translation(Task):
         of_data_set = _of_data_set(text, recipe)
         if of_data_set is not None:
             return encoded_pairs.encoded(of_data_set["train"], vocabulary)
-        found = pairs.read_pairs(_files(text), form=recipe.task_settings["format"], encoding=encoding)
-        found = found if recipe.task_settings["stress"] else _without_stress(found, recipe)
+        own = recipe.task_settings
+        found = pairs.read_pairs(_files(text), own["format"], encoding, own["stress"])
         return encoded_pairs.encoded(found, vocabulary)
 
     def evaluate(self, folder, recipe, text, display, **options):
@@ -172,7 +171,7 @@ class Translation(Task):
         from keras_rnnlm.training.evaluation.translations import Scorer
 
         how = written_by(options, recipe)
-        check_options(options, folder, recipe)
+        check_options(options, folder, recipe, self.unread)
         data = self.restore(recipe, folder, display)
         check_split(folder, text, data.splits)
         if text in data.splits:
@@ -278,12 +277,6 @@ def _shares(text):
     if len(shares) not in (2, 3) or sum(shares) != 100 or min(shares) < 0:
         raise ValueError(f'`split` is percentages that add up to 100, such as "90/5/5". Received: split={text!r}')
     return shares
-
-
-def _without_stress(found, recipe):
-    from keras_rnnlm.training.corpora import pairs
-
-    return pairs.without_stress(found) if recipe.task_settings["format"] == "cmudict" else found
 
 
 def tokenizer_of(kind, texts, recipe):
