@@ -59,6 +59,10 @@ class AttentionDecoderCell(RecurrentCell):
                 "A decoder's layers are dropped out by `layer_dropout`, and its recurrent weights by its cells' "
                 f"`weight_drop`. Received: recurrent_dropout={self.recurrent_dropout}"
             )
+        if self.zoneout:
+            raise ValueError(
+                f"A decoder's cells have their own `zoneout`, and its output none. Received: zoneout={self.zoneout}"
+            )
         names = [f"layer_{k}_{name}" for k, cell in enumerate(self.cells) for name in cell.state_names]
         self.state_names = ("y", *names)
 

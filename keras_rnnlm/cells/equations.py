@@ -7,8 +7,9 @@ import types
 import keras
 import numpy as np
 
-# What no step reads: it makes weights, or names the cell.
-NOT_READ = ("initializer", "regularizer", "constraint", "seed", "name")
+# What no step reads: it names the cell, or is an argument that makes weights.
+NOT_READ = ("name", "seed")
+MAKES_WEIGHTS = ("initializer", "regularizer", "constraint")
 MADE_OF_WEIGHTS = (keras.Variable, keras.random.SeedGenerator, keras.initializers.Initializer)
 MADE_OF_WEIGHTS += (keras.regularizers.Regularizer, keras.constraints.Constraint)
 
@@ -44,12 +45,11 @@ def without_weights(cell):
 def _read(cell):
     """The attributes that a step may read, by name."""
     found = {}
+    not_read = {*NOT_READ, *(name for name in cell.arguments if name.endswith(MAKES_WEIGHTS))}
     for name, value in vars(cell).items():
         by_keras = _is_of_keras(name) and (name[0] == "_" or not _is_plain(value))
         made_of_weights = value if isinstance(value, (list, tuple)) and value else [value]
-        if not (
-            by_keras or name.endswith(NOT_READ) or all(isinstance(one, MADE_OF_WEIGHTS) for one in made_of_weights)
-        ):
+        if not (by_keras or name in not_read or all(isinstance(one, MADE_OF_WEIGHTS) for one in made_of_weights)):
             found[name] = value
     return found
 

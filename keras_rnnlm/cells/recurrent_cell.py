@@ -129,6 +129,7 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
                 raise ValueError(f"`{name}` is a fraction, from 0 to 1. Received: {name}={rate!r}")
         weight_drop.check_rate(self)
         self.recurrent_names = []  # of the weights that read the states
+        self.kinds = []  # of the weights that are declared
         self.seed_generator = keras.random.SeedGenerator(seed=self.seed)
         self.check_options()
         mogrifier.check(self)

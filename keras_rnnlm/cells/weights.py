@@ -5,6 +5,7 @@ from keras import ops
 
 from keras_rnnlm.cells import mogrifier, weight_drop
 from keras_rnnlm.cells.dot import state_dtype
+from keras_rnnlm.initializers import another
 
 
 class Weights:
@@ -48,8 +49,10 @@ class Weights:
         return self.bias_initializer(shape, dtype=dtype)
 
     def declare(self, name, shape, kind, initializer=None):
-        """Adds a weight with the initializer, regularizer and constraint of its kind."""
-        initializer = initializer or getattr(self, f"{kind}_initializer")
+        """Adds a weight with the initializer, regularizer and constraint of its kind, and random numbers of its own."""
+        if initializer is None:
+            initializer = another(getattr(self, f"{kind}_initializer"), self.kinds.count(kind))
+            self.kinds.append(kind)
 
         def initialize(shape, dtype=None):
             # Orthogonal matrices come from a QR decomposition, which has no half precision.

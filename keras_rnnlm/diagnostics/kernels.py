@@ -56,7 +56,7 @@ def explain_kernel(layer, mask=False, platform=None):
     by = fused.kernel_for(layer, mask or None, platform)
     if by is not None:
         return Kernel(layer.name, by, FUSED[by], reasons)
-    if layer.return_trace:
+    if layer.return_trace is True:
         return Kernel(layer.name, "autodiff", "a plain loop and the backend's own autodiff, for the trace", reasons)
     if layer.unroll:
         return Kernel(layer.name, "unrolled", "steps written out one after another", reasons)

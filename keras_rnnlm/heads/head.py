@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.heads.cross_entropy import losses_of_logits
+from keras_rnnlm.initializers import another
 
 
 class Head(keras.layers.Layer):
@@ -48,7 +49,7 @@ class Head(keras.layers.Layer):
     def __init__(self, vocabulary_size, kernel_initializer="glorot_uniform", **kwargs):
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size
-        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.kernel_initializer, self.matrices = keras.initializers.get(kernel_initializer), 0
         self._tied = types.SimpleNamespace(to=None)  # where Keras does not look: the embedding is no part of this layer
 
     @property
@@ -76,10 +77,8 @@ class Head(keras.layers.Layer):
 
     def add_matrix(self, name, shape):
         """A weight that begins as `kernel_initializer` has it: each with random numbers of its own."""
-        initializer = self.kernel_initializer
-        if hasattr(initializer, "clone"):
-            initializer = initializer.clone()
-        return self.add_weight(name=name, shape=shape, initializer=initializer)
+        self.matrices += 1
+        return self.add_weight(name=name, shape=shape, initializer=another(self.kernel_initializer, self.matrices))
 
     def losses_of(self, features, targets):
         """`-log p(target)`, float32 in the shape of `targets`, for evaluation."""

@@ -41,10 +41,10 @@ class MixtureOfSoftmaxes(VocabularyLogits):
         self.components, self.width = components, width
 
     def build(self, input_shape):
-        features, options = input_shape[-1], {"initializer": self.kernel_initializer}
+        features = input_shape[-1]
         width = self.width or (features if self.tied_to is None else self.tied_to.output_dim)
-        self.prior = self.add_weight(name="prior", shape=(features, self.components), **options)
-        self.projection = self.add_weight(name="projection", shape=(features, self.components * width), **options)
+        self.prior = self.add_matrix("prior", (features, self.components))
+        self.projection = self.add_matrix("projection", (features, self.components * width))
         self.projection_bias = self.add_weight(
             name="projection_bias", shape=(self.components * width,), initializer="zeros"
         )

@@ -31,9 +31,7 @@ class ProjectedLogits(VocabularyLogits):
 
     def build(self, input_shape):
         width = self.width or (input_shape[-1] if self.tied_to is None else self.tied_to.output_dim)
-        self.projection = self.add_weight(
-            name="projection", shape=(input_shape[-1], width), initializer=self.kernel_initializer
-        )
+        self.projection = self.add_matrix("projection", (input_shape[-1], width))
         super().build((*input_shape[:-1], width))
 
     def read(self, features):

@@ -217,7 +217,7 @@ class CRFAccuracy(keras.metrics.Mean):
         weights = ops.cast(_there(y_pred), self.dtype)
         if sample_weight is not None:
             weights = weights * ops.cast(_by_step(sample_weight), self.dtype)
-        right = ops.cast(ops.equal(tags, ops.cast(y_true, "int32")), self.dtype)
+        right = ops.cast(ops.equal(tags, ops.reshape(ops.cast(y_true, "int32"), ops.shape(tags))), self.dtype)
         return super().update_state(ops.reshape(right, (-1,)), sample_weight=ops.reshape(weights, (-1,)))
 
 

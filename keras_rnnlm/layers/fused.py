@@ -71,6 +71,10 @@ def run(layer, by, sequences, states, training, loop):
         outputs, after = backend.own_kernel(cell.fused_kernel, sequences, states, *weights)
         return outputs if layer.return_sequences else outputs[:, -1], after, {}
     kernel = getattr(private_keras.kernels, cell.fused_kernel)
+    # Under a policy of half precision Keras hands the variables over as they are stored.
+    given = {
+        name: weight if weight is None else ops.cast(weight, layer.compute_dtype) for name, weight in given.items()
+    }
     given |= dict(activation=cell.activation, recurrent_activation=cell.recurrent_activation)
     given |= dict(return_sequences=layer.return_sequences, go_backwards=False, unroll=False)
     if cell.fused_kernel == "gru":

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm import recurrence
+from keras_rnnlm.cells.recurrent_cell import RecurrentCell
 
 
 class Programs:
@@ -38,10 +39,12 @@ def program_of(layer, return_sequences, unroll, return_trace, plain, zoned):
         x, projection = time_major(tensors["sequences"]), None
         if (
             cell.only_adds_x
+            and (type(cell).read, type(cell).project) == (RecurrentCell.read, RecurrentCell.project)
             and "dropout" not in tensors
             and (layer.remat or recurrence.backend.projects_in_the_loop(x, w["kernel"]))
         ):
-            projection = {name: w[name] for name in ("kernel", "bias") if name in w}
+            bias = cell.input_bias(w)
+            projection = {"kernel": w["kernel"]} | ({} if bias is None else {"bias": bias})
         else:
             x = cell.read(x, w, tensors.get("dropout"))
         step, kernels, parameters, constants = cell.recurrence(w, tensors.get("recurrent_dropout"), zoned)

@@ -320,6 +320,8 @@ class Recurrent(Stackable, keras.layers.RNN):
             del config["cell"]
             config |= {name: serialize(name, getattr(self.cell, name)) for name in self.cell.arguments}
             config["activity_regularizer"] = serialize("regularizer", self.activity_regularizer)
+            if getattr(self, "use_cudnn", "auto") != "auto":
+                config["use_cudnn"] = self.use_cudnn
         trace = list(self.return_trace) if isinstance(self.return_trace, tuple) else self.return_trace
         return {**config, "return_trace": trace, "remat": self.remat}
 

@@ -261,6 +261,7 @@ class Classifier(WordModel):
         weights = ops.ones_like(losses)
         if sample_weight is not None:
             weights = ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
+            losses = ops.where(ops.equal(weights, 0), 0, losses)  # of those without a weight no class need be known
         self.nats.update_state(ops.stop_gradient(losses), sample_weight=ops.stop_gradient(weights))
         return sum(self.losses, start=ops.mean(losses * weights))
 

@@ -210,9 +210,10 @@ class Translator(NextTokenModel):
         """The logits, and with `return_attention` the weights, (batch, target time, source time), too."""
         source, target = read(inputs, self.source)
         constants, states = self.encode(source, training)
+        read_by_decoder = target
         if training and self._arguments.scheduled_sampling:
-            target = self._sampled(target, constants, states)
-        hidden, attention = self._decode(target, constants, states, training)
+            read_by_decoder = self._sampled(target, constants, states)
+        hidden, attention = self._decode(read_by_decoder, constants, states, training)
         if training and self._arguments.doubly_stochastic:
             self.add_loss(self._attention_penalty(attention, constants[-1], target))
         hidden = self.dropout(hidden, training=training)
@@ -273,6 +274,7 @@ class Translator(NextTokenModel):
         a = self._arguments
         hidden, _ = self._decode(target, constants, states, training=False)
         logits = ops.cast(ops.stop_gradient(self.head(hidden)), "float32")
+        logits = ops.where(ops.arange(a.target_vocabulary) == 0, -1e9, logits)  # padding is no symbol
         drawn = keras.random.categorical(ops.reshape(logits, (-1, a.target_vocabulary)), 1, seed=self.draws)
         drawn = ops.cast(ops.reshape(drawn, ops.shape(target)), target.dtype)
         drawn = ops.concatenate([target[:, :1], drawn[:, :-1]], axis=1)

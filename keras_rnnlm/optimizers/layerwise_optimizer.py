@@ -1,5 +1,6 @@
 """Lower rates for lower layers, which begin to learn later: for models that begin with what another one learned."""
 
+import copy
 import numbers
 import re
 
@@ -98,7 +99,7 @@ class LayerwiseOptimizer(WrappingOptimizer):
 
     @classmethod
     def from_config(cls, config, custom_objects=None):
-        config = dict(config)
+        config = copy.deepcopy(config)
         inner = keras.saving.deserialize_keras_object(config.pop("inner_optimizer"), custom_objects=custom_objects)
         return cls(inner, **config)
 

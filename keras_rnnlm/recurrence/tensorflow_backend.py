@@ -233,7 +233,9 @@ def compiled(f, lengths=True):
     Within a graph it is a part of that: a function within a function takes longer to trace. Without `lengths` it is
     traced again for each shape.
     """
-    functions = [tf.function(f, autograph=False, reduce_retracing=lengths) for _ in range(2)]
+    # TensorFlow counts tracings by a function's code, which all layers share, and would warn of five layers.
+    own = functools.partial(f)
+    functions = [tf.function(own, autograph=False, reduce_retracing=lengths) for _ in range(2)]
     return lambda *args: (functions[could_possibly_record()] if tf.executing_eagerly() else f)(*args)
 
 

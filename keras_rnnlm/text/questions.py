@@ -11,6 +11,7 @@ from keras_rnnlm.schema import is_whole
 
 _WORD = re.compile(r"\w+|[^\w\s]")
 _END = re.compile(r"""[.!?]["'”’)\]]*\s+(?=["'“‘(\[]*[^\W_a-z])|\n""")
+_FIRST = re.compile(r"""["'“‘(\[]*.""")
 _SHORT = re.compile(
     r"""["'“‘(\[]*(?:(?:[^\W\d_]\.)+|(?:Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|Gen|Col|Lt|Rev|Mt|No|vs|ca|cf|al|Inc|Ltd|Co)\.)"""
 )
@@ -57,6 +58,8 @@ def sentences_of(passage):
         last = passage[begin : match.start() + 1].split()[-1:]
         if passage[match.start()] == "." and last and _SHORT.fullmatch(last[0]):
             continue
+        if "\n" not in match[0] and _FIRST.match(passage, match.end())[0][-1].islower():
+            continue  # a small letter of another alphabet
         found.append((begin, match.end()))
         begin = match.end()
     found.append((begin, len(passage)))

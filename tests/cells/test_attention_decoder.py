@@ -140,6 +140,7 @@ def test_it_comes_back_from_its_configuration():
         (dict(cells=[MUT1Cell(4)]), "cannot be one for project"),
         (dict(cells=[GRUCell(4)], score="cosine"), "`score` is one of"),
         (dict(cells=[GRUCell(4)], recurrent_dropout=0.1), "by `layer_dropout`"),
+        (dict(cells=[GRUCell(4)], zoneout=0.1), "cells have their own `zoneout`"),
     ],
 )
 def test_what_a_decoder_cannot_have_is_named(options, message):

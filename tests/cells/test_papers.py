@@ -1,9 +1,10 @@
 """What the papers say of their networks, beside the equations."""
 
+import keras
 import numpy as np
 import pytest
 
-from keras_rnnlm import layers, models
+from keras_rnnlm import cells, layers, models
 from keras_rnnlm.cell_list import CELLS
 from tests import reference
 from tests.support import numpy
@@ -217,3 +218,24 @@ def test_an_exponential_gate_rewrites_what_was_stored():
 def test_a_wrong_forget_gate_is_told():
     with pytest.raises(ValueError, match="`forget_gate` is .*Received: forget_gate='tanh'"):
         layers.SLSTM(4, forget_gate="tanh")
+
+
+@pytest.mark.parametrize("seed", [None, 3])
+def test_weights_of_one_kind_begin_with_numbers_of_their_own(seed):
+    draw = dict(kernel_initializer=keras.initializers.GlorotUniform(seed))
+    draw |= dict(recurrent_initializer=keras.initializers.Orthogonal(seed=seed))
+    drawn = [
+        cells.GridLSTMCell(4, depth=2, **draw),
+        cells.DepthGatedLSTMCell(4, depth=3, **draw),
+        cells.LSTMCell(4, mogrifier=5, peephole=True, peephole_initializer=draw["kernel_initializer"], **draw),
+    ]
+    for cell in drawn:
+        cell.build((None, 4))
+        found = [(weight.shape, numpy(weight)) for weight in cell.weights if numpy(weight).min() < 0]
+        alike = [
+            (one, other)
+            for k, (shape, one) in enumerate(found)
+            for other_shape, other in found[:k]
+            if shape == other_shape and np.allclose(one, other)
+        ]
+        assert len(found) > 4 and not alike

@@ -50,6 +50,7 @@ def test_a_machine_that_is_not_here_is_answered_for(monkeypatch, here):
 def test_the_other_paths_have_names():
     assert explain_kernel(layers.LSTM(4, unroll=True)).path == "unrolled"
     assert explain_kernel(layers.LSTM(4, return_trace=True)).path == "autodiff"
+    assert explain_kernel(layers.LSTM(4, return_trace=["c"])).path == "loop"
     assert explain_kernel(keras.layers.LSTM(4)).path == "keras"
     with pytest.raises(ValueError, match="recurrent layer"):
         explain_kernel(keras.layers.Dense(4))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from keras_rnnlm import export
+from keras_rnnlm import export, heads
 from keras_rnnlm.heads import cross_entropy
 from keras_rnnlm.models import LanguageModel
 from tests.heads.every_head import (
@@ -211,3 +211,14 @@ def test_a_mixture_s_distributions_are_of_a_higher_rank_than_the_features():
         values = np.linalg.svd(logs - logs.mean(-1, keepdims=True), compute_uv=False)
         ranks[case] = (values > 1e-4 * values[0]).sum()
     assert ranks["projected"] <= 5 and ranks["mixture"] > 10
+
+
+def test_each_matrix_begins_with_numbers_of_its_own():
+    for initializer in ("glorot_uniform", keras.initializers.GlorotUniform(seed=3)):
+        for head in (heads.MixtureOfSoftmaxes(6, 2, 3), heads.ProjectedLogits(6, 6)):
+            head.kernel_initializer = keras.initializers.get(initializer)
+            head.build((None, 6))
+            matrices = [numpy(weight).ravel()[:12] for weight in head.weights if len(weight.shape) == 2]
+            # Of another shape they may be the same numbers times a factor.
+            angles = np.corrcoef(matrices) - np.eye(len(matrices))
+            assert len(matrices) > 1 and np.abs(angles).max() < 0.95

@@ -195,6 +195,8 @@ def test_both_directions_are_two_layers_side_by_side(connection):
     mask = np.arange(TIME) < rng.integers(1, TIME + 1, (BATCH, 1))
     names = ["layer_0_h", "layer_0_h_backwards", *(f"layer_1_{n}" for n in ("h", "c", "h_backwards", "c_backwards"))]
     assert stack.state_names == names and stack.state_widths == [UNITS] * 6
+    one = RecurrentStack([LSTM(UNITS, use_cudnn=False)], bidirectional=True)
+    assert one.backwards[0].use_cudnn is False and "use_cudnn" not in LSTM(UNITS).get_config()
     wanted, ends = x, []
     for k, (layer, back) in enumerate(zip(stack.layers, stack.backwards)):
         there, *states = layer(wanted, mask=mask)

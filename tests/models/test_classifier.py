@@ -90,6 +90,10 @@ def test_the_loss_is_a_mean_over_texts_and_the_tally_sums_it():
     loss = model.compute_loss(words, classes[:, None], logits, sample_weight=np.arange(6.0), training=False)
     assert numpy(loss) == pytest.approx(wanted @ np.arange(6) / 6, rel=1e-5)
     assert np.isnan(numpy(model.compute_loss(words, classes - CLASSES, logits, training=False)))
+    known, unknown = classes.copy(), classes.copy()
+    known[5], unknown[5] = 0, -1  # what has no weight needs no class
+    both = [model.compute_loss(words, y, logits, np.arange(6.0) < 5, training=False) for y in (known, unknown)]
+    assert numpy(both[0]) == pytest.approx(numpy(both[1]), rel=1e-6)
 
 
 def test_it_learns_in_plain_fit_and_is_saved(tmp_path):

@@ -84,6 +84,12 @@ def test_the_loss_is_a_mean_over_words_and_the_tally_sums_it():
     loss = plain.compute_loss(inputs, targets, plain(inputs), training=False)
     assert numpy(loss) == pytest.approx(wanted.mean(), rel=1e-5)
     assert np.isnan(numpy(plain.compute_loss(inputs, tags + TAGS, plain(inputs), training=False)))
+    for one in (model, plain):  # what has no weight needs no tag
+        first = (np.arange(6) == 0).astype("float32")
+        known = one.compute_loss(inputs, targets, one(inputs), sample_weight=first, training=False)
+        unknown = np.where(first[:, None] > 0, targets, -1)
+        found = one.compute_loss(inputs, unknown, one(inputs), sample_weight=first, training=False)
+        assert numpy(found) == pytest.approx(numpy(known), rel=1e-6)
 
 
 def test_it_learns_by_characters_and_is_saved(tmp_path):

@@ -58,6 +58,9 @@ def test_it_comes_back_from_its_config():
     made = LayerwiseOptimizer(keras.optimizers.Adam(0.25), GROUPS, factor=0.5, unfreeze_every=3)
     again = keras.optimizers.deserialize(keras.optimizers.serialize(made))
     assert again.get_config() == made.get_config() and float(again.learning_rate) == 0.25
+    config = LayerwiseOptimizer(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), GROUPS).get_config()
+    for _ in range(2):  # a configuration is read, and not used up
+        assert LayerwiseOptimizer.from_config(config).groups == GROUPS
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,11 @@ def test_cells_of_someone_else_share_what_was_compiled(loops_made):
     assert len(loops_made) == 6
     np.testing.assert_array_equal(trained(leaky()), found)
     assert len(loops_made) == 6
+    for name in ("tanh", "relu"):  # whatever an attribute is called, it may be read
+        named = leaky()
+        named.cell.squash_name = name
+        trained(named)
+    assert len(loops_made) == 8
 
 
 def test_what_does_not_last_is_shared_by_no_process():

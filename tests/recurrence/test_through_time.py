@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_rnnlm import recurrence
 from keras_rnnlm.layers import LSTM
-from tests.cases import FEW, MASK, build, data
+from tests.cases import CASES, FEW, MASK, build, data
 from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, value_and_gradients
 
 TIME, BATCH, UNITS = 5, 3, 4
@@ -173,7 +173,11 @@ def test_what_no_step_notes_cannot_be_emitted():
         value_and_gradients(loss_of_attention(("wights",)), arrays_of_attention())
 
 
-@pytest.mark.parametrize("case", [case for case in FEW if case.layer(UNITS, **case.options).cell.only_adds_x], ids=str)
+PROJECTED = [*FEW, *(case for case in CASES if "norm" in case.name and case not in FEW)]
+PROJECTED = [case for case in PROJECTED if case.layer(UNITS, **case.options).cell.only_adds_x]
+
+
+@pytest.mark.parametrize("case", PROJECTED, ids=str)
 def test_projecting_in_the_loop_changes_nothing(case, monkeypatch):
     results = []
     for answer in (False, True):

@@ -22,6 +22,9 @@ def test_sentences_end_where_the_rule_says():
     assert [text for _, text in found] == wanted
     assert all(passage[begin:].startswith(text) for begin, text in found)
     assert sentences_of(" \n") == []
+    for whole in ("Стоит 5 руб. за штуку.", "Il vient, etc. à Paris.", 'Er kam, o. ä. "über Nacht".'):
+        assert sentences_of(whole) == [(0, whole)]
+    assert [begin for begin, _ in sentences_of("Он ушёл. Она пришла.\nи всё. 2 дня.")] == [0, 9, 21, 28]
 
 
 CONTEXT = "Rain fell. The river rose. It rose by two feet."
