@@ -13,6 +13,7 @@ from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.run import RunFolder
 from keras_rnnlm.training.streams import Examples
+from keras_rnnlm.training.tasks import Given, task_of
 
 PLAIN = Text(1_000_000, 5.5, 25_000, False)
 RATE = 5e10
@@ -72,6 +73,16 @@ def test_train_without_a_recipe_says_what_it_chose_and_why(tmp_path, capsys, mon
     recipe = RunFolder(tmp_path / "run").read_recipe()
     assert (recipe.units, recipe.layers, recipe.max_minutes) == (16, 1, 0.5)
     assert (recipe.batch, recipe.window, recipe.epochs) == (4, 9, 2) and "epochs=40" not in told
+
+
+def test_what_belongs_to_a_setting_of_the_user_is_not_chosen(tmp_path, monkeypatch):
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 400)
+    named, recipe = ["cell=gru", "units=[6, 7]"], Recipe().override(["cell=gru", "units=[6, 7]"])
+    folder, display = RunFolder(tmp_path / "run"), Display(quiet=True)
+    given = Given([str(tmp_path / "text.txt")], None, None)
+    chosen = task_of(recipe).choose(given, recipe, [name.split("=")[0] for name in named], folder, display, 0.5)
+    assert not {"cell", "cell_options", "units", "layers"} & chosen.keys() and chosen["batch"]
+    recipe.override(chosen)
 
 
 def test_one_minute_is_told_as_one():

@@ -77,6 +77,11 @@ def test_a_file_with_labels_is_evaluated_and_an_unknown_label_is_told(run, tmp_p
     table.write_text("text,label\nthe film was great,good\nawful film,bad\n,bad\n")
     assert main(["evaluate", str(run), str(table), "--json", "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out)["model"]["texts"] == 2
+    table.write_text("text,plot,label\n,the film was great,good\n,awful film,bad\n")
+    assert main(["evaluate", str(run), str(table), "--text-column", "plot", "--json", "--quiet"]) == 0
+    assert json.loads(capsys.readouterr().out)["model"]["texts"] == 2
+    assert main(["evaluate", str(run), "valid", "--text-column", "plot", "--quiet"]) == 2
+    assert "The valid split is of one text: drop `text_column`" in capsys.readouterr().err
     table.write_text("text,label\nthe film was great,good\nso so,mixed\n")
     assert main(["evaluate", str(run), str(table), "--quiet"]) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -1,6 +1,7 @@
 """The commands train, evaluate, generate and info: what they leave, what they print, how they refuse."""
 
 import contextlib
+import dataclasses
 import inspect
 import io
 import json
@@ -16,6 +17,8 @@ import pytest
 
 from keras_rnnlm import training
 from keras_rnnlm.__main__ import main
+from keras_rnnlm.training.commands import train as train_module
+from keras_rnnlm.training.runs.kept_evaluations import keep_evaluation
 from keras_rnnlm.training.runs.run import RunFolder
 from tests.training.test_checkpoints import file_size_limit
 
@@ -204,9 +207,11 @@ def test_before_the_first_validation_the_newest_checkpoint_is_the_model(told, tr
     assert not (run / "model.keras").exists()
 
 
-def test_info_remembers_what_evaluate_found_of_the_model_that_is_there(told, trained, tmp_path, text):
+def test_info_remembers_what_evaluate_found_of_the_model_that_is_there(told, trained, tmp_path, text, monkeypatch):
     run = shutil.copytree(trained, tmp_path / "run")
     (run / "evaluations.jsonl").unlink(missing_ok=True)
+    (tmp_path / "test").write_text("another text, which is ./test")
+    monkeypatch.chdir(tmp_path)
     found = json.loads(told("evaluate", run, "test", "--ngram", 3, "--json", "--quiet")[1])
     evaluated = json.loads(told("evaluate", run, text, "--json", "--quiet")[1])
     kept = json.loads(told("info", run, "--json")[1])[str(run)]["evaluations"]
@@ -224,6 +229,20 @@ def test_an_evaluation_that_cannot_be_kept_is_told_all_the_same(told, trained, t
     (run / "evaluations.jsonl").mkdir()
     code, out, lines = told("evaluate", run, "test", "--json", "--quiet")
     assert code == 0 and json.loads(out) and len(lines) == 1 and "is not kept for `info`" in lines[0]
+
+
+def test_half_a_line_of_an_evaluation_is_taken_back(tmp_path):
+    folder, warned = RunFolder(tmp_path), []
+    keep_evaluation(folder, "test", {"model": {"loss": 1.0}}, json.dumps, warned.append)
+    whole = folder.evaluations.read_bytes()
+    with file_size_limit(len(whole) + 10):
+        keep_evaluation(folder, "valid", {"model": {"loss": 2.0}}, json.dumps, warned.append)
+    assert folder.evaluations.read_bytes() == whole and "is not kept for `info`" in warned[0]
+
+
+def test_a_file_of_log_probabilities_is_no_folder(refused, trained, tmp_path):
+    line = refused("evaluate", trained, "test", "--log-probabilities", tmp_path, "--quiet")
+    assert line.endswith(f"{tmp_path} is a folder, and log-probabilities go to a file")
 
 
 def test_recipes_and_changes_are_names_and_dicts_too(text, tmp_path, untrained):
@@ -340,6 +359,13 @@ def test_a_run_may_begin_with_the_weights_of_another(told, trained, tmp_path):
     assert told("train", "--out", run, "--resume", "--quiet")[0] == 0
     origins = [record for record in RunFolder(run).read_history() if record["kind"] == "origin"]
     assert [record["run"] for record in origins] == [str(trained)]
+
+
+def test_what_a_run_was_told_of_its_text_is_not_taken_over(trained, monkeypatch):
+    own = dataclasses.replace(RunFolder(trained).read_recipe(), encoding="latin-1", split="95/5", text_column="plot")
+    monkeypatch.setattr(RunFolder, "read_recipe", lambda self: own)
+    begun = train_module._fine_tuning(None, RunFolder(trained), [], None)
+    assert begun == dataclasses.replace(own, encoding="utf-8", split=None, text_column=None)
 
 
 def test_the_precision_is_chosen_by_measuring_and_stays(told, refused, text, tmp_path, untrained):

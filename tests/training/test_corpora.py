@@ -133,6 +133,8 @@ def test_a_file_given_for_validation_is_not_trained_on(tmp_path):
     write(tmp_path, a__txt=LINES)
     got = texts(open_corpus(tmp_path / "a.txt", test=tmp_path / "c.txt", split="50/50"))
     assert got["train"] + got["valid"] == LINES and got["test"] == "c\n"
+    got = texts(open_corpus(tmp_path / "a.txt", valid="stdlib:100k"))  # or what has a name
+    assert got["train"] == LINES and len(got["valid"]) > 500
 
 
 def test_a_file_that_is_found_twice_is_read_once(tmp_path):

@@ -160,6 +160,9 @@ def test_one_split_is_meant_by_its_name(source, tmp_path):
     assert to_evaluate(source) == f"{source}@valid" and to_evaluate(f"{source}@train") == f"{source}@train"
     text = open_corpus(f"{source}@dev" if source.startswith("hf:") else "tfds:for_every_task:text@dev", split="100")
     assert list(text.splits) == ["train"] and len(list(text.splits["train"])) == 3
+    if source.startswith("hf:"):  # of language models, too, a split validates
+        text = open_corpus(f"{source}@train", valid=f"{source}@validation")
+        assert [len(list(text.splits[name])) for name in ("train", "valid")] == [20, 3]
 
 
 @pytest.mark.parametrize("task", ["classify", "tag", "match", "translate"])

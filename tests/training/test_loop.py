@@ -521,6 +521,14 @@ def test_of_the_checkpoints_of_one_step_the_last_stays(make):
     assert steps == [20, 30, 40]
 
 
+def test_a_checkpoint_that_is_due_at_the_end_of_an_epoch_is_written(make):
+    for name, changes in (("none", dict(valid=None)), ("never", dict(eval_every=0))):
+        loop = make(name, checkpoint_every=20, at={25: interrupt()}, **changes)
+        written, write = [], loop.checkpoints.write
+        loop.checkpoints.write = lambda step, *more: written.append(step) or write(step, *more)
+        assert loop.run() is None and written == [0, 20, 25]
+
+
 def test_what_is_damaged_does_not_push_out_what_is_whole(make):
     make(epochs=1, valid=None, keep_checkpoints=2).run()
     loop = make(epochs=2, valid=None, keep_checkpoints=2, at={21: interrupt()}, log_every=1)

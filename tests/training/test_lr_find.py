@@ -62,6 +62,7 @@ def test_a_run_is_taken_with_its_text_and_recipe_and_stays_as_it_was(text, tmp_p
     [
         (["--low", "1", "--high", "0.1"], "--low is above 0 and below --high. Received: 1 and 0.1"),
         (["--steps", "3"], "--steps is at least 10: fewer say nothing. Received: 3"),
+        (["--plot", "nowhere/a.png"], "There is no folder for the picture nowhere/a.png"),
         (["--set", "unit=3"], "There is no setting 'unit': did you mean units?"),
     ],
 )

@@ -10,10 +10,13 @@ import pytest
 from keras_rnnlm import export
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.export import runtime
+from keras_rnnlm.training.corpora import examples
 from keras_rnnlm.training.evaluation.spans import span_scores, spans
 from keras_rnnlm.training.loop import loop as loop_module
+from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs import run as run_module
 from keras_rnnlm.training.runs.run import RunFolder, load_run
+from keras_rnnlm.training.tasks import Given
 from tests.pages import opened
 from tests.support import on_tensorflow
 
@@ -143,6 +146,16 @@ def test_columns_that_are_mixed_up_are_told_before_anything_is_learnt(folder, tm
     assert code == 2 and "Which column holds the tags?" in line and "task_settings.tag_column" in line
     assert f"lacks, first {sentences(1, 1)[0][1][0]} (" in line and "dev.tsv, line 1); that text has" in line
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("valid", ["dev.tsv", "kept.tsv"])
+def test_what_is_given_to_validate_on_is_not_trained_on(valid, tmp_path):
+    for name in ("train.tsv", "dev.tsv", "kept.tsv"):
+        (tmp_path / name).write_text(f"{name}\n")
+    sources = tmp_path if valid == "dev.tsv" else tmp_path / "*.tsv"  # of which the names tell splits
+    given = Given([str(sources)], [str(tmp_path / valid)], None)
+    found = examples.read_examples(given, Recipe(task="tag"), RunFolder(tmp_path / "run"), lambda lines, name: lines)
+    assert found["valid"] == [valid] and valid not in found["train"] and "train.tsv" in found["train"]
 
 
 def test_a_split_that_the_run_lacks_is_told_with_the_option_that_brings_it(folder, capsys):

@@ -18,7 +18,8 @@ def arguments(parser):
     parser.add_argument(
         "text",
         metavar="TEXT",
-        help="a text; or train, valid, test: the run's own splits; or a data set, as hf:NAME@SPLIT",
+        help="a text; or train, valid, test: the run's own splits (a file of such a name is ./test); or a data set, "
+        "as hf:NAME@SPLIT",
     )
     parser.add_argument("--ngram", type=int, metavar="ORDER", help="compare with an n-gram of the run's training text")
     parser.add_argument("--interpolate", action="store_true", help="mix the model and the n-gram too")
@@ -148,6 +149,8 @@ def evaluate(
             raise ValueError(f"`{name}` is at least 1. Received: {name}={value}")
     if log_probabilities is not None and not pathlib.Path(log_probabilities).absolute().parent.is_dir():
         raise ValueError(f"There is no folder for the file {log_probabilities}")
+    if log_probabilities is not None and pathlib.Path(log_probabilities).is_dir():
+        raise ValueError(f"{log_probabilities} is a folder, and log-probabilities go to a file")
     folder, display = RunFolder(run), Display(quiet=quiet)
     if named := of_rows([os.fspath(text)]):
         text = to_evaluate(*named)

@@ -33,6 +33,8 @@ def run(options):
         raise ValueError(f"--low is above 0 and below --high. Received: {options.low:g} and {options.high:g}")
     if options.steps < 10:
         raise ValueError(f"--steps is at least 10: fewer say nothing. Received: {options.steps}")
+    if not options.plot.absolute().parent.is_dir():
+        raise ValueError(f"There is no folder for the picture {options.plot}")
     found = find(
         options.corpus,
         options.recipe,
@@ -44,18 +46,17 @@ def run(options):
     )
     from keras_rnnlm.training.loop.range_test import plot
 
-    write_whole(options.plot, plot(found))
     rate = found.suggestion
     if options.json:
         told = dict(suggestion=rate, lowest=found.lowest, rates=found.rates, losses=found.losses)
         print(to_json({**told, "plot": str(options.plot)}))
     elif rate is None:
-        print(f"The loss did not fall from {options.low:g} on: set a lower --low. The picture is {options.plot}")
+        print(f"The loss did not fall from {options.low:g} on: set a lower --low")
     else:
-        print(
-            f"learning_rate={rate:.2g}; the loss was lowest at {found.lowest:.2g}, after {len(found.rates)} steps. "
-            f"The picture is {options.plot}"
-        )
+        print(f"learning_rate={rate:.2g}; the loss was lowest at {found.lowest:.2g}, after {len(found.rates)} steps")
+    write_whole(options.plot, plot(found))  # at last: what was found is told, even where this fails
+    if not options.json:
+        print(f"The picture is {options.plot}")
 
 
 def find(corpus, recipe=None, *, changes=(), low=1e-5, high=1.0, steps=150, display=None):

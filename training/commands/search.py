@@ -12,6 +12,7 @@ import time
 from keras_rnnlm.installed import import_extra
 from keras_rnnlm.schema import COUNT, TEXT, check, number, parse_json, read_regular
 from keras_rnnlm.training.commands.info import summary
+from keras_rnnlm.training.corpora.encoded_again import absolute
 from keras_rnnlm.training.loop.interrupts import exit_code, interrupts
 from keras_rnnlm.training.recipes import space
 from keras_rnnlm.training.recipes.recipe import Recipe
@@ -53,11 +54,13 @@ def run(options):
         raise ValueError("--resume takes all but --minutes from the search that it resumes: drop the rest")
     if not options.resume and not options.corpus:
         raise ValueError("No text to search for: name files or folders, or stdlib, Python's own library")
+    if "-" in options.corpus:
+        raise ValueError("A search reads its text in each trial, and standard input can be read once: name a file")
     if options.resume:
         search = Search.resumed(options.out, options.minutes, options.quiet)
     else:
         told = {
-            "corpus": options.corpus,
+            "corpus": absolute(options.corpus),  # a search is resumed from anywhere
             "over": list(OVER) if options.over is None else options.over,
             "minutes": MINUTES if options.minutes is None else options.minutes,
             "trial_minutes": TRIAL_MINUTES if options.trial_minutes is None else options.trial_minutes,

@@ -341,7 +341,9 @@ def _with_precision(recipe, data, display, team):
 
 def _fine_tuning(recipe, first, changes, wanted):
     """The recipe with the network and the vocabulary of the run to begin with."""
-    begun, default = dataclasses.replace(first.read_recipe(), text_column=None), Recipe()  # of another text
+    default = Recipe()
+    of_its_text = {name: getattr(default, name) for name in ("encoding", "split", "text_column")}
+    begun = dataclasses.replace(first.read_recipe(), **of_its_text)
     _check_weights(first)
     if wanted is None and recipe is not None and recipe.task != tasks.DEFAULT:
         wanted = recipe.task

@@ -12,7 +12,7 @@ NEEDED = ("train", "valid")  # by a training; the test split is for `evaluate` a
 def as_given(sources, valid, test):
     """What `open_corpus` was called with, in a form that is found again from another folder."""
     named = {"sources": sources, "valid": valid, "test": test}
-    return {name: None if paths is None else _absolute(paths) for name, paths in named.items()}
+    return {name: None if paths is None else absolute(paths) for name, paths in named.items()}
 
 
 def text_of(folder, recipe, tokenizer, display):
@@ -50,7 +50,8 @@ def _again(folder, recipe, tokenizer, display):
     return encode_corpus(corpus, tokenizer, folder.data, display.encoding, given)
 
 
-def _absolute(paths):
+def absolute(paths):
+    """The paths from the root; names of data sets and the like as they are."""
     paths = [os.fspath(path) for path in ([paths] if isinstance(paths, (str, os.PathLike)) else paths)]
     named = ("-", "stdlib")
     kept = [path in named or path.startswith(("tfds:", "hf:", "stdlib:")) for path in paths]

@@ -30,18 +30,22 @@ def read_examples(given, recipe, folder, read, of_table=None, together=None):
         together: `together(example)` is equal for examples side by side that no cut may part.
     """
     check_encoding(recipe.encoding)
-    splits = {}
-    for name, sources in (("train", given.corpus), ("valid", given.valid), ("test", given.test)):
+    splits, taken = {}, set()
+    for name, sources in (("valid", given.valid), ("test", given.test), ("train", given.corpus)):
         sources = [] if sources is None else paths_of(sources)
         named = [] if of_table is None else of_rows(sources)
+        found = {}
         for source in named:
             for own, table in tables_of(source).items():
                 if name == "train" or own == "train":
-                    splits.setdefault(own if name == "train" else name, []).extend(of_table(table))
+                    found.setdefault(own, []).extend(of_table(table))
         rest = [source for source in sources if source not in named]
-        for own, files in _files(rest, recipe, folder, whole=name != "train").items():
-            splits.setdefault(own if name == "train" else name, [])
-            splits[own if name == "train" else name] += [one for file in files for one in read_file(file, read)]
+        for own, files in _files(rest, recipe, folder, name != "train", taken).items():
+            found.setdefault(own, []).extend(one for file in files for one in read_file(file, read))
+        if name == "train":
+            splits = found | splits  # what was given as a split is all of it
+        elif sources:
+            splits[name] = found.get("train", [])
     if "train" not in splits or not splits["train"]:
         raise ValueError(f"There is no example to learn from in {given.corpus}.")
     if "valid" not in splits:
@@ -80,15 +84,17 @@ def _lines(file):
         yield rest
 
 
-def _files(sources, recipe, folder, whole):
+def _files(sources, recipe, folder, whole, taken):
+    """The files of each split. `taken` are the paths of those that were given as a split, which are none of another."""
     if not sources:
         return {}
     named = [source for source in sources if is_named(source)]
     if named:
         raise ValueError(f"The task {recipe.task} reads files, and {named[0]} is none: name files or folders")
     sources = [spooled(folder.spool) if source == "-" else source for source in sources]
-    found = Files(sources, recipe.encoding, [], tables=False).own_splits(whole)
-    return {name: [part.file for part in parts] for name, parts in found.items()}
+    files = Files(sources, recipe.encoding, [], taken, tables=False)
+    taken |= {os.path.realpath(file.path) for _, file in files.files}
+    return {name: [part.file for part in parts] for name, parts in files.own_splits(whole).items()}
 
 
 def _cut(examples, split, has_test, sources, together):

@@ -3,6 +3,7 @@
 import dataclasses
 import fractions
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -79,7 +80,8 @@ def open_corpus(
             input, `"tfds:NAME[/CONFIG][:VERSION][:FIELD]"` for a TensorFlow dataset, `"hf:NAME[:CONFIG]"` or
             `"hf:FOLDER[:CONFIG]"` for one of Hugging Face's library, "stdlib" or "stdlib:2M" for the source of Python's
             standard library, or about that many bytes of it.
-        valid, test: files, folders or patterns whose text is a split by itself.
+        valid, test: files, folders, patterns or data sets whose text is a split by itself; of a data set the split that
+            is named, as in "hf:NAME@validation", or else what it trains on.
         split: percentages for train, valid and test ("90/5/5"), for train and valid ("95/5"), or "100" for train
             alone. The texts are cut by position, one after the other in sorted order. Without it, texts that bring no
             splits are cut 90/5/5.
@@ -103,27 +105,21 @@ def open_corpus(
         raise ValueError("Standard input is one source: `-` can be given once.")
     shares = None if split is None else shares_of(split, valid, test)
 
-    skipped = []
+    skipped, taken = [], set()
+
+    def groups_of(sources, opened=lambda source: source):
+        """That of all files, which nothing that is opened later holds, and one of each source that has a name."""
+        files = [opened(source) for source in sources if not is_named(source)]
+        groups = [Files(files, encoding, skipped, taken, text_column)] if files else []
+        taken.update(os.path.realpath(file.path) for found in groups for _, file in found.files)
+        return groups + [_named(source, download, text_column) for source in sources if is_named(source)]
+
     given = {"valid": valid, "test": test}
-    given = {
-        name: Files(paths_of(paths), encoding, skipped, column=text_column)
-        for name, paths in given.items()
-        if paths is not None
-    }
-    taken = {os.path.realpath(file.path) for found in given.values() for _, file in found.files}
-    files = [spooled(spool) if source == "-" else source for source in sources if not is_named(source)]
-    groups = [Files(files, encoding, skipped, taken, text_column)] if files else []
+    given = {name: groups_of(paths_of(paths)) for name, paths in given.items() if paths is not None}
+    groups = groups_of(sources, lambda source: spooled(spool) if source == "-" else source)
     columns = {}
-    for found in [*groups, *given.values()]:
-        columns |= found.columns
-    for source in filter(is_named, sources):
-        if source.startswith("tfds:"):
-            groups.append(TensorFlowDataset(source, download))
-        elif source.startswith("hf:"):
-            groups.append(HuggingFace(source, text_column))
-            columns |= groups[-1].columns
-        else:
-            groups.append(StandardLibrary(source))
+    for group in [*groups, *itertools.chain(*given.values())]:
+        columns |= getattr(group, "columns", {})
 
     splits = {}
     for group in groups:
@@ -141,11 +137,22 @@ def open_corpus(
         for name, parts in own.items():
             splits.setdefault(name, []).extend(parts)
     for name, found in given.items():
-        splits[name] = found.own_splits(whole=True)["train"]
+        splits[name] = [part for group in found for part in _whole(group)]
     splits = {name: Documents(closed(splits[name])) for name in SPLITS if name in splits}
     corpus = Corpus(sources, splits, skipped, columns)
     _check_not_empty(corpus)
     return corpus
+
+
+def _named(source, download, text_column):
+    if source.startswith("tfds:"):
+        return TensorFlowDataset(source, download)
+    return HuggingFace(source, text_column) if source.startswith("hf:") else StandardLibrary(source)
+
+
+def _whole(group):
+    """What a source holds that is given as a split: of a data set, the split that is named, or what trains."""
+    return group.own_splits(whole=True)["train"] if isinstance(group, Files) else group.own_splits()["train"]
 
 
 def tell_columns(corpus, wanted, display):

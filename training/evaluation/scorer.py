@@ -79,11 +79,12 @@ class Scorer(tasks.Scorer):
 
         carry = self.end is None
         fresh = states = self.model.initial_states(stream.batch)
+        steps = stream.steps()  # of a long text not found in no time
         for number, (inputs, targets, weights) in enumerate(stream.windows()):
             read = [keras.ops.convert_to_tensor(array) for array in (inputs["tokens"] if carry else inputs, targets)]
             losses, states = self._read(*read, states if carry else fresh)
             if progress is not None:
-                progress(number + 1, stream.steps())
+                progress(number + 1, steps)
             yield keras.ops.convert_to_numpy(losses), weights
 
 

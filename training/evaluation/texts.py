@@ -20,11 +20,11 @@ def evaluate_text(folder, recipe, text, display, *, batch, window, encoding, tex
     ways.check(folder, recipe, text, display)
     with tempfile.TemporaryDirectory(prefix="keras-rnnlm-") as scratch:
         scratch = pathlib.Path(scratch)
-        if str(text) in SPLITS and not pathlib.Path(text).exists():
+        if text in SPLITS:
             if text_column is not None:
                 raise ValueError(f"The {text} split is of one text: drop `text_column`. Received: {text_column!r}")
-            own = own_texts(folder, str(text))
-            check_split(folder, str(text), own)
+            own = own_texts(folder, text)
+            check_split(folder, text, own)
             split, trained_on = own[text], own.corpus
         else:
             corpus = open_corpus(
@@ -48,7 +48,10 @@ def evaluate_text(folder, recipe, text, display, *, batch, window, encoding, tex
                 display.say(f"the model is behind the {name}, as is usual after minutes of training: train it longer")
         result |= {name: measures(found, split, unknown) | settings for name, (found, settings) in others.items()}
     if log_probabilities is not None:
-        write_log_probabilities(log_probabilities, tokenizer, tokens, losses)
+        try:
+            write_log_probabilities(log_probabilities, tokenizer, tokens, losses)
+        except OSError as error:  # what was found is not lost with it
+            display.warn(f"{log_probabilities} was not written: {error}")
     return result
 
 

@@ -119,6 +119,8 @@ class Loop(Keeping):
                     if fine:
                         return over
                 else:
+                    if p.window == 0 and self._passes(recipe.checkpoint_every):
+                        self.save()  # due at an epoch's last step, which ended the stretch
                     fine = self._stretch()
                 if not fine:
                     self._recover()

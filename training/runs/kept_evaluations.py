@@ -1,8 +1,10 @@
 """What `evaluate` found, kept in the run for `info`: a line of evaluations.jsonl for each text."""
 
+import errno
 import hashlib
 import os
 
+from keras_rnnlm.training.corpora.file_sources import SPLITS
 from keras_rnnlm.training.runs.curves import read_history
 from keras_rnnlm.whole_files import reason
 
@@ -17,9 +19,13 @@ def model_digest(folder):
 
 def keep_evaluation(folder, text, result, to_json, warn):
     """Adds what was found on a text. A run that may only be read is no reason to lose the result."""
+    line = to_json({"text": text, "of": model_digest(folder), "result": result}).encode() + b"\n"
     try:
-        with open(folder.evaluations, "ab") as file:
-            file.write(to_json({"text": text, "of": model_digest(folder), "result": result}).encode() + b"\n")
+        with open(folder.evaluations, "ab", buffering=0) as file:
+            size = file.tell()
+            if file.write(line) < len(line):  # half of it would spoil what comes next
+                file.truncate(size)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         warn(f"what was found is not kept for `info`: {folder.evaluations} could not be written: {reason(error)}")
 
@@ -40,4 +46,4 @@ def _is_whole(record):
 
 def text_name(text):
     """The name that a text is kept by: a split's own, or where the text is."""
-    return os.path.abspath(text) if os.path.exists(text) else str(text)
+    return os.path.abspath(text) if text not in SPLITS and os.path.exists(text) else str(text)

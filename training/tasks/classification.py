@@ -60,6 +60,11 @@ class Classification(Task):
             text_column=recipe.text_column,
             label_column=own["label_column"],
         )
+        if recipe.text_column is not None and not texts.columns:
+            raise ValueError(
+                f"A column is one of a table, and {given.corpus} holds none: drop `text_column`. "
+                f"Received: text_column={recipe.text_column!r}"
+            )
         for table, (text, label) in texts.columns.items():
             display.say(f"reading texts in the column {text!r} of {table}, and labels in {label!r}")
         vocabulary = self._learned(texts.splits["train"], recipe, first)

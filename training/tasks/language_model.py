@@ -34,6 +34,10 @@ class LanguageModeling(Task):
             named = {*named, *VOCABULARY}
         minutes, rate = minutes or choosing.MINUTES, choosing.machine_rate()
         chosen = choosing.choose(text, minutes, rate, kind)
+        if "cell" in named:
+            named = {*named, "cell_options"}  # which were chosen for another cell
+        if isinstance(recipe.units, list):
+            named = {*named, "layers"}
         chosen = {name: of for name, of in chosen.items() if name not in named}
         for line in choosing.told(text, minutes, rate, chosen):
             display.say(line)

@@ -36,7 +36,7 @@ class Tagging(Task):
         "crf": setting(True, "whether a conditional random field scores how tags follow on each other", FLAG),
     }
     recipe = "tagger"
-    unread = OF_LANGUAGE_MODELS
+    unread = (*OF_LANGUAGE_MODELS, "text_column")
 
     def prepare(self, given, recipe, folder, display, first=None):
         from keras_rnnlm.text import Vocabulary

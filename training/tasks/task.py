@@ -206,10 +206,14 @@ class Task:
 
     def evaluate(self, folder, recipe, text, display, **options):
         """What the command `evaluate` finds: a dict of numbers under "model". `options` are those of the command."""
-        check_options(options, folder, recipe)
+        check_options(options, folder, recipe, self.unread)
         data = self.restore(recipe, folder, display)
         check_split(folder, text, data.splits)
-        is_own = text in data.splits and not os.path.exists(text)
+        is_own = text in data.splits
+        column = options["text_column"]
+        if is_own and column is not None:
+            raise ValueError(f"The {text} split is of one text: drop `text_column`. Received: {column!r}")
+        recipe = dataclasses.replace(recipe, text_column=column or recipe.text_column)
         split = data.splits[text] if is_own else self.read(text, data, recipe, options["encoding"], display)
         if split is None:
             raise ValueError(f"The run {folder} has no {text} split, but {', '.join(data.splits)}: name one")
@@ -226,18 +230,21 @@ class Task:
 
 
 def check_split(folder, text, splits):
-    """Raises where `text` names a split that a run does not have, and no file."""
+    """Raises where `text` names a split that a run does not have. A file of that name is ./test, or a `Path`."""
     from keras_rnnlm.training.corpora.file_sources import SPLITS
 
-    if str(text) in SPLITS and text not in splits and not os.path.exists(text):
+    if text in SPLITS and text not in splits:
+        file = f"the file as {os.path.join('.', text)}" if os.path.exists(text) else "a file"
         raise ValueError(
-            f"The run {folder} has no {text} split, but {', '.join(splits)}: name one, or a file "
+            f"The run {folder} has no {text} split, but {', '.join(splits)}: name one, or {file} "
             f"(it was trained without --{text})"
         )
 
 
-def check_options(options, folder, recipe):
-    """Raises for an option of the command `evaluate` that is for language models alone."""
+def check_options(options, folder, recipe, unread):
+    """Raises for an option of the command `evaluate` that is for language models alone, or `unread` by the task."""
+    if options.get("text_column") is not None and "text_column" in unread:
+        raise ValueError(f"`text_column` is for texts in tables, and {folder} is a run of the task {recipe.task}")
     for name in set(options) - {"batch", "window", "encoding", "text_column"}:
         if options[name] not in (None, False):
             raise ValueError(f"`{name}` is for language models, and {folder} is a run of the task {recipe.task}")
