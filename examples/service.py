@@ -26,9 +26,9 @@ except ImportError:
 class Prompt(pydantic.BaseModel):
     prompt: str = ""
     length: int = pydantic.Field(100, ge=1, le=2000)
-    temperature: float = pydantic.Field(0.8, gt=0)
+    temperature: float = pydantic.Field(0.8, ge=1e-3, le=1e3)
     top_p: float = pydantic.Field(1.0, gt=0, le=1)
-    seed: int = pydantic.Field(0, ge=0)
+    seed: int = pydantic.Field(0, ge=0, lt=2**63)
 
 
 class Text(pydantic.BaseModel):

@@ -8,6 +8,7 @@ train.conll --task tag` does the same with validation, checkpoints and export; t
 
 import argparse
 import pathlib
+import re
 
 import numpy as np
 
@@ -19,7 +20,7 @@ LETTERS = 12  # of a word, at most
 
 def read(path):
     """Sentences, each a list of (word, tag)."""
-    blocks = pathlib.Path(path).read_text(encoding="utf-8").strip().split("\n\n")
+    blocks = re.split(r"\n\s*\n", pathlib.Path(path).read_text(encoding="utf-8").strip())
     return [[(line.split()[0], line.split()[-1]) for line in block.splitlines()] for block in blocks]
 
 

@@ -91,9 +91,16 @@ def answer(path, format=None, *, threads=None, trusted=False):
         return runtime.load(path, format, threads=threads, trusted=trusted)
     if format is not None or threads is not None:
         raise ValueError(f"{path} is a run, which Keras computes: --format and --threads are of exports")
-    from keras_rnnlm.export.interface import Interface
-    from keras_rnnlm.export.runtime.answers import answer_of
-    from keras_rnnlm.training.runs.run import load_run
+    try:
+        from keras_rnnlm.export.interface import Interface
+        from keras_rnnlm.export.runtime.answers import answer_of
+        from keras_rnnlm.training.runs.run import load_run
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith(__name__.partition(".")[0]):
+            raise
+        raise ValueError(
+            f"{path} is a run, which Keras computes: export it where it was trained, and name the export"
+        ) from error
 
     trained = load_run(path)
     (signature,) = trained.model.signatures()

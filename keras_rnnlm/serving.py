@@ -36,6 +36,11 @@ def of_folder(folder):
         def __init__(self, *arguments):
             super().__init__(*arguments, directory=folder)
 
+        def end_headers(self):
+            # Another page may be served at this address next, which a browser would mix with what it has kept.
+            self.send_header("Cache-Control", "no-cache")
+            super().end_headers()
+
     return Files
 
 

@@ -24,10 +24,15 @@ const definition = JSON.parse(readFileSync(join(folder, manifest.tokenizer.file)
 const ids = definition.model.vocab;
 const tokenizer = new Tokenizer(definition, {});
 
+// Unicode's White_Space, spelled out: `\s` means something else in Python and in JavaScript.
+const BLANK = "\\t\\x0b\\x0c\\r \\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
+const LINE_END = new RegExp(`(?:(?<![^\\n${BLANK}])<eos>[${BLANK}]*)?\\n`, "gu");
+const WORD = new RegExp(`[^\\n${BLANK}]+`, "gu");
+
 function encode(text) {
   if (manifest.tokenizer.kind !== "word") return tokenizer.encode(text, { add_special_tokens: false }).ids;
-  // A line end is a word of its own, which the library has no name for.
-  const words = text.replaceAll("\n", " <eos> ").split(/\s+/u).filter(Boolean);
+  // A line end is a word of its own, which the library has no name for; an <eos> right before it is the same one.
+  const words = text.replace(LINE_END, " <eos> ").match(WORD) ?? [];
   return words.map((word) => ids[word] ?? ids["<unk>"]);
 }
 
@@ -42,9 +47,11 @@ function mix(x) {
   return x ^ (x >>> 16);
 }
 
-function uniform(seed, row, step, number) {
+const SEED = [0n, 32n].map((shift) => Number(BigInt.asIntN(32, BigInt(seed) >> shift)));
+
+function uniform(row, step, number) {
   let bits = 0x9e3779b9 | 0;
-  for (const word of [seed | 0, Math.floor(seed / 2 ** 32), row, step, number]) bits = mix(bits ^ word);
+  for (const word of [...SEED, row, step, number]) bits = mix(bits ^ word);
   return (bits >>> 8) / 2 ** 24;
 }
 
@@ -57,7 +64,7 @@ function draw(weights, step) {
     let ones = 0;
     for (let id = start; id < Math.min(start + half, vocabularySize); id++) zeros += weights[id];
     for (let id = start + half; id < Math.min(start + 2 * half, vocabularySize); id++) ones += weights[id];
-    if (uniform(Number(seed), 0, step, number) * (zeros + ones) >= zeros) start += half;
+    if (uniform(0, step, number) * (zeros + ones) >= zeros) start += half;
   }
   return start;
 }

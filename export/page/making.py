@@ -15,7 +15,7 @@ from keras_rnnlm.text import PairVocabulary, Tokenizer
 
 STATIC = pathlib.Path(__file__).parent / "static"
 SHARED = ("style.css", "onnx.js", "asking.js", "answering.js")
-OF_TEXT = ("tokenizer.js", "sampler.js")
+OF_TEXT = ("tokenizer.js", "heap.js", "sampler.js")
 # Of each task that has one: the page, its title, and the other files that it loads.
 PAGES = {
     "language_model": (

@@ -70,7 +70,7 @@ def check(interface, engine, tokenizer, tokens):
     if "score_text" not in engine.signatures:
         return
     begun = tokenizer.decode(given)
-    for text in (begun, "", begun[:1] + " \u00e9\n\n" + begun[:3]):
+    for text in (begun, "", begun[:1] + " \u00e9\n\n" + begun[:3], f"{begun[:1]} <eos> <eos>\n<eos>\n<eos>\n"):
         ids = [tokenizer.start, *tokenizer.encode(text).tolist()]
         found = engine.ask("score_text", {"text": [text]})
         if found["count"][0] != len(ids) - 1 or found["tokens"][0].tolist() != ids[1:]:
@@ -261,10 +261,10 @@ class _Words(_Text):
 
         from keras_rnnlm.text.pipelines import BLANK, EOS, WHITESPACE
 
-        # A line end takes an <eos> before it along. Neighbours share the line end between them: hence twice.
-        for _ in range(2):
-            texts = tf.strings.regex_replace(texts, rf"(^|[{WHITESPACE}]){EOS}[{BLANK}]*\n", r"\1" + "\n")
-        texts = tf.strings.regex_replace(texts, "\n", f" {EOS} ")
+        # A line end takes an <eos> before it along. Neighbours share the line end between them: hence each twice.
+        texts = tf.strings.regex_replace(texts, "\n", "\n\n")
+        texts = tf.strings.regex_replace(texts, rf"(^|[{WHITESPACE}]){EOS}[{BLANK}]*\n", r"\1" + "\n")
+        texts = tf.strings.regex_replace(texts, "\n\n", f" {EOS} ")
         words = tf.strings.split(tf.strings.regex_replace(texts, f"[{WHITESPACE}]+", " "), " ")
         return tf.ragged.boolean_mask(words, words != "")
 

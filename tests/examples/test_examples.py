@@ -60,14 +60,20 @@ def test_node_writes_what_python_writes(node, exported, temperature):
     assert by_node(node, exported, "the cat", 60, temperature) == "the cat" + wanted + "\n"
 
 
+def test_node_reads_line_ends_and_large_seeds_as_python_does(node, exported):
+    prompt, seed = "the cat <eos>\n", 2**62 + 12345
+    wanted = runtime.load(exported, "onnx").generate(prompt, 60, Sample(temperature=0.8), seed=seed)
+    assert by_node(node, exported, prompt, 60, 0.8, seed) == prompt + wanted + "\n"
+
+
 @pytest.mark.parametrize("prompt", ["the cat's 12 \u00e9t\u00e9\n\n  a", ""])
 def test_node_writes_pieces_of_words_as_python_does(node, of_pieces, prompt):
     wanted = runtime.load(of_pieces, "onnx").generate(prompt, 60, Sample(temperature=0.8), seed=5)
     assert by_node(node, of_pieces, prompt, 60, 0.8) == prompt + wanted + "\n"
 
 
-def by_node(node, exported, prompt, length, temperature):
-    command = ["node", "generate.mjs", str(exported), prompt, str(length), str(temperature), "5"]
+def by_node(node, exported, prompt, length, temperature, seed=5):
+    command = ["node", "generate.mjs", str(exported), prompt, str(length), str(temperature), str(seed)]
     done = subprocess.run(command, cwd=node, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()  # not as text, whose line ends Python would turn

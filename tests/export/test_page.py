@@ -51,7 +51,7 @@ def node(tmp_path_factory):
 def test_javascript_has_the_ids_and_the_texts_of_python(node, kind):
     texts = [TEXT, *random_texts(20, 60, seed=1)]
     tokenizer = Tokenizer.train(kind, [text.replace("日", "") for text in texts], SIZES[kind])
-    texts = [TEXT, "", *random_texts(400, 40)]
+    texts = [TEXT, "", "ab" * 20_000 + "=" * 5000, *random_texts(400, 40)]  # a piece of any length, in no time
     rng = np.random.default_rng(0)
     drawn = [rng.integers(0, tokenizer.vocabulary_size, 12).tolist() for _ in range(200)]  # ends of characters, too
     code = """
@@ -166,7 +166,7 @@ def test_a_page_is_all_that_a_server_needs(exported, stand_in, tmp_path, capsys)
     assert main(["demo", str(exported), "--out", str(tmp_path / "page"), "--serve"]) == 2
     assert f"see it by `python -m http.server --directory {tmp_path / 'page'}`" in capsys.readouterr().err
     page = (tmp_path / "page" / "index.html").read_text()
-    assert "<title>&lt;{prompt}&gt;</title>" in page and ">the &quot;cat&quot;</textarea>" in page
+    assert "<title>&lt;{prompt}&gt;</title>" in page and ">\nthe &quot;cat&quot;</textarea>" in page
     # What the files name is there, and nothing elsewhere is named.
     named = set()
     for file in (tmp_path / "page").glob("*.*"):
@@ -288,6 +288,7 @@ def test_the_page_writes_what_python_writes(page, exported):
             assert write(page, prompt, **settings) == wanted
         click(page, "#on")  # what one writes in two goes is what it writes in one
         assert page.text() == model.generate("", 120, chooses, seed=settings.get("seed", 0))
+        assert page.text("#command").startswith("keras-rnnlm run EXPORT --prompt '' --length 120 --temperature ")
     assert page.said == []
 
 
@@ -306,13 +307,16 @@ def test_a_text_goes_on_from_any_token_and_nothing_is_lost(page, exported):
     assert page.text() == first
     click(page, "#redo")
     assert page.text() == second
+    assert page.run("document.getElementById('command').closest('details').hidden")  # no one command writes it
     click(page, "#branches button")
-    assert page.text() == first
+    assert page.text() == first and page.run("document.activeElement.id") == "text"
+    assert "--length 40 --temperature 1 " in page.text("#command") and page.text("#command").endswith("--seed 9")
     # Its states are those of this text, whatever was written in between.
     assert probabilities(page) == pytest.approx(wanted(exported, tokens), abs=1e-4)
     page.run("document.getElementById('token-7').click()")  # the first after the prompt
     assert probabilities(page)[:9] == pytest.approx(wanted(exported, tokens[:7])[:9], abs=1e-4)
     click(page, "#next li:nth-child(2) button")
+    assert page.run("document.activeElement.id") == "text"
     assert page.text().startswith("the cat") and page.run("document.querySelectorAll('#text span').length") == 8
 
 
@@ -390,3 +394,13 @@ def test_writing_stops_when_it_is_told_to(page):
     count = page.run("document.getElementById('text').children.length")
     assert 5 < count < 10000
     assert page.text("#status").startswith(f"{count - 3:,} tokens in ")
+
+
+def test_what_is_told_to_stop_while_it_reads_does_not_write(page):
+    page.set(prompt="the cat sat on the mat\n" * 400, length=5)
+    page.run("document.getElementById('write').click()")
+    page.wait("document.getElementById('text').children.length > 5")
+    page.run("document.querySelector('#branches button')?.click()")  # another text is not shown meanwhile
+    click(page, "#stop")
+    assert 5 < page.run("document.querySelectorAll('#text .given').length") < 9000
+    assert page.run("document.querySelector('#text span:not(.given)')") is None

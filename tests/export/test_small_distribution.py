@@ -66,6 +66,9 @@ def test_it_has_no_other_commands_and_says_mistakes_in_one_line(site, tmp_path):
     assert "There is no command 'train': there are run, predict, verify." in alone(site, "train").stderr
     done = alone(site, "run", tmp_path / "nowhere")
     assert (done.returncode, done.stderr) == (2, f"keras-rnnlm-runtime run: There is no {tmp_path / 'nowhere'}\n")
+    (tmp_path / "recipe.toml").write_text("")
+    done = alone(site, "predict", tmp_path, tmp_path / "recipe.toml")
+    assert done.returncode == 2 and "is a run, which Keras computes: export it where" in done.stderr
 
 
 def test_it_shares_no_file_and_imports_nothing_of_the_whole_package(site):

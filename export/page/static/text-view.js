@@ -39,7 +39,7 @@ export class TextView {
 
   // The last token's unfinished character is shown until the next one brings its rest.
   finish() {
-    if (this.last) this.box.children[this.last]?.replaceChildren(this.nodes[this.last].text);
+    if (this.last !== null) this.box.children[this.last]?.replaceChildren(this.nodes[this.last].text);
     const end = this.nodes.length - 1;
     this.last = end >= 0 && this.nodes[end].rest ? end : null;
     if (this.last !== null) this.box.lastChild.append(this.nodes[end].rest);

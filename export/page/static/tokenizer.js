@@ -1,6 +1,8 @@
 // Text to ids and back, as `keras_rnnlm.text.Tokenizer` has them. A tokenizer.json of the kinds "word", "char", "byte"
 // and "bpe" says all that is needed.
 
+import { Heap } from "./heap.js";
+
 const UNKNOWN = "<unk>";
 const EOS = "<eos>";
 
@@ -71,17 +73,27 @@ export class Tokenizer {
   merged(piece) {
     if (this.known.has(piece)) return this.known.get(piece);
     const parts = Array.from(toBytes.encode(piece), (byte) => LETTERS[byte]);
-    while (parts.length > 1) {
-      let best = Infinity;
-      let place = -1;
-      for (let k = 0; k + 1 < parts.length; k++) {
-        const rank = this.ranks.get(`${parts[k]} ${parts[k + 1]}`);
-        if (rank < best) [best, place] = [rank, k];
-      }
-      if (place < 0) break;
-      parts.splice(place, 2, parts[place] + parts[place + 1]);
+    const count = parts.length;
+    const next = parts.map((_, k) => k + 1);
+    const before = parts.map((_, k) => k - 1);
+    const pairs = new Heap(); // by their ranks, and of equal ones by their places: what may be joined
+    const rank = (k) => this.ranks.get(`${parts[k]} ${parts[next[k]]}`);
+    const offer = (k) => {
+      if (k >= 0 && rank(k) !== undefined) pairs.push(rank(k) * count + k);
+    };
+    parts.forEach((_, k) => offer(k));
+    for (let pair = pairs.pop(); pair !== undefined; pair = pairs.pop()) {
+      const place = pair % count;
+      if (parts[place] === null || rank(place) !== (pair - place) / count) continue; // another stands there by now
+      const end = next[place];
+      parts[place] += parts[end];
+      parts[end] = null;
+      next[place] = next[end];
+      if (next[end] < count) before[next[end]] = place;
+      offer(before[place]);
+      offer(place);
     }
-    const ids = parts.map((part) => this.ids.get(part));
+    const ids = parts.filter((part) => part !== null).map((part) => this.ids.get(part));
     this.known.set(piece, ids);
     return ids;
   }

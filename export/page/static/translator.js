@@ -14,13 +14,13 @@ by("prompt").addEventListener("keydown", (event) => {
 });
 
 async function answer() {
-  by("status").textContent = "";
+  by("status").textContent = "…";
   try {
     const { text, source, target, attention } = await ask("translate", { text: by("prompt").value.trim() });
     const line = document.createElement("p");
     line.textContent = text;
     by("answer").replaceChildren(line);
-    by("status").textContent = text;
+    by("status").textContent = "";
     draw(source, target, attention);
   } catch (error) {
     by("status").textContent = error.message;

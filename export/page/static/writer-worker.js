@@ -54,7 +54,8 @@ const tasks = {
   liveliest: ({ ids, place }) => model.liveliest(ids, place),
 };
 
-// Goes on for some tokens, and tells the page of them in parcels. Returns the last node's number.
+// Goes on for some tokens, and tells the page of them in parcels. Returns the last node's number, and whether it was
+// stopped.
 async function following(node, length, advance, tell) {
   stopped = false;
   let parcel = [];
@@ -69,7 +70,7 @@ async function following(node, length, advance, tell) {
     told = performance.now();
   }
   if (parcel.length) tell(parcel);
-  return node.id;
+  return { end: node.id, stopped };
 }
 
 function shown({ id, parent, token, step, piece, logProbability, rank }) {

@@ -5,6 +5,7 @@ import { History } from "./history.js";
 import { TextView } from "./text-view.js";
 
 const MOST_BITS = 10; // of surprisal, which have the full colour
+const A_SECOND = 1000; // milliseconds from one count of tokens to the next: each is read out
 
 const by = (id) => document.getElementById(id);
 const [about, status, prompt] = ["about", "status", "prompt"].map(by);
@@ -13,7 +14,7 @@ const ask = asking(worker);
 const view = new TextView(by("text"), (place, isPointed) => look(place, isPointed));
 let history;
 let isBusy = false;
-let begun = ""; // the prompt of the text that is shown
+const written = new Map(); // by the number of a text's last token, how all of it was written, see `commandOf`
 let asked = 0; // how often it was asked what comes next: late answers are not shown
 
 // Settings
@@ -38,15 +39,22 @@ function showSettings() {
     output.value = Number(by(output.htmlFor).value).toFixed(2);
   }
   by("seed").setCustomValidity(isSeed(by("seed").value) ? "" : "A whole number from 0 to 2⁶³ − 1");
-  const { temperature, topK, topP, seed } = settings();
-  const words = ["keras-rnnlm run EXPORT --prompt", quoted(prompt.value), `--length ${by("length").value}`];
-  words.push(`--temperature ${temperature}`);
+  const fields = { text: prompt.value, length: by("length").value, how: settings() };
+  const shown = history && view.nodes.length ? written.get(history.now.shown) : fields;
+  by("command").closest("details").hidden = !shown;
+  if (shown) by("command").textContent = commandOf(shown);
+}
+
+// What writes a text in a terminal: none where a token was chosen, or settings were changed, on the way.
+function commandOf({ text, length, how: { temperature, topK, topP, seed } }) {
+  const words = [`keras-rnnlm run EXPORT --prompt${text.startsWith("-") ? "=" : " "}${quoted(text)}`];
+  words.push(`--length ${length} --temperature ${temperature}`);
   if (temperature > 0) {
     if (topK) words.push(`--top-k ${topK}`);
     if (topP) words.push(`--top-p ${topP}`);
     words.push(`--seed ${seed}`);
   }
-  by("command").textContent = words.join(" ");
+  return words.join(" ");
 }
 
 function quoted(text) {
@@ -71,21 +79,28 @@ async function busily(work) {
 // Asks for tokens, shows them as they come, and the text that ends in the last of them.
 async function follow(task, given) {
   const began = performance.now();
-  let count = 0;
-  const end = await ask(task, given, (nodes) => {
+  let [count, told] = [0, began];
+  const { end, stopped } = await ask(task, given, (nodes) => {
     history.add(nodes);
     view.append(nodes);
     colourLast(nodes.length);
     count += nodes.length;
+    if (performance.now() - told < A_SECOND) return;
+    told = performance.now();
     status.textContent = `${count.toLocaleString()} tokens …`;
   });
-  return { end, count, seconds: (performance.now() - began) / 1000 };
+  return { end, stopped, count, seconds: (performance.now() - began) / 1000 };
 }
 
-async function write(from, length = by("length").valueAsNumber) {
+// Goes on from a token. `before` is how the text was written up to there, where that is known.
+async function write(from, before) {
+  const how = settings();
   status.textContent = "";
   view.show(history.path(from));
-  const { end, count, seconds } = await follow("write", { from, length, settings: settings() });
+  const { end, count, seconds } = await follow("write", { from, length: by("length").valueAsNumber, settings: how });
+  if (before && (!before.how || JSON.stringify(before.how) === JSON.stringify(how))) {
+    written.set(end, { text: before.text, length: before.length + count, how });
+  }
   history.show(end);
   const speed = Math.round(count / seconds).toLocaleString();
   status.textContent = `${count.toLocaleString()} tokens in ${seconds.toFixed(1)} s, ${speed} a second`;
@@ -96,9 +111,10 @@ by("writer").addEventListener("submit", (event) => {
   if (!by("length").reportValidity() || !by("seed").reportValidity()) return;
   busily(async () => {
     view.show([]);
-    begun = prompt.value;
-    const { end } = await follow("read", { text: begun });
-    await write(end);
+    const text = prompt.value;
+    const { end, stopped } = await follow("read", { text });
+    if (stopped) history.show(end);
+    else await write(end, { text, length: 0 });
   });
 });
 
@@ -107,7 +123,8 @@ by("on").addEventListener("click", () => {
   const chosen = view.nodes[view.chosen];
   // The same seed would write the same again.
   if (chosen && view.chosen < view.nodes.length - 1) by("seed").value = String(BigInt(settings().seed) + 1n);
-  busily(() => write(chosen?.id ?? history.now.shown));
+  const from = chosen?.id ?? history.now.shown;
+  busily(() => write(from, written.get(from)));
 });
 
 function add(token) {
@@ -117,6 +134,7 @@ function add(token) {
     view.show(history.path(from));
     const { end } = await follow("add", { from, token });
     history.show(end);
+    view.box.focus({ preventScroll: true }); // the button is gone
   });
 }
 
@@ -166,8 +184,10 @@ function showBranches() {
       button.textContent = `… ${nodes.slice(-12).map((node) => node.text).join("").trim().slice(-40)}`;
       button.setAttribute("aria-current", String(end === history.now.shown));
       button.addEventListener("click", () => {
+        if (isBusy) return;
         history.show(end);
         showAll();
+        view.box.focus({ preventScroll: true });
       });
       const item = document.createElement("li");
       item.append(button);
