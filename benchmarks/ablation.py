@@ -3,8 +3,8 @@
     python benchmarks/ablation.py --out DIR [--recipe word-cpu] [--text wikitext-2] [--minutes 10] [--seeds 3]
 
 Every run is kept in DIR as soon as it is over, and the same command resumes. Of each the perplexity of the validation
-text, by its last validation, which is a part of the minutes. Medians of the seeds, with their range, or from six seeds
-on their interval. Nothing else may run on the machine meanwhile: minutes are what is compared.
+text, by its best validation; validations are a part of the minutes. Medians of the seeds, with their range, or from six
+seeds on their interval. Nothing else may run on the machine meanwhile: minutes are what is compared.
 """
 
 import argparse
@@ -18,8 +18,10 @@ import types
 from keras_rnnlm import standard_streams
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.commands.train import train
+from keras_rnnlm.training.loop.failures import Failed
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.display import Display
+from keras_rnnlm.training.runs.run import RunFolder
 from keras_rnnlm.training.studies.running import run_study, shown
 from keras_rnnlm.training.studies.summaries import groups, median
 
@@ -63,13 +65,16 @@ def trials(settings):
 
 
 def measure(settings, piece, seed):
-    recipe = _changed(Recipe.load(settings["recipe"]), PIECES.get(piece, {}))
-    recipe = recipe.override({"seed": seed, "max_minutes": settings["minutes"]}).override(settings["set"])
+    recipe = _changed(Recipe.load(settings["recipe"]).override(settings["set"]), PIECES.get(piece, {}))
+    recipe = recipe.override({"seed": seed, "max_minutes": settings["minutes"]})
     with tempfile.TemporaryDirectory() as scratch:
         run = pathlib.Path(scratch, "run")
-        if not train([settings["text"]], run, recipe, quiet=True):
-            raise KeyboardInterrupt
-        return summary(run)["result"]
+        try:
+            if not train([settings["text"]], run, recipe, quiet=True):
+                raise KeyboardInterrupt
+        except Failed as error:
+            return {"validation_perplexity": None, "tokens": 0, "failed": str(error)}
+        return summary(run)["result"] | {"precision": RunFolder(run).read_recipe().precision}
 
 
 def table(settings, results):
@@ -78,7 +83,8 @@ def table(settings, results):
     rows = []
     for piece, group in found.items():
         perplexity = median([result["validation_perplexity"] for result in group])
-        beside = "diverged" if perplexity["median"] is None else f"{perplexity['median'] / whole - 1:+.1%}"
+        is_there = whole is not None and perplexity["median"] is not None
+        beside = f"{perplexity['median'] / whole - 1:+.1%}" if is_there else "diverged"
         row = {"": piece, "validation perplexity": perplexity, "beside the recipe": beside}
         rows.append(row | {"tokens read": median([float(result["tokens"]) for result in group])})
     return rows
@@ -87,7 +93,7 @@ def table(settings, results):
 def draw(settings, results, figure):
     axes, found = figure.subplots(), groups(results, "piece")
     for row, group in enumerate(found.values()):
-        values = [result["validation_perplexity"] for result in group]
+        values = [result["validation_perplexity"] or float("nan") for result in group]
         axes.plot(values, [row] * len(values), "o", color="#0072B2", alpha=0.6)
     axes.set_yticks(range(len(found)), list(found))
     axes.invert_yaxis()
@@ -102,7 +108,7 @@ def main():
     parser.add_argument("--minutes", type=float, default=10.0, help="of each run")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--pieces", nargs="*", metavar="NAME", help="only these, such as 'without dropout'")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="for all runs")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe, in all runs")
     parser.add_argument("--data", type=pathlib.Path, default=os.environ.get("KERAS_RNNLM_DATA"))
     options = parser.parse_args()
     text = options.text
@@ -110,7 +116,10 @@ def main():
         if options.data is None:
             parser.error("say where the corpora are: --data DIR, or KERAS_RNNLM_DATA")
         text = str(pathlib.Path(options.data) / text)
-    recipe = Recipe.load(options.recipe)
+    recipe = Recipe.load(options.recipe).override(options.set)
+    unknown = set(options.pieces or ()) - set(pieces(recipe))
+    if unknown:
+        parser.error(f"there is no piece {', '.join(unknown)}; there are {', '.join(pieces(recipe))}")
     settings = dict(
         seeds=options.seeds,
         recipe=options.recipe,

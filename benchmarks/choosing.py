@@ -13,6 +13,8 @@ import argparse
 import math
 import os
 import pathlib
+import shlex
+import sys
 import tempfile
 import types
 
@@ -20,6 +22,7 @@ from keras_rnnlm import standard_streams
 from keras_rnnlm.training.commands.evaluate import evaluate
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.commands.train import train
+from keras_rnnlm.training.loop.failures import Failed
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.studies.running import run_study, shown
@@ -44,8 +47,11 @@ def measure(settings, text, minutes, recipe):
     with tempfile.TemporaryDirectory() as scratch:
         run, source = pathlib.Path(scratch, "run"), _source(settings["data"], source, characters, scratch)
         named = None if recipe == CHOSEN else Recipe.load(recipe)
-        if not train([source], run, named, minutes=minutes, split=split):
-            raise KeyboardInterrupt
+        try:
+            if not train([source], run, named, minutes=minutes, split=split):
+                raise KeyboardInterrupt
+        except Failed as error:
+            return {"bits": math.nan, "epochs": 0, "settings": {"failed": str(error)}}
         found = summary(run)
         score = evaluate(run, "valid", batch=16, quiet=True)["model"]
     keys = ("tokenizer", "vocabulary_size", "units", "layers", "dropout")
@@ -122,7 +128,7 @@ def main():
         claims=claims,
         draw=draw,
     )
-    command = f"python benchmarks/choosing.py --texts {' '.join(options.texts)}"
+    command = f"python benchmarks/choosing.py {shlex.join(sys.argv[1:])}"
     print(shown(run_study(study, "choosing", options.out, display=Display(), command=command)))
 
 

@@ -42,15 +42,15 @@ def write_fold(data, fold, folder):
 def language_model(data, out, minutes):
     """A run that learned WikiText-2 in lower case."""
     run, text = out / "language-model", out / "wikitext-2.txt"
-    if (run / "model.keras").is_file():
-        return run
     text.write_text((data / "wikitext-2" / "train.txt").read_text("utf-8").lower(), "utf-8")
     if RunFolder(run).checkpoints().files():
-        training.resume(run)
+        if not training.resume(run):
+            raise SystemExit(130)
         return run
     changes = {"min_count": 3, "layers": 1, "head": "sampled", "batch": 32, "epochs": 8, "precision": "float32"}
     changes["max_minutes"] = minutes
-    training.train([str(text)], run, Recipe.load("wikitext-2").override(changes), split="97/3")
+    if not training.train([str(text)], run, Recipe.load("wikitext-2").override(changes), split="97/3"):
+        raise SystemExit(130)
     return run
 
 

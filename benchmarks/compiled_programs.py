@@ -107,7 +107,8 @@ class Program:
             if kind in COLLECTIVES and self._times[name]:
                 arrays = instruction.arrays()
                 if kind != instruction.kind and kind != "all-reduce":  # what goes in, what comes out
-                    arrays = arrays[len(arrays) // 2 :] if len(arrays) < 3 else arrays[1:2]
+                    arrays = [one for one in arrays if one != ("u32", ())]  # a permutation's own numbers
+                    arrays = arrays[len(arrays) // 2 :]
                 size = sum(BYTES.get(dtype, 1) * math.prod(shape) for dtype, shape in arrays)
                 of_kind = found.setdefault(kind, {"count": 0, "bytes": 0})
                 of_kind["count"] += self._times[name]

@@ -198,7 +198,7 @@ def kills(options):
         "2 processes": {
             "steps": steps,
             "kills": len(ends),
-            "seconds to the end, at most": round(max(ends), 1),
+            "seconds to the end, at most": round(max(ends, default=0), 1),
             "differs": ", ".join(differ) or "nothing",
         }
     }

@@ -149,9 +149,12 @@ def rescored(folder, run, lists, seed, prefix):
         rng = np.random.default_rng(100)
         text.write_text("".join(" ".join(map(str, skewed_string(rng))) + "\n" for _ in range(20_000)))
     if (language_model / "recipe.toml").is_file():
-        resume(language_model, quiet=True)
+        is_over = resume(language_model, quiet=True)
     else:
-        train([text], language_model, Recipe(seed=seed, split="95/5", **LANGUAGE_MODEL), quiet=True)
+        recipe = Recipe(seed=seed, split="95/5", **LANGUAGE_MODEL)
+        is_over = train([text], language_model, recipe, quiet=True)
+    if not is_over:
+        raise SystemExit(130)
     model = answer(language_model)
     found, wanted = hypotheses(run, lists[f"{prefix}grammar-valid"])
     tried = {}

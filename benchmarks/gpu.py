@@ -338,13 +338,15 @@ def of_torch(shape, dtype):
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     dtype = getattr(torch, dtype)
-    layer = torch.nn.LSTM(shape[-1], shape[-1], batch_first=True).to(device, dtype)
+    layer = torch.nn.LSTM(shape[-1], shape[-1], batch_first=True).to(device)  # weights in float32, as ours
     x = torch.randn(shape, device=device, dtype=dtype, requires_grad=True)
     weights = [x, *layer.parameters()]
 
     def train(steps):
         for _ in range(steps):
-            torch.autograd.grad(layer(x)[0].float().sum(), weights)
+            with torch.autocast(device, dtype, enabled=dtype != torch.float32):
+                output = layer(x)[0]
+            torch.autograd.grad(output.float().sum(), weights)
         if device == "cuda":
             torch.cuda.synchronize()
 

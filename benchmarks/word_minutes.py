@@ -27,11 +27,13 @@ UNITS, ROWS, WINDOW, DROPOUT, RATE, CLIP, EVALUATED_ROWS = 200, 20, 35, 0.2, 20.
 
 
 def of_recipe(data, out, recipe, settings, minutes, ways):
-    run = out / f"{recipe}-{minutes:g}"
+    run = out / "-".join([recipe, f"{minutes:g}", *settings])
     if (run / "recipe.toml").exists():
-        resume(run)
+        is_over = resume(run)
     else:
-        train([str(data)], run, Recipe.load(recipe).override([f"max_minutes={minutes}", *settings]))
+        is_over = train([str(data)], run, Recipe.load(recipe).override([f"max_minutes={minutes}", *settings]))
+    if not is_over:
+        raise SystemExit(130)
     return {"training": summary(run)["result"], "test": evaluate(run, "test", **ways)}
 
 
@@ -153,8 +155,12 @@ def main():
         kept[name] = result
         file.write_text(json.dumps(kept, indent=1))
 
-    for minutes in options.minutes if "recipe" in options.only else ():
-        name = f"{options.recipe}, {minutes:g} minutes"
+    if "torch" in options.only:
+        import torch  # noqa: F401 - it is missed at once, and not after hours
+
+    of_all = ", ".join([options.recipe, *options.set])
+    name_of = {minutes: f"{of_all}, {minutes:g} minutes" for minutes in options.minutes}
+    for minutes, name in name_of.items() if "recipe" in options.only else ():
         if name not in kept:
             ways = {"ngram": 5, "cache": 2000, "dynamic": True}
             keep(name, of_recipe(data, options.out, options.recipe, options.set, minutes, ways))
@@ -166,9 +172,9 @@ def main():
 
     print(f"{'minutes':<10}{'recipe':>10}{'+ cache':>10}{'dynamic':>10}{'PyTorch':>10}{'5-gram':>10}")
     for minutes in options.minutes:
-        ours, torch = (kept.get(f"{who}, {minutes:g} minutes", {}) for who in (options.recipe, "torch"))
+        ours, example = (kept.get(name, {}) for name in (name_of[minutes], f"torch, {minutes:g} minutes"))
         figures = [ours.get("test", {}).get(way, {}).get("perplexity") for way in ("model", "cache", "dynamic")]
-        figures += [torch.get("test"), ours.get("test", {}).get("5-gram", {}).get("perplexity")]
+        figures += [example.get("test"), ours.get("test", {}).get("5-gram", {}).get("perplexity")]
         print(f"{minutes:<10g}" + "".join(f"{'-' if f is None else f'{f:.1f}':>10}" for f in figures))
 
 

@@ -50,6 +50,8 @@ ENTRY %main (a: f32[8,4], b: bf16[3,5]) -> f32[8,4] {
   %sums = (f32[8,4]{1,0}, bf16[3,5]{1,0}) all-reduce-start(%a, %b), replica_groups={{0,1}}, to_apply=%add
   %summed = (f32[8,4]{1,0}, bf16[3,5]{1,0}) all-reduce-done(%sums)
   %gather = (f32[8,4]{1,0}, f32[32,4]{1,0}) all-gather-start(%a), dimensions={0}
+  %both = ((f32[8,4]{1,0}, bf16[3,5]{1,0}), (f32[32,4]{1,0}, bf16[12,5]{1,0})) all-gather-start(%a, %b), dimensions={0}
+  %moved = (f32[8,4]{1,0}, f32[8,4]{1,0}, u32[], u32[]) collective-permute-start(%a)
   ROOT %x = f32[8,4]{1,0} get-tuple-element(%while.1), index=1
 }
 """
@@ -74,8 +76,9 @@ def test_what_a_loop_does_counts_at_each_of_its_steps(text):
         {"steps": 7, "kernels": 3, "by kind": {"__cublas$gemm": 1, "fusion": 1, "all-gather": 1}}
     ]
     assert program.collectives() == {
-        "all-gather": {"count": 8, "bytes": 7 * 8 * 4 * 4 + 32 * 4 * 4},
+        "all-gather": {"count": 9, "bytes": 7 * 8 * 4 * 4 + 2 * 32 * 4 * 4 + 12 * 5 * 2},
         "all-reduce": {"count": 1, "bytes": 8 * 4 * 4 + 3 * 5 * 2},
+        "collective-permute": {"count": 1, "bytes": 8 * 4 * 4},
     }
     assert program.flops() == 7 * (2 * 8 * 4 * 16 + 2 * 2 * 16 * 8 * 16)
 

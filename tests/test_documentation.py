@@ -100,7 +100,10 @@ def made(tmp_path_factory):
 @pytest.mark.parametrize("name", modules())
 def test_the_examples_in_docstrings_are_true(name, tmp_path, monkeypatch, request):
     if name in MAKERS:
-        assert request.getfixturevalue("made")[1].get(name, 0) == 0
+        failed = request.getfixturevalue("made")[1]
+        if name not in failed:
+            pytest.skip("it exports, which needs TensorFlow's backend")
+        assert failed[name] == 0
         return
     tests = examples(name)
     source = "".join(example.source for test in tests for example in test.examples)

@@ -19,14 +19,16 @@ WITHOUT_TENSORFLOW = "import sys\nsys.modules['tensorflow'] = None\n"
 
 def test_it_runs_without_tensorflow_and_goes_on_where_it_was(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_TENSORFLOW)  # its own processes, too, go without
-    command = [sys.executable, gpu.__file__, "--out", str(tmp_path), "--tiny", "--only", "parity", "steps", "profile"]
+    command = [sys.executable, gpu.__file__, "--out", str(tmp_path), "--tiny"]
+    command += ["--only", "parity", "steps", "layers", "profile"]
     variables = ENVIRONMENT | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(tmp_path)}
     for _ in range(2):
         done = subprocess.run(command, capture_output=True, text=True, env=variables)
         assert done.returncode == 0, done.stderr
         found = [json.loads(line) for line in (tmp_path / "tiny" / "results.jsonl").read_text().splitlines()]
-        assert len(found) == 3 and not any("failed" in record for record in found), found
-    parity, steps, profile = found
+        assert len(found) == 4 and not any("failed" in record for record in found), found
+    parity, steps, layers, profile = found
+    assert {"ours", "ours, peepholes", "ours, GRU"} <= set(layers["ms"])
     assert len(parity["differences"]) == 5 and parity["apart"] == {}
     assert {"ours", "ours, peepholes", "Keras, XLA"} <= set(steps["tokens a second"])
     assert profile["kernels a step"] > 10

@@ -100,13 +100,14 @@ def test_a_highway_whose_gate_is_closed_is_the_identity():
 
 
 def test_dropout_is_of_what_the_layers_but_the_first_read():
-    x = np.ones((200, 1, UNITS), "float32")
+    keras.utils.set_random_seed(0)
+    x = np.ones((1000, 1, UNITS), "float32")
     alone = RecurrentStack([GRU(UNITS)], dropout=0.9)
     np.testing.assert_array_equal(numpy(alone(x, training=True)[0]), numpy(alone(x)[0]))
     stack = RecurrentStack([GRU(UNITS), SimpleRNN(UNITS, use_bias=False)], dropout=0.9)
     assert numpy(stack(x)[0]).all()
     dropped = np.mean(~numpy(stack(x, training=True)[0]).any(axis=-1))  # rows of which everything was dropped
-    assert dropped == pytest.approx(0.9**UNITS, abs=0.2)
+    assert dropped == pytest.approx(0.9**UNITS, abs=0.06)  # four deviations
 
 
 @pytest.mark.parametrize("connection", CONNECTIONS)
