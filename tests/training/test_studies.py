@@ -74,7 +74,7 @@ def test_a_study_leaves_its_results_its_table_and_its_picture(toy, tmp_path):
     assert found["command"] == "keras-rnnlm study toy" and found["claims"] == ["found: 6 results"]
     text = files["toy.md"].decode()
     assert "Do even seeds win?" in text and "| a     |     5 |      2 |\n| b     |     - |      2 |" in text
-    assert "`keras-rnnlm study toy`: 6 runs, 3 of each kind" in text and "cores; keras_rnnlm " in text
+    assert "`keras-rnnlm study toy`: 6 runs, 3 seeds of each kind" in text and "cores; keras_rnnlm " in text
 
 
 def test_an_interrupted_study_goes_on_where_it_was(toy, tmp_path, capsys):

@@ -181,7 +181,7 @@ def shown(found):
         parts.append(f"Not complete: {found['runs']} of {found['of_runs']} runs were made.")
     if found["short"]:
         parts.append("The short form: its runs are too short for conclusions.")
-    of_each = f", {found['seeds']} of each kind" if complete else ""
+    of_each = f", {found['seeds']} seeds of each kind" if complete else ""
     made_by = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
     parts.append(
         f"`{found['command']}`: {found['runs']} runs{of_each}, in {duration(found['seconds'])} "
