@@ -336,9 +336,9 @@ def test_the_standard_library_is_split_by_file_and_holds_no_tests():
 
 
 def test_the_standard_library_is_as_long_as_is_asked():
-    start = time.perf_counter()
+    start = time.process_time()
     sizes = {name: len(text) for name, text in texts(open_corpus("stdlib:2M")).items()}
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert sum(sizes.values()) == pytest.approx(2e6, rel=0.1)
     assert 50_000 < sizes["valid"] <= 100_000 and 50_000 < sizes["test"] <= 100_000
 
