@@ -89,7 +89,8 @@ def fish(commands, name="keras-rnnlm"):
     lines = []
     for word, (text, options) in commands.items():
         lines.append(f"complete -c {name} -n __fish_use_subcommand -f -a {word} -d {shlex.quote(text)}")
-        here = f"complete -c {name} -n '__fish_seen_subcommand_from {word}'"
+        # The second word of the line, and no later one: a run may be called `run`.
+        here = f"complete -c {name} -n 'set -l words (commandline -opc); test \"$words[2]\" = {word}'"
         for strings, meaning, words in options:
             named = "".join(f" -{'l' if s.startswith('--') else 's'} {s.lstrip('-')}" for s in strings)
             follow = f" -xa {shlex.quote(' '.join(words))}" if words else ""

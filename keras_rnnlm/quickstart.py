@@ -1,6 +1,6 @@
 """A first run: a language model learns to write Python from the standard library's own source, and is exported.
 
-Beside `__main__`, this is the one place that knows more rooms than one.
+Beside `__main__` and `predict`, this is the one place that knows more rooms than one.
 """
 
 import itertools

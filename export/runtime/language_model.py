@@ -2,6 +2,7 @@
 
 import json
 import math
+import pathlib
 import warnings
 from collections.abc import Iterable, Iterator
 
@@ -211,7 +212,8 @@ class ExportedLanguageModel(ExportedModel):
             index = json.loads((data / "index.json").read_text(encoding="utf-8"))
             split = next(index["splits"][name] for name in ("valid", "test", "train") if name in index["splits"])
             file, _, count, _ = split["shards"][0]
-            tokens = np.fromfile(data / file, index["dtype"], min(count, COMPARED + 1)).astype("int32")
+            shard = pathlib.Path(index.get("folder", data)) / file
+            tokens = np.fromfile(shard, index["dtype"], min(count, COMPARED + 1)).astype("int32")
         except (OSError, ValueError, KeyError, IndexError, StopIteration, TypeError, AttributeError) as error:
             warnings.warn(
                 f"{data / 'index.json'} is damaged ({type(error).__name__}: {error}): the export is not compared with "

@@ -17,7 +17,8 @@ class ClockworkRNNCell(RecurrentCell):
         h_k' = tanh(x@W_k + sum_{j: T_j >= T_k} h_j@U_jk + b_k)    where t mod T_k = 0, else h_k
 
     Steps count from 0, where every group runs. Links run from slow groups to fast ones, and within a group. The states
-    are h and the step, which so is carried from window to window; a masked step is not counted.
+    are h and the step, which so is carried from window to window; a masked step is not counted. In half precision
+    `keras.layers.RNN` carries both in it, and counts no further than 256 or 2,048: `Recurrent` carries them in float32.
 
     Takes every argument of `keras.layers.SimpleRNNCell`, in its order, and by keyword:
 

@@ -1,5 +1,7 @@
 """The depth-gated LSTM (Yao et al. 2015): a stack whose cells are linked by gates."""
 
+import functools
+
 import keras
 
 from keras_rnnlm.cells.lstm import LSTMCell
@@ -82,7 +84,8 @@ class DepthGatedLSTMCell(RecurrentCell):
                 self.declare(f"kernel_{k}", (self.units, 5 * self.units), "kernel")
                 self.declare(f"recurrent_kernel_{k}", (self.units, 4 * self.units), "recurrent")
                 if self.use_bias:
-                    self.declare(f"bias_{k}", (5 * self.units,), "bias", self.initialize_bias)
+                    draw = functools.partial(self.initialize_bias, number=k)
+                    self.declare(f"bias_{k}", (5 * self.units,), "bias", draw)
             if k or self.project_cell:
                 self.declare(f"depth_cell_{k}", (self.units,), "bias")
                 self.declare(f"depth_below_{k}", (self.units,), "bias")

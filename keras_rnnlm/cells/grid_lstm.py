@@ -1,5 +1,7 @@
 """The grid of LSTMs in two dimensions, time and depth (Kalchbrenner et al. 2015)."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -80,10 +82,11 @@ class GridLSTMCell(RecurrentCell):
     def build(self, input_shape):
         self.declared = []
         self.declare("kernel", (input_shape[-1], len(self.kernel_gates) * self.units), "kernel")
-        for name in self.parts():
+        for number, name in enumerate(self.parts()):
             self.declare(name, (self.units, 4 * self.units), "recurrent" if "recurrent" in name else "kernel")
             if self.use_bias and "recurrent" in name:
-                self.declare(name.replace("recurrent_kernel", "bias"), (4 * self.units,), "bias", self.initialize_bias)
+                draw = functools.partial(self.initialize_bias, number=number)
+                self.declare(name.replace("recurrent_kernel", "bias"), (4 * self.units,), "bias", draw)
         self.declare_what_every_cell_may_have(input_shape[-1])
         self.built = True
 

@@ -15,7 +15,8 @@ class GRUCell(RecurrentCell):
         n = tanh(x@Wn + (r*h)@Un + bn)           reset_after=False, as in the paper
         h' = z*h + (1-z)*n
 
-    Takes every argument of `keras.layers.GRUCell`, in its order. Weights are stored for z, r, n. By keyword:
+    With reset_after=True z and r have a second bias, too, beside h. Takes every argument of `keras.layers.GRUCell`, in
+    its order. Weights are stored for z, r, n. By keyword:
 
     Args:
         layer_norm: normalize every product (Ba et al. 2016): gx*norm(x@W) and gh*norm(h@U) stand in the places of x@W

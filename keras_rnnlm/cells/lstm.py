@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_rnnlm.cells.recurrent_cell import RecurrentCell
 from keras_rnnlm.cells.signature import SAME
+from keras_rnnlm.initializers import another
 from keras_rnnlm.schema import is_count
 
 VARIANTS = {
@@ -66,8 +67,8 @@ class LSTMCell(RecurrentCell):
         cell_clip: the cell is held between minus and plus this number.
         peephole_initializer, peephole_regularizer, peephole_constraint: for the peephole weights.
 
-    The weights are `kernel`, `recurrent_kernel`, `bias`, then `peephole_i`, `peephole_f`, `peephole_o`, those that
-    exist, then `gate_recurrent_kernel`, then `input_gain`, `recurrent_gain`, `cell_gain`, `cell_bias`, then
+    The weights are `kernel`, `recurrent_kernel`, `bias`, those of a Mogrifier and the learned initial states, then
+    `peephole_i`, `peephole_f`, `peephole_o`, those that exist, then `gate_recurrent_kernel`, then `input_gain`, `recurrent_gain`, `cell_gain`, `cell_bias`, then
     `projection_kernel`. Columns are in the order i, f, g, o.
 
     >>> cell = LSTMCell(4, peephole="io", open_gates="f")
@@ -208,12 +209,13 @@ class LSTMCell(RecurrentCell):
     def input_bias(self, w):
         return None if self.layer_norm else w.get("bias")
 
-    def initialize_bias(self, shape, dtype=None):
+    def initialize_bias(self, shape, dtype=None, number=0):
+        initializer = another(self.bias_initializer, number)
         if "f" not in self.gates or not self.unit_forget_bias:
-            return self.bias_initializer(shape, dtype=dtype)
+            return initializer(shape, dtype=dtype)
         before = self.units * self.gates.index("f")  # drawn in two parts, as Keras draws them
         parts = [(before,), (self.units,), (shape[0] - before - self.units,)]
-        draw = [self.bias_initializer, keras.initializers.Ones(), self.bias_initializer]
+        draw = [initializer, keras.initializers.Ones(), initializer]
         return ops.concatenate([f(part, dtype=dtype) for f, part in zip(draw, parts) if part != (0,)])
 
     def kernels(self, w):

@@ -31,9 +31,11 @@ class Mutation(RecurrentCell):
         super().build(input_shape)
 
     def project(self, inputs, w, mask=None):
-        x, raw = super().project(inputs, w, mask), inputs
+        of_gates = isinstance(mask, (list, tuple))
+        of_kernel = [mask[self.gates.index(gate)] for gate in self.kernel_gates] if of_gates else mask
+        x, raw = super().project(inputs, w, of_kernel), inputs
         if mask is not None and self.raw:
-            raw = raw * (mask[self.gates.index(self.raw)] if isinstance(mask, (list, tuple)) else mask)
+            raw = raw * (mask[self.gates.index(self.raw)] if of_gates else mask)
         return self.with_raw(x, ops.cast(raw, x.dtype))
 
     def with_raw(self, x, raw):

@@ -61,6 +61,7 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
     | `draw_noise(leading, training)` | `{}` | what each step reads in `p` beside x, without a gradient |
     | `traced()` | `["h"]` | the names of what the step notes by `dot.note`: layers return it, with its gradient |
     | `trace_widths` | `{}` | the widths of those that are not as wide as the units |
+    | `learned_from` | `{}` | the initializers of learned states that do not begin as zeros |
     | `only_adds_x` | False | the step only adds x, whole, to one product, `dot(h, name, x)`: it is faster |
     | `takes_mogrifier` | True | whether input and h may gate each other before the step |
     | `zoneout_rates()` | for h | the fraction of each state that keeps its values |
@@ -73,7 +74,8 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
         zoneout: fraction of the units of h that keep their values at a step, in training.
         weight_drop: fraction of the recurrent weights that are zero in training: the same ones at all steps of a call
             of the layer; in `keras.layers.RNN`, which calls the cell, others at each step.
-        learned_initial_state: learn the states that a sequence begins with where none are given; they start as zeros.
+        learned_initial_state: learn the states that a sequence begins with where none are given; they start as zeros,
+            but for the normalizer of `SLSTM`, which starts at one: at zero nothing would learn.
         mogrifier: rounds in which input and h gate each other before the step reads them (Melis et al. 2020).
         mogrifier_rank: of the matrices of these rounds; None for full ones.
 
@@ -101,6 +103,7 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
     only_adds_x = False
     reads = ()
     trace_widths = {}
+    learned_from = {}
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

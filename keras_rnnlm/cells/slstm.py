@@ -33,6 +33,7 @@ class SLSTMCell(RecurrentCell):
     state_names = ("h", "c", "n", "m")
     only_adds_x = True
     options = {"forget_gate": "sigmoid"}
+    learned_from = {"n": "ones"}
     initialize_bias = LSTMCell.initialize_bias
 
     def check_options(self):

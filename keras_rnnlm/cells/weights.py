@@ -38,21 +38,24 @@ class Weights:
         mogrifier.declare(self, features)
         if self.learned_initial_state:  # no step reads it
             self.initial_state = [
-                self.add_weight(name=f"initial_{name}", shape=(width,), initializer="zeros")
+                self.add_weight(
+                    name=f"initial_{name}", shape=(width,), initializer=self.learned_from.get(name, "zeros")
+                )
                 for name, width in zip(self.state_names, self.state_widths)
             ]
 
     def bias_shape(self):
         return (len(self.gates) * self.units,)
 
-    def initialize_bias(self, shape, dtype=None):
-        return self.bias_initializer(shape, dtype=dtype)
+    def initialize_bias(self, shape, dtype=None, number=0):
+        """The bias, of several the one of a number."""
+        return another(self.bias_initializer, number)(shape, dtype=dtype)
 
     def declare(self, name, shape, kind, initializer=None):
         """Adds a weight with the initializer, regularizer and constraint of its kind, and random numbers of its own."""
         if initializer is None:
             initializer = another(getattr(self, f"{kind}_initializer"), self.kinds.count(kind))
-            self.kinds.append(kind)
+        self.kinds.append(kind)
 
         def initialize(shape, dtype=None):
             # Orthogonal matrices come from a QR decomposition, which has no half precision.

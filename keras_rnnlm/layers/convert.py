@@ -108,4 +108,6 @@ def _array(tensor):
     """A numpy array from an array or a tensor of any library."""
     if hasattr(tensor, "detach"):
         tensor = tensor.detach().cpu()
+        if "bfloat16" in str(tensor.dtype):  # which numpy does not know
+            tensor = tensor.float()
     return np.asarray(tensor)

@@ -275,11 +275,13 @@ def log_probabilities_of(log_probabilities, tags):
     of_number = ops.sort(ops.where(there, place, place + time), axis=1)  # those that count come first, in their order
     number = ops.cumsum(ops.cast(there, "int32"), axis=1) - 1
     before = ops.take_along_axis(of_number, ops.maximum(number - 1, 0), axis=1)
-    tag_before = ops.take_along_axis(tags, ops.minimum(before, time - 1), axis=1)
+    before = ops.minimum(before, time - 1)
+    tag_before = ops.take_along_axis(tags, before, axis=1)
+    known_before = ops.logical_or(number <= 0, ops.take_along_axis(ops.cast(is_known, "int32"), before, axis=1) > 0)
 
     flat = ops.reshape(log_probabilities, (batch, time, number_of_tags**2))
     chosen = ops.take_along_axis(flat, ops.expand_dims(tag_before * number_of_tags + tags, 2), axis=2)[:, :, 0]
-    return ops.where(there, ops.where(is_known, chosen, float("nan")), 0)
+    return ops.where(there, ops.where(ops.logical_and(is_known, known_before), chosen, float("nan")), 0)
 
 
 def best_tags(log_probabilities):

@@ -30,7 +30,7 @@ def time_major(tensor):
     return ops.transpose(tensor, (1, 0, *range(2, len(tensor.shape))))
 
 
-def program_of(layer, return_sequences, unroll, return_trace, plain, zoned):
+def program_of(layer, return_sequences, unroll, return_trace, plain, zoned, remat):
     """The loop as a function of tensors alone."""
     cell, named = layer.cell, return_trace if isinstance(return_trace, tuple) else ()
 
@@ -40,8 +40,8 @@ def program_of(layer, return_sequences, unroll, return_trace, plain, zoned):
         if (
             cell.only_adds_x
             and (type(cell).read, type(cell).project) == (RecurrentCell.read, RecurrentCell.project)
-            and "dropout" not in tensors
-            and (layer.remat or recurrence.backend.projects_in_the_loop(x, w["kernel"]))
+            and not {"dropout", "recurrent_dropout"} & tensors.keys()
+            and (remat or recurrence.backend.projects_in_the_loop(x, w["kernel"]))
         ):
             bias = cell.input_bias(w)
             projection = {"kernel": w["kernel"]} | ({} if bias is None else {"bias": bias})
@@ -84,7 +84,7 @@ def program_of(layer, return_sequences, unroll, return_trace, plain, zoned):
             unroll=unroll,
             plain=plain,
             trace=return_trace is True,
-            remat=layer.remat,
+            remat=remat,
             loops=loops,
         )
         notes |= dict(zip(named, sequences[len(sequences) - len(named) :]))

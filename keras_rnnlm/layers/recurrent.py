@@ -114,7 +114,7 @@ class Recurrent(Stackable, keras.layers.RNN):
 
     def call(self, sequences, initial_state=None, mask=None, training=False, reads=None):
         mask = mask_of(sequences, mask)
-        self._check(sequences, initial_state, mask, reads)
+        self._check(sequences, initial_state, mask, reads, training)
         reads = {name: ops.cast(value, self.compute_dtype) for name, value in (reads or {}).items()}
         sequences = ops.cast(sequences, self.compute_dtype)
         states = self._starting_states(sequences, initial_state)
@@ -169,13 +169,14 @@ class Recurrent(Stackable, keras.layers.RNN):
             mask = masks if mask is None else [ops.logical_and(m, mask) for m in masks]
         if mask is not None:
             tensors["mask"] = mask
-        settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.is_plain(), zoned)
+        remat = self.remat and sequences.shape[1] is not None
+        settings = (self.return_sequences, self.unroll, self.return_trace, recurrence.is_plain(), zoned, remat)
         program = self._programs.get(settings, lambda: program_of(self, *settings))
         # TensorFlow's own loop gradient, and what is compiled as a whole, need no function of their own.
         plain = self.unroll or self.return_trace is True or recurrence.is_plain()
         if not plain and not recurrence.backend.is_compiled():
             compiled = recurrence.backend.compiled
-            program = self._programs.get((*settings, "compiled"), lambda: compiled(program, lengths=not self.remat))
+            program = self._programs.get((*settings, "compiled"), lambda: compiled(program, lengths=not remat))
         return program(tensors)
 
     def _mask_output(self, output, mask):
@@ -249,7 +250,7 @@ class Recurrent(Stackable, keras.layers.RNN):
             )
         return tuple(names)
 
-    def _check(self, sequences, initial_state, mask, reads=None):
+    def _check(self, sequences, initial_state, mask, reads=None, training=False):
         batch, time = sequences.shape[:2]
         check_reads(self.cell, reads, batch)
         if fused.wanted(self) is True and fused.obstacles(self, mask):
@@ -262,10 +263,11 @@ class Recurrent(Stackable, keras.layers.RNN):
                 "`unroll=True` writes out one step after another, so their number must be known: give the input a "
                 f"shape with a time dimension, or drop `unroll`. Received: sequences.shape={tuple(sequences.shape)}"
             )
-        if self.remat and time is None:
+        if self.remat and time is None and training:
             raise ValueError(
-                "`remat=True` cuts a sequence into parts, so its number of steps must be known: give the input a shape "
-                f"with a time dimension, or drop `remat`. Received: sequences.shape={tuple(sequences.shape)}"
+                "`remat=True` cuts a sequence into parts to learn from, so its number of steps must be known: give the "
+                "input a shape with a time dimension, or drop `remat`. Received: sequences.shape="
+                f"{tuple(sequences.shape)}"
             )
         if self.stateful and None not in (batch, self._expected_batch_size) and batch != self._expected_batch_size:
             raise ValueError(
@@ -290,7 +292,7 @@ class Recurrent(Stackable, keras.layers.RNN):
         return shapes[0] if len(shapes) == 1 else tuple(shapes)
 
     def compute_output_spec(self, sequences, initial_state=None, mask=None, training=False, reads=None):
-        self._check(sequences, initial_state, mask[0] if isinstance(mask, (list, tuple)) else mask, reads)
+        self._check(sequences, initial_state, mask[0] if isinstance(mask, (list, tuple)) else mask, reads, training)
         shapes = self.compute_output_shape(sequences.shape)
         if not (self.return_state or self.return_trace):
             return keras.KerasTensor(shapes, dtype=self.compute_dtype)

@@ -1,5 +1,7 @@
 """What a RecurrentStack asks of a layer, and checks of what a layer is called with."""
 
+from keras_rnnlm.cells.private_keras import get_keras_mask
+
 
 class Stackable:
     """A layer that reads from left to right and hands on, as states, all that later steps need of the earlier ones.
@@ -26,7 +28,7 @@ def mask_of(sequences, mask):
     Keras itself passes that on only to a layer that has one input and no states.
     """
     mask = mask[0] if isinstance(mask, (list, tuple)) else mask
-    return getattr(sequences, "_keras_mask", None) if mask is None else mask
+    return get_keras_mask(sequences) if mask is None else mask
 
 
 def check_states(states, widths, batch):

@@ -137,7 +137,7 @@ class Tagger(WordModel):
         if sample_weight is not None:
             given = ops.cast(sample_weight, "float32")
             weights = weights * (ops.expand_dims(given, 1) if len(given.shape) == 1 else given)
-            losses = ops.where(ops.equal(weights, 0), 0, losses)  # of those without a weight no tag need be known
+            losses = ops.where(ops.equal(weights, 0), 0, losses)  # only there a tag need not be known
         self.nats.update_state(
             ops.reshape(ops.stop_gradient(losses), (-1,)), sample_weight=ops.reshape(ops.stop_gradient(weights), (-1,))
         )

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnlm.optimizers.private_keras import index_of, trained_by
 from keras_rnnlm.optimizers.wrapping import WrappingOptimizer, with_those_inside
+from keras_rnnlm.recurrence import backend
 from keras_rnnlm.schema import is_a, is_whole
 
 
@@ -79,7 +80,10 @@ class LayerwiseOptimizer(WrappingOptimizer):
         lower = [(variable, depth) for variable, depth in zip(variables, depths) if depth]
         rates = {depth: self._rate(depth) for depth in sorted(set(depths))}
         before = [ops.copy(ops.stop_gradient(variable.value)) for variable, _ in lower]
-        self.inner_optimizer.apply(grads, variables)
+        if self.scales_loss and not backend.assigns_in_branches():
+            self._update_values(None, grads, variables)  # whether the gradients are finite the one inside finds out
+        else:
+            self.inner_optimizer.apply(grads, variables)
         for (variable, depth), old in zip(lower, before):
             step = ops.stop_gradient(variable.value) - old
             variable.assign(old + ops.cast(rates[depth], old.dtype) * step)

@@ -59,7 +59,8 @@ class WrappingOptimizer(keras.optimizers.Optimizer):
         return self.inner_optimizer.scale_loss(loss)
 
     def exclude_from_weight_decay(self, var_list=None, var_names=None):
-        self.inner_optimizer.exclude_from_weight_decay(var_list=var_list, var_names=var_names)
+        for optimizer in with_those_inside(self.inner_optimizer):  # a LossScaleOptimizer does not tell its own
+            optimizer.exclude_from_weight_decay(var_list=var_list, var_names=var_names)
 
     def finalize_variable_values(self, var_list):
         self.inner_optimizer.finalize_variable_values(var_list)

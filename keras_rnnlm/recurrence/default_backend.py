@@ -86,6 +86,15 @@ def synchronize(model):
     """Has the variables of a model hold what they are, in the midst of `fit`."""
 
 
+def random_states():
+    """The states of generators of random numbers that are no variables of a model: arrays by name."""
+    return {}
+
+
+def set_random_states(states):
+    """Goes on as from where `random_states` were these: a dict that may lack them."""
+
+
 def dropout(inputs, rate, noise_shape, seed):
     """The inputs, of which some are dropped, by a mask of `noise_shape`; None: of the inputs' own."""
     return keras.random.dropout(inputs, rate, noise_shape, seed)

@@ -5,6 +5,21 @@ from keras import tree
 
 from keras_rnnlm.recurrence.default_backend import *  # noqa: F403
 
+RANDOM, RANDOM_OF_CUDA = "random state", "random state of cuda"
+
+
+def random_states():
+    """PyTorch's own dropout, which Keras calls where there is no seed, draws from generators of the whole process."""
+    found = {RANDOM: torch.get_rng_state().numpy()}
+    return found | ({RANDOM_OF_CUDA: torch.cuda.get_rng_state().numpy()} if torch.cuda.is_available() else {})
+
+
+def set_random_states(states):
+    if RANDOM in states:
+        torch.set_rng_state(torch.from_numpy(states[RANDOM]))
+    if RANDOM_OF_CUDA in states and torch.cuda.is_available():
+        torch.cuda.set_rng_state(torch.from_numpy(states[RANDOM_OF_CUDA]))
+
 
 def scan(body, carry, xs, *, length=None, reverse=False, unroll=False):
     """`body(carry, x) -> (carry, y)` over the first axis of `xs`. Python's own loop: always unrolled."""

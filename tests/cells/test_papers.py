@@ -224,6 +224,7 @@ def test_a_wrong_forget_gate_is_told():
 def test_weights_of_one_kind_begin_with_numbers_of_their_own(seed):
     draw = dict(kernel_initializer=keras.initializers.GlorotUniform(seed))
     draw |= dict(recurrent_initializer=keras.initializers.Orthogonal(seed=seed))
+    draw |= dict(bias_initializer=keras.initializers.RandomNormal(seed=seed))
     drawn = [
         cells.GridLSTMCell(4, depth=2, **draw),
         cells.DepthGatedLSTMCell(4, depth=3, **draw),

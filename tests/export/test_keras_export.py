@@ -25,7 +25,7 @@ X = np.random.default_rng(0).normal(size=(2, 7, 3)).astype("float32")
 def functional():
     series = keras.Input((None, 3), name="series")
     x = keras.layers.Bidirectional(layers.LSTM(4, peephole=True, return_sequences=True))(series)
-    return randomized(keras.Model(series, keras.layers.Dense(2, name="value")(layers.GRU(4)(x))))
+    return randomized(keras.Model(series, keras.layers.Dense(2, name="value")(layers.GRU(4, remat=True)(x))))
 
 
 @functools.cache

@@ -182,10 +182,10 @@ def test_sequences_keep_the_number_of_features_that_the_layer_was_built_for(give
         layer(given(BATCH, TIME, FEATURES + 2))
 
 
-@pytest.mark.parametrize("how", ["unroll", "remat"])
-def test_what_cuts_a_sequence_needs_to_know_the_number_of_steps(how):
+@pytest.mark.parametrize("how, training", [("unroll", False), ("remat", True)])
+def test_what_cuts_a_sequence_needs_to_know_the_number_of_steps(how, training):
     with pytest.raises(ValueError, match=in_order(f"`{how}=True`", "time dimension", r"\(None, None, 3\)")):
-        layers.LSTM(UNITS, **{how: True})(symbols(None, None, FEATURES))
+        layers.LSTM(UNITS, **{how: True})(symbols(None, None, FEATURES), training=training)
 
 
 STATES = [

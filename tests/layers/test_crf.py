@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from keras_rnnlm.layers import CRF, LSTM, CRFAccuracy, CRFLoss, Viterbi, allowed_transitions
+from keras_rnnlm.layers.crf import log_probabilities_of
 from tests.reference import finite_differences
 from tests.support import largest_relative_difference, numpy, value_and_gradients
 
@@ -247,6 +248,9 @@ def test_sample_weights_are_of_sequences_or_of_steps(shape):
 def test_a_target_that_is_no_tag_has_no_likelihood():
     found = numpy(build().log_likelihood(data()[:3], [[0, 1, 3, 0], [0, -1, 0, 0], [0, 1, 2, 0]]))
     assert np.isnan(found[:2]).all() and found[2] < 0
+    crf, potentials = build(), data()[:1]
+    by_step = numpy(log_probabilities_of(crf(potentials), np.array([[0, -1, 0, 0]])))[0]
+    assert np.isnan(by_step[[1, 2]]).all() and np.isfinite(by_step[[0, 3]]).all()  # and so has what follows on it
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ def test_the_mask_of_an_embedding_reaches_a_layer_that_gets_states_too():
     start = [keras.Input((UNITS,)) for _ in states]
     model = keras.Model([tokens, *start], layer(embedding(tokens), initial_state=start))
     equal(model([TOKENS, *states]), wanted)
+    equal(model.predict([TOKENS, *states], verbose=0), wanted)
 
 
 def test_symbolic_shapes_and_dtypes_are_those_of_the_results():

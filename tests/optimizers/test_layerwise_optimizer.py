@@ -58,6 +58,7 @@ def test_it_comes_back_from_its_config():
     made = LayerwiseOptimizer(keras.optimizers.Adam(0.25), GROUPS, factor=0.5, unfreeze_every=3)
     again = keras.optimizers.deserialize(keras.optimizers.serialize(made))
     assert again.get_config() == made.get_config() and float(again.learning_rate) == 0.25
+    assert made.inner_optimizer is not again.inner_optimizer
     config = LayerwiseOptimizer(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam()), GROUPS).get_config()
     for _ in range(2):  # a configuration is read, and not used up
         assert LayerwiseOptimizer.from_config(config).groups == GROUPS
@@ -77,3 +78,14 @@ def test_it_comes_back_from_its_config():
 def test_an_argument_that_cannot_be_is_named(options, message):
     with pytest.raises(ValueError, match=message):
         LayerwiseOptimizer(**{"inner_optimizer": "sgd", "groups": GROUPS, **options}).build(variables())
+
+
+def test_it_trains_around_a_scaled_loss():
+    x, y = np.ones((8, 3), "float32"), np.ones((8, 1), "float32")
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, name="bottom"), keras.layers.Dense(1)])
+    optimizer = LayerwiseOptimizer(keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1)), ["bottom"])
+    model.compile(optimizer, "mse", auto_scale_loss=False)
+    before = [numpy(weight) for weight in model.trainable_variables]
+    losses = model.fit(x, y, epochs=3, verbose=0).history["loss"]
+    assert losses[-1] < losses[0]
+    assert all(np.abs(numpy(w) - b).max() > 0 for w, b in zip(model.trainable_variables, before))

@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_rnnlm import recurrence
 from keras_rnnlm.layers import LSTM
-from tests.cases import CASES, FEW, MASK, build, data
+from tests.cases import CASES, FEW, MASK, build, data, named
 from tests.support import BACKEND, largest_relative_difference, loss_of, numpy, value_and_gradients
 
 TIME, BATCH, UNITS = 5, 3, 4
@@ -189,6 +189,14 @@ def test_projecting_in_the_loop_changes_nothing(case, monkeypatch):
         results.append([np.array(value), *gradients])
         assert asked
     assert largest_relative_difference(*results) < 1e-5
+
+
+def test_what_drops_states_is_not_projected_in_the_loop(monkeypatch):
+    monkeypatch.setattr(recurrence.backend, "projects_in_the_loop", lambda *a: True)
+    layer, weights = build(named("lstm")[0], return_sequences=True, return_state=True, recurrent_dropout=0.3)
+    arrays = [array.astype("float32") for array in (data(layer)[0], *data(layer)[1], *weights.values())]
+    value, gradients = value_and_gradients(loss_of(layer, MASK, training=True), arrays)
+    assert np.isfinite(value) and all(np.isfinite(gradient).all() for gradient in gradients)
 
 
 def test_a_step_that_does_more_with_x_may_not_be_projected_in_the_loop():

@@ -530,8 +530,9 @@ def test_a_checkpoint_that_is_due_at_the_end_of_an_epoch_is_written(make):
 
 
 def test_what_is_damaged_does_not_push_out_what_is_whole(make):
-    make(epochs=1, valid=None, keep_checkpoints=2).run()
-    loop = make(epochs=2, valid=None, keep_checkpoints=2, at={21: interrupt()}, log_every=1)
+    how = dict(valid=None, keep_checkpoints=2, checkpoint_every=8)
+    make(epochs=1, **how).run()
+    loop = make(epochs=2, at={21: interrupt()}, log_every=1, **how)
     damaged = loop.checkpoints.files()[-1][1]
     damaged.write_bytes(damaged.read_bytes()[:-100])
     assert loop.restore() and loop.run() is None

@@ -1,5 +1,6 @@
 """Translation: pairs from files, what is learned of them by the command line, and what comes of an export."""
 
+import dataclasses
 import gzip
 import itertools
 import json
@@ -16,6 +17,9 @@ from keras_rnnlm.training.corpora import encoded_pairs
 from keras_rnnlm.training.corpora.pairs import read_pairs, split_pairs, without_stress
 from keras_rnnlm.training.evaluation.edits import distance, errors
 from keras_rnnlm.training.evaluation.translations import Scorer
+from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.tasks import Given
+from keras_rnnlm.training.tasks.translation import read_splits
 from tests.pages import opened
 from tests.support import on_tensorflow
 
@@ -64,6 +68,24 @@ def test_files_that_hold_no_pairs_are_told_by_their_line(files, form, message, t
     (tmp_path / "two.txt").write_text("d\n")
     with pytest.raises(ValueError, match=message):
         read_pairs([tmp_path / file for file in files], form)
+
+
+def test_sources_are_one_where_their_texts_are():
+    vocabulary = PairVocabulary(*(Tokenizer.train(kind, ["a cat"]) for kind in ("word", "word")))
+    split = encoded_pairs.encoded([("a yak", "a"), ("a gnu", "a"), ("a yak", "cat")], vocabulary)
+    assert split.grouped() == [[0, 2], [1]]  # neither is known
+    assert encoded_pairs.EncodedPairs(split.ids, split.ends).grouped() == [[0, 1, 2]]  # as in older runs
+
+
+def test_beside_a_test_split_the_rest_is_cut_to_validate_on(tmp_path):
+    (tmp_path / "train.tsv").write_text("".join(f"s{k}\tt{k}\n" for k in range(100)))
+    (tmp_path / "test.tsv").write_text("x\ty\n")
+    recipe = Recipe(task="translate")
+    given = Given([str(tmp_path / "train.tsv")], None, [str(tmp_path / "test.tsv")])
+    found = read_splits(given, recipe, lambda paths: read_pairs(paths if isinstance(paths, list) else [paths]))
+    assert {name: len(pairs) for name, pairs in found.items()} == {"train": 95, "valid": 5, "test": 1}
+    with pytest.raises(ValueError, match="or have files of their own.*split='90/5/5'"):
+        read_splits(given, dataclasses.replace(recipe, split="90/5/5"), lambda paths: read_pairs(paths))
 
 
 def test_all_targets_of_a_source_are_in_one_part():
@@ -166,7 +188,9 @@ def test_bleu_is_of_all_references_and_what_is_unknown_is_right_for_nobody():
     scorer = Scorer(Writer(), decode=2, bleu=True, vocabulary=vocabulary)
     written, unwritten = "a cat sat on a <unk>", "a cat sat on a x"
     first, second = ["the cat sat on a mat", unwritten], ["a cat sat on the mat", None]
-    found = scorer._written(encoded_pairs.encoded(pairs, vocabulary))
+    split = encoded_pairs.encoded(pairs, vocabulary)
+    found = scorer._written(split, scorer._chosen(split), lambda part: None)
+    assert found["exact"] == 0 and found["written"] == 2  # what is unknown is not right, though both are <unk>
     wanted = sacrebleu.corpus_bleu([written] * 2, [first, second]).score
     assert found["bleu"] == pytest.approx(wanted, abs=1e-3) and 0 < found["chrf"] < 100
     assert wanted < sacrebleu.corpus_bleu([written] * 2, [[first[0], written], second]).score - 1

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import pathlib
 import shlex
 import signal
@@ -67,6 +68,8 @@ def run(options):
             "seed": 0 if options.seed is None else options.seed,
         }
         recipe = (Recipe() if options.recipe is None else Recipe.load(options.recipe)).override(options.set)
+        if os.path.isfile(recipe.tokenizer):
+            recipe = recipe.override({"tokenizer": os.path.abspath(recipe.tokenizer)})
         search = Search.new(options.out, told, recipe, options.quiet)
     finished = search.run()
     print(to_json(search.told()) if options.json else search.table())
@@ -206,6 +209,8 @@ class Search:
             return None, None
         if code == 2 and number == 0:
             raise ValueError("The first trial could not be trained: what was wrong stands above")
+        if code == 2 and folder.recipe.is_file():  # it had begun, and may go on
+            raise ValueError(f"Trial {number} could not go on: what was wrong stands above. Mend it, and --resume")
         found = summary(folder.path)["result"] if folder.recipe.is_file() else {}
         minutes = max(found.get("minutes", 0.0), (time.monotonic() - began) / 60)
         loss = found.get("validation_loss") if code == 0 else None

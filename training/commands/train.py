@@ -14,6 +14,7 @@ from keras_rnnlm.training.devices.choice import Choice
 from keras_rnnlm.training.devices.together import Alone
 from keras_rnnlm.training.loop.failures import LearnedNothing, is_finite
 from keras_rnnlm.training.loop.interrupts import PATIENCE, exit_code
+from keras_rnnlm.training.recipes.consistency import check_validated
 from keras_rnnlm.training.recipes.growth import batches, stream_of
 from keras_rnnlm.training.recipes.length import of_fitting_length
 from keras_rnnlm.training.recipes.recipe import Recipe, added, names_of
@@ -134,6 +135,7 @@ def train(
             _check_batches(recipe, team)
             _check_shards(recipe, on)
             data = task.prepare(given, recipe, folder, display, first)
+            check_validated(recipe, data.splits)
             if task.reads_examples:
                 stream = _stream(task, data, recipe, team)
                 recipe = of_fitting_length(recipe, stream, named if fits else None, display)
@@ -344,6 +346,7 @@ def _fine_tuning(recipe, first, changes, wanted):
     default = Recipe()
     of_its_text = {name: getattr(default, name) for name in ("encoding", "split", "text_column")}
     begun = dataclasses.replace(first.read_recipe(), **of_its_text)
+    begun = begun.override({"task_settings": _of_another_text(begun)})
     _check_weights(first)
     if wanted is None and recipe is not None and recipe.task != tasks.DEFAULT:
         wanted = recipe.task
@@ -356,14 +359,34 @@ def _fine_tuning(recipe, first, changes, wanted):
         for name in names
         if recipe is not None and getattr(recipe, name) == getattr(default, name)
     }
+    if recipe is not None and recipe.task == begun.task:
+        own = Recipe(task=begun.task).task_settings  # what the recipe leaves at its default is that run's
+        given = {name: value for name, value in recipe.task_settings.items() if value != own[name]}
+        taken["task_settings"] = begun.task_settings | given
     recipe = (begun if recipe is None else dataclasses.replace(recipe, **taken)).override(changes)
     for name in names:
-        if getattr(recipe, name) != getattr(begun, name):
+        if _of_network(recipe, name, task) != _of_network(begun, name, task):
             raise ValueError(
                 f"A run that begins with another's weights has its vocabulary and its network, too: drop `{name}`. "
                 f"Received: {name}={getattr(recipe, name)!r}, and {first} has {getattr(begun, name)!r}"
             )
     return recipe
+
+
+def _of_another_text(recipe):
+    """Its task's settings, but for the columns and the form of its text."""
+    defaults = Recipe(task=recipe.task).task_settings
+    return {
+        name: defaults[name] if name.endswith("_column") or name == "format" else value
+        for name, value in recipe.task_settings.items()
+    }
+
+
+def _of_network(recipe, name, task):
+    value = getattr(recipe, name)
+    if name != "task_settings":
+        return value
+    return {name: one for name, one in value.items() if name not in task.free_settings}
 
 
 def _from_another_task(recipe, begun, changes, wanted):

@@ -317,7 +317,7 @@ def _encode_split(chunks, tokenizer, writer, name, progress):
             lines = text.count("\n") + (last and not text.endswith("\n"))
             counts["characters"] += len(text)
             counts["bytes"] += len(text) if text.isascii() else len(text.encode())
-            counts["words"] += len(split_words(text)) + lines
+            counts["words"] += len(ids) if words else len(split_words(text)) + lines
             counts["lines"] += lines
             counts["documents"] += last
             if tokenizer.unknown is not None:

@@ -1,5 +1,7 @@
 """Pairs in the ids of their vocabulary, as they lie in the folder of a run."""
 
+import zipfile
+
 import numpy as np
 
 from keras_rnnlm.text.pair_vocabulary import END, START
@@ -19,8 +21,10 @@ class EncodedPairs:
     (2, array([6, 7]))
     """
 
-    def __init__(self, ids, ends):
+    def __init__(self, ids, ends, sources=None):
+        """Args: sources: a number for each pair, equal for those of the same source text; None: where ids are equal."""
         self.ids, self.ends = ids, {side: np.asarray(ends[side], "int64") for side in SIDES}
+        self.sources = sources
 
     def __len__(self):
         return len(self.ends["source"])
@@ -62,7 +66,8 @@ class EncodedPairs:
         """Each source once, with the numbers of all pairs that it is the source of: a list of lists of numbers."""
         found = {}
         for number in range(len(self)):
-            found.setdefault(self.sequence("source", number).tobytes(), []).append(number)
+            source = self.sequence("source", number).tobytes() if self.sources is None else int(self.sources[number])
+            found.setdefault(source, []).append(number)
         return list(found.values())
 
 
@@ -80,7 +85,8 @@ def encoded(pairs, vocabulary):
     for side, encode, texts in zip(SIDES, (vocabulary.source_ids, vocabulary.target_ids), zip(*pairs)):
         found = [encode(text) for text in texts]
         ids[side], ends[side] = np.concatenate(found), np.cumsum([len(one) for one in found])
-    return EncodedPairs(ids, ends)
+    number = {}
+    return EncodedPairs(ids, ends, np.array([number.setdefault(source, len(number)) for source, _ in pairs]))
 
 
 def write(folder, texts, vocabulary):
@@ -91,6 +97,7 @@ def write(folder, texts, vocabulary):
         split = encoded(pairs, vocabulary)
         arrays |= {f"{name}_{side}": split.ids[side] for side in SIDES}
         arrays |= {f"{name}_{side}_ends": split.ends[side] for side in SIDES}
+        arrays[f"{name}_sources"] = split.sources
     np.savez(folder / FILE, text=fingerprint_of(whole), vocabulary=vocabulary.fingerprint, names=list(texts), **arrays)
 
 
@@ -99,7 +106,8 @@ def read(folder):
 
     def of(file, name):
         ids = {side: file[f"{name}_{side}"] for side in SIDES}
-        return EncodedPairs(ids, {side: file[f"{name}_{side}_ends"] for side in SIDES})
+        sources = file[f"{name}_sources"] if f"{name}_sources" in file else None  # older runs did not keep them
+        return EncodedPairs(ids, {side: file[f"{name}_{side}_ends"] for side in SIDES}, sources)
 
     return read_file(folder / FILE, of)
 
@@ -112,6 +120,6 @@ def read_file(path, of):
         with np.load(path, allow_pickle=False) as file:
             fingerprints = {name: str(file[name]) for name in ("vocabulary", "text")}
             splits = {str(name): of(file, name) for name in file["names"]}
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged ({type(error).__name__}): begin a new run with another --out") from error
     return splits, fingerprints

@@ -27,7 +27,7 @@ def read_examples(given, recipe, folder, read, of_table=None, together=None):
         folder: the `RunFolder` that keeps a copy of standard input.
         read: `read(lines, name)` yields the examples of a file.
         of_table: `of_table(table)` yields those of a split of a data set, see `named_sources.tables_of`.
-        together: `together(example)` is equal for examples side by side that no cut may part.
+        together: `together(example)` is equal for examples that no cut may part, wherever they stand.
     """
     check_encoding(recipe.encoding)
     splits, taken = {}, set()
@@ -40,14 +40,17 @@ def read_examples(given, recipe, folder, read, of_table=None, together=None):
                 if name == "train" or own == "train":
                     found.setdefault(own, []).extend(of_table(table))
         rest = [source for source in sources if source not in named]
-        for own, files in _files(rest, recipe, folder, name != "train", taken).items():
+        is_given = name != "train"
+        for own, files in _files(rest, recipe, folder, is_given, () if is_given else taken).items():
+            taken |= {os.path.realpath(file.path) for file in files if is_given}
             found.setdefault(own, []).extend(one for file in files for one in read_file(file, read))
         if name == "train":
             splits = found | splits  # what was given as a split is all of it
         elif sources:
             splits[name] = found.get("train", [])
     if "train" not in splits or not splits["train"]:
-        raise ValueError(f"There is no example to learn from in {given.corpus}.")
+        left = ", beside what is given as `valid` or `test`" if taken else ""
+        raise ValueError(f"There is no example to learn from in {given.corpus}{left}.")
     if "valid" not in splits:
         splits |= _cut(splits.pop("train"), recipe.split, "test" in splits, given.corpus, together)
     elif recipe.split is not None:
@@ -93,12 +96,16 @@ def _files(sources, recipe, folder, whole, taken):
         raise ValueError(f"The task {recipe.task} reads files, and {named[0]} is none: name files or folders")
     sources = [spooled(folder.spool) if source == "-" else source for source in sources]
     files = Files(sources, recipe.encoding, [], taken, tables=False)
-    taken |= {os.path.realpath(file.path) for _, file in files.files}
     return {name: [part.file for part in parts] for name, parts in files.own_splits(whole).items()}
 
 
 def _cut(examples, split, has_test, sources, together):
     shares = shares_of(split or ("95/5" if has_test else "90/5/5"), test=has_test or None)
+    if together is not None:
+        groups = {}
+        for example in examples:
+            groups.setdefault(together(example), []).append(example)
+        examples = [example for group in groups.values() for example in group]
     ends = [round(len(examples) * float(sum(shares[: k + 1]))) for k in range(len(shares))]
     if together is not None:
         ends = [_moved_on(examples, end, together) for end in ends]

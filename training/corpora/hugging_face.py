@@ -99,7 +99,10 @@ def _is_text(feature):
 def _reader(feature):
     """A function that puts the name of a label in the place of its number, in lists, too."""
     if hasattr(feature, "int2str"):
-        return lambda cell: cell if cell is None or isinstance(cell, str) or cell < 0 else feature.int2str(cell)
+        # Where there is no label, the library has -1.
+        return lambda cell: (
+            cell if cell is None or isinstance(cell, str) else None if cell < 0 else feature.int2str(cell)
+        )
     inner = getattr(feature, "feature", None)
     if hasattr(inner, "int2str"):
         of_one = _reader(inner)

@@ -67,13 +67,15 @@ def open_labelled(sources, valid=None, test=None, split=None, encoding="utf-8", 
             tables = tables if name == "train" else {"train": tables["train"]}
             reader = _Reader(list(tables.values()), label_column)
             for part, table in tables.items():
-                given.setdefault(name, {}).setdefault(part, []).extend(reader.rows([table]))
+                rows = reader.rows([table], some=True)
+                if rows or part == "train":  # of a competition, what is tested on has no labels
+                    given.setdefault(name, {}).setdefault(part, []).extend(rows)
                 stamps.append([name, table.path, *table.stamp])
             columns |= reader.columns
         paths = [path for path in paths if path not in named]
         if not paths:
             continue
-        found = Files(paths, encoding, [], taken, text_column)
+        found = Files(paths, encoding, [], taken if name == "train" else (), text_column)
         taken |= {os.path.realpath(file.path) for _, file in found.files}
         reader = _Reader([file for _, file in found.files], label_column)
         own = found.own_splits(whole=name != "train")
@@ -114,9 +116,10 @@ class _Reader:
                 f"`label_column`. Received: label_column={label_column!r}"
             )
 
-    def rows(self, files):
-        """(text, label, place) of each."""
-        return [row for file in files for row in (self._of_table(file) if isinstance(file, Table) else self._of(file))]
+    def rows(self, files, some=False):
+        """(text, label, place) of each; with `some`, of those that have a label."""
+        ways = [self._of_table(file, some) if isinstance(file, Table) else self._of(file) for file in files]
+        return [row for rows in ways for row in rows]
 
     def _of(self, file):
         label, number = self.labels[file.path], 0
@@ -126,12 +129,12 @@ class _Reader:
                 if line.strip():
                     yield line.strip(), label, f"{file.name}, line {number:,}"
 
-    def _of_table(self, table):
+    def _of_table(self, table, some):
         column = _label_column(table, self.label_column)
         self.columns[table.name] = table.column, column
         for (number, cell), (_, label) in zip(table.rows.cells(table.column), table.rows.cells(column)):
             text = table.checked(number, cell)
-            if text is None or not text.strip():
+            if text is None or not text.strip() or (some and label is None):
                 continue
             if isinstance(label, int):
                 label = str(label).lower()  # whole numbers, true and false

@@ -107,16 +107,19 @@ def open_corpus(
 
     skipped, taken = [], set()
 
-    def groups_of(sources, opened=lambda source: source):
-        """That of all files, which nothing that is opened later holds, and one of each source that has a name."""
-        files = [opened(source) for source in sources if not is_named(source)]
-        groups = [Files(files, encoding, skipped, taken, text_column)] if files else []
-        taken.update(os.path.realpath(file.path) for found in groups for _, file in found.files)
-        return groups + [_named(source, download, text_column) for source in sources if is_named(source)]
+    def groups_of(sources, without=()):
+        """That of all files, and one of each source that has a name."""
+        files = [source for source in sources if not is_named(str(source))]
+        groups = [Files(files, encoding, skipped, without, text_column)] if files else []
+        return groups + [_named(source, download, text_column) for source in sources if is_named(str(source))]
 
     given = {"valid": valid, "test": test}
     given = {name: groups_of(paths_of(paths)) for name, paths in given.items() if paths is not None}
-    groups = groups_of(sources, lambda source: spooled(spool) if source == "-" else source)
+    for group in itertools.chain(*given.values()):
+        taken |= {os.path.realpath(file.path) for _, file in getattr(group, "files", ())}
+    groups = groups_of([spooled(spool) if source == "-" else source for source in sources], taken)
+    if taken and all(isinstance(group, Files) and not group.files for group in groups):
+        raise ValueError(f"All of {', '.join(sources)} is given as `valid` or `test`, and nothing is left to train on.")
     columns = {}
     for group in [*groups, *itertools.chain(*given.values())]:
         columns |= getattr(group, "columns", {})

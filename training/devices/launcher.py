@@ -59,7 +59,10 @@ class _Started:
     def __init__(self, argv, count, address=None, devices=None):
         self.processes, self.kept = [], []
         self.number = None  # of the last signal that came
-        self.before = {number: signal.signal(number, self._pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+        # What was started to ignore an interrupt, as a shell starts what runs in its background, goes on to.
+        heard = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        heard = [number for number, handler in heard.items() if handler not in (signal.SIG_IGN, None)]
+        self.before = {number: signal.signal(number, self._pass_on) for number in heard}
         for index in range(count):
             words, started = [], str(os.getpid())
             streams, environment = {"stderr": subprocess.PIPE}, dict(os.environ)
@@ -135,8 +138,7 @@ class _Relay(threading.Thread):
         for line in self.stream:
             self.fatal = self.fatal or FATAL in line
             if not self.fatal and not BEFORE.match(line):
-                sys.stderr.write(line.decode(errors="replace"))
-                sys.stderr.flush()
+                standard_streams.tell(line.decode(errors="replace"), end="")
 
 
 def _ended(started, how):

@@ -33,15 +33,42 @@ def spans(tags):
     return found
 
 
-def span_scores(wanted, got):
+def with_beginnings(tags):
+    """The same spans, each of which begins with a B, as those of is_bio do.
+
+    >>> with_beginnings(["I-PER", "I-PER", "O", "I-LOC", "B-LOC"])
+    ['B-PER', 'I-PER', 'O', 'B-LOC', 'B-LOC']
+    """
+    found, kind = [], None
+    for tag in tags:
+        letter, _, new = tag.partition("-")
+        begins = letter == "I" and new != kind
+        found.append(f"B-{new}" if begins else tag)
+        kind = new if letter in ("B", "I") else None
+    return found
+
+
+def are_of_spans(tags):
+    """Whether names of tags are O, B-TYPE and I-TYPE, in whatever way spans begin.
+
+    >>> are_of_spans(["O", "I-PER"]), are_of_spans(["O"])
+    (True, False)
+    """
+    return all(map(_BIO.fullmatch, tags)) and any(tag != "O" for tag in tags)
+
+
+def span_scores(wanted, got, unknown=None):
     """Precision, recall and F1 of the spans in lists of sentences' tags; all that is found has to be right.
+
+    A span after which an `unknown` tag is wanted is never found: it may go on there.
 
     >>> span_scores([["B-A", "I-A", "O"]], [["B-A", "I-A", "B-A"]])
     {'precision': 0.5, 'recall': 1.0, 'f1': 0.6666666666666666}
     """
     right = there = found = 0
     for one, other in zip(wanted, got, strict=True):
-        one, other = spans(one), spans(other)
+        one = {span if one[span[2] : span[2] + 1] != [unknown] else ("?", *span) for span in spans(one)}
+        other = spans(other)
         right, there, found = right + len(one & other), there + len(one), found + len(other)
     precision, recall = right / found if found else 0.0, right / there if there else 0.0
     return {"precision": precision, "recall": recall, "f1": 2 * right / (there + found) if there + found else 0.0}

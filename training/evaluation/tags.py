@@ -65,7 +65,7 @@ class TagScorer(tasks.Scorer):
         if new.any():
             found["accuracy_of_new_words"] = float(right[new].mean())
         if self.has_spans:
-            found |= span_scores(*(self._named(ids, split.bounds) for ids in (split.labels, tags)))
+            found |= span_scores(*(self._named(ids, split.bounds) for ids in (split.labels, tags)), UNKNOWN_TAG)
         return found
 
     def _named(self, ids, bounds):

@@ -119,7 +119,7 @@ class Loop(Keeping):
                     if fine:
                         return over
                 else:
-                    if p.window == 0 and self._passes(recipe.checkpoint_every):
+                    if p.step and p.window == 0 and self._passes(recipe.checkpoint_every):
                         self.save()  # due at an epoch's last step, which ended the stretch
                     fine = self._stretch()
                 if not fine:

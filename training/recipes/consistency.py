@@ -91,11 +91,25 @@ def _check_optimisation(recipe):
             f"Received: min_learning_rate={recipe.min_learning_rate}, learning_rate={recipe.learning_rate}"
         )
     if recipe.eval_every == 0:
-        follows = {"schedule": recipe.schedule == "plateau"}
-        follows |= {name: getattr(recipe, name) is not None for name in ("stop_after", "nt_asgd")}
-        for name, needs in follows.items():
-            if needs:
-                raise ValueError(
-                    f"{name}={getattr(recipe, name)} follows the validation loss, and eval_every=0 turns validation "
-                    "off: set eval_every=none for one each epoch, or a number of steps. Received: eval_every=0"
-                )
+        for name in _follows_validation(recipe):
+            raise ValueError(
+                f"{name}={getattr(recipe, name)} follows the validation loss, and eval_every=0 turns validation "
+                "off: set eval_every=none for one each epoch, or a number of steps. Received: eval_every=0"
+            )
+
+
+def _follows_validation(recipe):
+    """The settings that do nothing where nothing is validated."""
+    follows = {"schedule": recipe.schedule == "plateau"}
+    follows |= {name: getattr(recipe, name) is not None for name in ("stop_after", "nt_asgd")}
+    return [name for name, needs in follows.items() if needs]
+
+
+def check_validated(recipe, splits):
+    """Raises where there is no text to validate on, and a setting follows its loss."""
+    if "valid" not in splits:
+        for name in _follows_validation(recipe):
+            raise ValueError(
+                f"{name}={getattr(recipe, name)} follows the validation loss, and there is no text to validate on: "
+                f"give one, or another split, or drop `{name}`. Received: split={recipe.split!r}"
+            )

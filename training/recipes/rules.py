@@ -23,6 +23,11 @@ def _is_text(value):
     return isinstance(value, str) and value != ""
 
 
+def _is_name(value):
+    """A text, or what TOML takes for a whole number where no quotation marks say that it is one."""
+    return _is_text(value) or (isinstance(value, int) and not isinstance(value, bool))
+
+
 def _is_widths(value):
     listed = isinstance(value, (list, tuple)) and len(value) > 0
     return all(map(COUNT.fits, value)) if listed else COUNT.fits(value)
@@ -51,13 +56,13 @@ NOT_NEGATIVE = number(", 0 or above", lambda value: value >= 0)
 FACTOR = number(" above 0, at most 1", lambda value: 0 < value <= 1)
 RATE = number(", 0 or above and below 1", lambda value: 0 <= value < 1)
 FLAG = Rule("true or false", lambda value: isinstance(value, bool))
-TEXT = Rule("a text", _is_text)
+TEXT = Rule("a text", _is_name, str)
 COLUMN = Rule(
     f"{COUNT.allowed}, or of data sets the column's name",
     lambda value: COUNT.fits(value) or _is_text(value),
     lambda value: value if isinstance(value, str) else int(value),
 )
-SHARES = Rule('percentages, such as "90/5/5"', _is_text)
+SHARES = Rule('percentages, such as "90/5/5"', lambda value: _is_text(value) or value == 100, str)
 TABLE = Rule('a table, such as {name = true, other = "word"}', lambda v: isinstance(v, dict) and _is_plain(v), copy_of)
 WIDTHS = Rule(
     f"{COUNT.allowed}, or a list of them",

@@ -20,6 +20,8 @@ from keras_rnnlm.training.runs.curves import plot, read_history
 from keras_rnnlm.training.tasks import task_of
 from keras_rnnlm.whole_files import reason, write_whole, written_whole
 
+EXPORTED = (".onnx", ".tflite")  # files that others write into a run's folder
+
 
 class RunFolder:
     """The files of a run: recipe.toml, tokenizer.json, history.jsonl, checkpoints/, data/, model.keras, plots/.
@@ -128,9 +130,12 @@ class RunFolder:
             )
 
     def clear_partial(self):
-        """Removes what a killed process left half written, and the mark of a run that has not begun."""
-        for folder in (self.path, self.checkpoints().folder):
-            for path in folder.glob("partial-*"):
+        """Removes what a killed process left half written, and the mark of a run that has not begun.
+
+        Exports in the run's folder are none of it: folders, and files that another process may be writing.
+        """
+        for path in [*self.path.glob("partial-*"), *self.checkpoints().folder.glob("partial-*")]:
+            if path.is_file() and path.suffix not in EXPORTED:
                 path.unlink(missing_ok=True)
         self.beginning.unlink(missing_ok=True)
 

@@ -98,7 +98,15 @@ class Samples:
         return next((record for record in reversed(records) if record.get("best")), {})
 
     def _written(self):
-        command = [sys.executable, "-m", "keras_rnnlm", "generate", str(self.folder), "--json", "--prompt", self.prompt]
+        command = [
+            sys.executable,
+            "-m",
+            "keras_rnnlm",
+            "generate",
+            str(self.folder),
+            "--json",
+            f"--prompt={self.prompt}",
+        ]
         command += ["--length", str(LENGTH), "--temperature", str(TEMPERATURE), "--top-p", str(TOP_P)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             with contextlib.suppress(OSError, AttributeError):  # it has ended already; Windows

@@ -35,6 +35,7 @@ class Classification(Task):
     }
     recipe = "classify"
     unread = OF_LANGUAGE_MODELS
+    free_settings = ("label_column", "layer_factor", "unfreeze_every")
 
     def check(self, recipe):
         own = recipe.task_settings

@@ -29,6 +29,7 @@ class Matching(Task):
     }
     recipe = "matcher"
     unread = UNREAD
+    free_settings = ("question_column", "context_column", "answers_column", "longest")
 
     # What it reads
 

@@ -36,11 +36,13 @@ class Tagging(Task):
         "crf": setting(True, "whether a conditional random field scores how tags follow on each other", FLAG),
     }
     recipe = "tagger"
-    unread = (*OF_LANGUAGE_MODELS, "text_column")
+    unread = (*OF_LANGUAGE_MODELS, "text_column", "window")
+    free_settings = ("word_column", "tag_column", "word_dropout")
 
     def prepare(self, given, recipe, folder, display, first=None):
         from keras_rnnlm.text import Vocabulary
         from keras_rnnlm.training.corpora import examples
+        from keras_rnnlm.training.evaluation.spans import are_of_spans
 
         placed = examples.read_examples(
             given,
@@ -49,6 +51,8 @@ class Tagging(Task):
             lambda lines, name: _placed(lines, name, recipe),
             lambda table: _of_table(table, recipe),
         )
+        if are_of_spans({tag for _, tags, _ in placed["train"] for tag in tags}):
+            placed = {name: _begun(found, name, display) for name, found in placed.items()}
         splits = {name: [(words, tags) for words, tags, _ in found] for name, found in placed.items()}
         if first is not None:
             vocabulary = first.read_vocabulary(self.vocabulary_class)
@@ -93,11 +97,14 @@ class Tagging(Task):
 
     def read(self, path, data, recipe, encoding, display):
         from keras_rnnlm.training.corpora import examples
+        from keras_rnnlm.training.evaluation.spans import is_bio
 
         ways = (lambda *of: _placed(*of, recipe)), (lambda table: _of_table(table, recipe))
         found = examples.read_source(path, encoding, *ways)
         if not found:
             raise ValueError(f"{path} holds no sentence")
+        if is_bio(data.vocabulary.labels):
+            found = _begun(found, path, display)
         unknown = _unknown(found, data.vocabulary)
         _tell_unknown(len(unknown), path, display, unknown)
         return examples.encoded([(words, tags) for words, tags, _ in found], data.vocabulary)
@@ -201,6 +208,17 @@ def _placed(lines, name, recipe):
     """The words, the tags and the place of each sentence of a file."""
     for words, tags, numbers in _columns(recipe).placed(lines, name):
         yield words, tags, (name, numbers)
+
+
+def _begun(found, name, display):
+    """The same sentences, whose spans begin with a B: older corpora write one there only where two spans meet."""
+    from keras_rnnlm.training.evaluation.spans import with_beginnings
+
+    begun = [(words, with_beginnings(tags), place) for words, tags, place in found]
+    count = sum(old != new for (_, tags, _), (_, changed, _) in zip(found, begun) for old, new in zip(tags, changed))
+    if count:
+        display.say(f"{name}: {count:,} spans begin with I-, which is read as B-")
+    return begun
 
 
 def _unknown(found, vocabulary):

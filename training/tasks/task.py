@@ -82,6 +82,7 @@ class Task:
         recipe: the built-in recipe that is taken where none is named; None: the defaults.
         unread: settings of a recipe that it does not read: another value than the default is refused.
         vocabulary_settings, network_settings: a run that begins with another's weights has these from it.
+        free_settings: of its own settings those that say nothing of the network: such a run may have others.
         reads_examples: whether an epoch may be few steps: epochs and warm-up are then chosen by their number, where the
             user names neither these nor a recipe.
         writes: whether `evaluate` takes `beam`, `rescoring` and `bleu`, by which a translator writes.
@@ -100,6 +101,7 @@ class Task:
     unread = ()
     vocabulary_settings = VOCABULARY
     network_settings = NETWORK
+    free_settings = ()
     fixed = FIXED
     reads_examples = True
     writes = False

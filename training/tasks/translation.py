@@ -38,6 +38,8 @@ class Translation(Task):
     }
 
     writes = True
+    free_settings = ("format", "source_column", "target_column", "stress", "longest", "decode", "beam")
+    free_settings += ("label_smoothing", "scheduled_sampling", "sampling_steps")
     unread = ("text_column", "input_dropout", "output_dropout", "locked_dropout", "embedding_dropout", "ar", "tar")
     unread += ("recurrent_dropout", "initial_range", "forget_bias", "mode", "window", "random_windows", "grow")
 
@@ -153,7 +155,8 @@ class Translation(Task):
         from keras_rnnlm.training.evaluation.translations import Scorer
 
         own = recipe.task_settings
-        return Scorer(model, batch=recipe.eval_batch, decode=own["decode"], beam=own["beam"])
+        how = dict(decode=own["decode"], beam=own["beam"], vocabulary=data.vocabulary)
+        return Scorer(model, batch=recipe.eval_batch, **how)
 
     def read_split(self, text, encoding, recipe, vocabulary):
         """What files that `evaluate` is given hold, as a split."""
@@ -205,15 +208,16 @@ def read_splits(given, recipe, read, of_data_set=lambda named: None):
         if files is not None:
             found = of_data_set(files)
             texts[name] = read(_files(files)) if found is None else found["train"]
-    if recipe.split is not None or not set(named) & set(texts):
-        if given.valid is not None or given.test is not None:
+    if recipe.split is not None or "valid" not in texts:
+        shares = _shares(recipe.split or ("95/5" if "test" in texts else DEFAULT_SHARES))
+        if "valid" in texts or ("test" in texts and len(shares) > 2):
             raise ValueError(
                 f"Pairs are split, or have files of their own to validate on. Received: split={recipe.split!r} "
                 f"and valid={given.valid!r}, test={given.test!r}"
             )
-        shares = _shares(recipe.split or DEFAULT_SHARES)
         parts = pairs.split_pairs(texts["train"], shares)
-        texts = {name: part for name, part in zip(("train", "valid", "test"), parts) if part}
+        rest = {name: found for name, found in texts.items() if name != "train"}
+        texts = {name: part for name, part in zip(("train", "valid", "test"), parts) if part} | rest
     if "train" not in texts:
         raise ValueError(f"There is nothing to learn from: split={recipe.split!r} leaves no pair to train on")
     return texts
