@@ -68,8 +68,8 @@ class LSTMCell(RecurrentCell):
         peephole_initializer, peephole_regularizer, peephole_constraint: for the peephole weights.
 
     The weights are `kernel`, `recurrent_kernel`, `bias`, those of a Mogrifier and the learned initial states, then
-    `peephole_i`, `peephole_f`, `peephole_o`, those that exist, then `gate_recurrent_kernel`, then `input_gain`, `recurrent_gain`, `cell_gain`, `cell_bias`, then
-    `projection_kernel`. Columns are in the order i, f, g, o.
+    `peephole_i`, `peephole_f`, `peephole_o`, those that exist, then `gate_recurrent_kernel`, then `input_gain`,
+    `recurrent_gain`, `cell_gain`, `cell_bias`, then `projection_kernel`. Columns are in the order i, f, g, o.
 
     >>> cell = LSTMCell(4, peephole="io", open_gates="f")
     >>> output, (h, c) = cell(np.ones((2, 3)), [np.zeros((2, 4)), np.zeros((2, 4))])

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from keras_rnnlm import training
+from keras_rnnlm.training.loop.loop import Loop
 from keras_rnnlm.training.runs.curves import read_history
+from keras_rnnlm.training.runs.run import RunFolder
 from keras_rnnlm.training.tasks.language_model import LanguageModeling
 from tests.training import killed_runs
 
@@ -69,3 +71,26 @@ def test_a_run_goes_on_on_another_backend(other, tmp_path):
         assert training.resume(run, changes={"epochs": 3}, quiet=True)
     assert losses(moves, "train") == pytest.approx(losses(stays, "train"), rel=1e-3)
     assert len(losses(moves, "valid")) == 3
+
+
+def test_a_run_that_drops_and_was_killed_ends_as_one_that_was_not(tmp_path, monkeypatch):
+    killed_runs.write_text(tmp_path / "text.txt", lines=45)
+    changes = [*SETTINGS, "dropout=0.3", "cell_options.dropout=0.2", "epochs=1", "checkpoint_every=4"]
+    begin = dict(changes=changes, quiet=True)
+    assert training.train(tmp_path / "text.txt", tmp_path / "whole", **begin)
+    after_step = Loop.after_step
+
+    def dies(self):
+        if self.progress.step == 9:  # the newest checkpoint is of step 8
+            raise SystemExit
+        return after_step(self)
+
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(Loop, "after_step", dies)
+        training.train(tmp_path / "text.txt", tmp_path / "broken", **begin)
+    assert training.resume(tmp_path / "broken", quiet=True)
+    (step, arrays, _), (same, others, _) = (
+        RunFolder(tmp_path / name).checkpoints().read() for name in ("whole", "broken")
+    )
+    assert step == same > 9 and arrays.keys() == others.keys()
+    assert [name for name in arrays if not np.array_equal(arrays[name], others[name])] == []

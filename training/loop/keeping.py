@@ -15,9 +15,11 @@ class Keeping:
     Attributes:
         saved: the progress in the checkpoint that the run continues from.
         saved_in: its path.
+        generators: the states of the backend's generators of random numbers after the last step, see `random_states`.
     """
 
     saved = saved_in = None
+    generators = {}
 
     def _variables(self):
         backend.synchronize(self.model)
@@ -28,7 +30,8 @@ class Keeping:
         self._tick()
         if self.saved is not None and dataclasses.replace(self.saved, seconds=self.progress.seconds) == self.progress:
             return
-        arrays = values(self._variables()) | backend.random_states()
+        self.generators = backend.random_states()
+        arrays = values(self._variables()) | self.generators
         # Newer ones are damaged, or led to nothing good. One of the same step is this one, with less done: were it to
         # stay, it would push out one that is known to be good.
         instead_of = self.checkpoints.newer_than(self.saved_in)
@@ -65,9 +68,8 @@ class Keeping:
                 "with, or start a new run with another --out"
             )
         variables = self._variables()
-        generators = {name: arrays.pop(name) for name in list(arrays) if name.startswith("random state")}
+        self.generators = {name: arrays.pop(name) for name in list(arrays) if name.startswith("random state")}
         check_same_kind(variables, arrays, self.folder)
-        backend.set_random_states(generators)
         for name, variable in variables.items():
             variable.assign(arrays[name])
         known = [field.name for field in dataclasses.fields(Progress)]

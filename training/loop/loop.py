@@ -233,9 +233,12 @@ class Loop(Keeping):
                 shuffle=False,
                 verbose=0,
             )
+        self.generators = backend.random_states()
         return not self.diverged
 
     def before_step(self):
+        if self.rate_set is None:  # the stretch begins: what began it may have drawn numbers, too
+            backend.set_random_states(self.generators)
         rate = self.rate()
         if self.lengths is not None:
             rate *= self.lengths[self.progress.window] / self.usual
