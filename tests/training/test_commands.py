@@ -414,6 +414,13 @@ def test_weights_that_are_no_numbers_are_nothing_to_begin_with(told, trained, te
 # Mistakes that leave nothing behind
 
 
+def test_what_follows_validation_needs_a_text_to_validate_on(refused, text, tmp_path):
+    words = settings(*WORDS, "schedule=plateau", "split=100")  # a whole number is a text where one is meant
+    line = refused("train", text, "--out", tmp_path / "run", *words)
+    assert "schedule=plateau follows the validation loss, and there is no text to validate on" in line
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     "content, changes, message",
     [

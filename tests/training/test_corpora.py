@@ -133,6 +133,10 @@ def test_a_file_given_for_validation_is_not_trained_on(tmp_path):
     write(tmp_path, a__txt=LINES)
     got = texts(open_corpus(tmp_path / "a.txt", test=tmp_path / "c.txt", split="50/50"))
     assert got["train"] + got["valid"] == LINES and got["test"] == "c\n"
+    got = texts(open_corpus(tmp_path, valid=tmp_path / "b.txt", test=tmp_path / "b.txt"))  # of which one may be both
+    assert got == {"train": LINES + "c\n", "valid": "b\n", "test": "b\n"}
+    with pytest.raises(ValueError, match="is given as `valid` or `test`, and nothing is left to train on"):
+        open_corpus(tmp_path / "b.txt", valid=tmp_path / "b.txt")
     got = texts(open_corpus(tmp_path / "a.txt", valid="stdlib:100k"))  # or what has a name
     assert got["train"] == LINES and len(got["valid"]) > 500
 

@@ -270,3 +270,10 @@ def test_what_a_killed_process_left_is_removed(tmp_path, corpus):
         (tmp_path / f".ids.{socket.gethostname()}.{process}.partial").mkdir()
     encode_corpus(corpus, trained(corpus), tmp_path / "ids")
     assert sorted(os.listdir(tmp_path)) == [f".ids.{socket.gethostname()}.{parent}.partial", "ids", "texts"]
+
+
+def test_an_end_of_line_that_the_text_spells_out_is_one_word(tmp_path):
+    (tmp_path / "text.txt").write_text("a b <eos>\na <eos>\n")
+    corpus, tokenizer = open_corpus(tmp_path / "text.txt", split="100"), Tokenizer.train("word", ["a b"])
+    split = encode_corpus(corpus, tokenizer, tmp_path / "data")["train"]
+    assert split.words == split.tokens == 5

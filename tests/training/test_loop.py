@@ -421,8 +421,10 @@ def test_what_was_recorded_after_the_last_checkpoint_is_forgotten(make):
         file.write('{"kind": "train", "st')
     (broken.folder.path / "partial-123.keras").touch()
     (broken.checkpoints.folder / "partial-123").touch()
+    (broken.folder.path / "partial-123-exported").mkdir()  # of an export, which is not the run's own
     again = make("broken", eval_every=10)
     assert again.restore() and again.progress.step == 12
+    (broken.folder.path / "partial-123-exported").rmdir()
     again.run()
     timed = ("seconds", "tokens_per_second")
     told = [[{k: v for k, v in r.items() if k not in timed} for r in records(loop)] for loop in (whole, again)]

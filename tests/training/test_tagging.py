@@ -10,13 +10,15 @@ import pytest
 from keras_rnnlm import export
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.export import runtime
+from keras_rnnlm.training.commands import train as train_module
 from keras_rnnlm.training.corpora import examples
 from keras_rnnlm.training.evaluation.spans import span_scores, spans
 from keras_rnnlm.training.loop import loop as loop_module
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs import run as run_module
+from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.run import RunFolder, load_run
-from keras_rnnlm.training.tasks import Given
+from keras_rnnlm.training.tasks import Given, task_of
 from tests.pages import opened
 from tests.support import on_tensorflow
 
@@ -156,6 +158,48 @@ def test_what_is_given_to_validate_on_is_not_trained_on(valid, tmp_path):
     given = Given([str(sources)], [str(tmp_path / valid)], None)
     found = examples.read_examples(given, Recipe(task="tag"), RunFolder(tmp_path / "run"), lambda lines, name: lines)
     assert found["valid"] == [valid] and valid not in found["train"] and "train.tsv" in found["train"]
+
+
+def test_spans_that_begin_with_i_are_read_as_those_that_begin_with_b(tmp_path, capsys):
+    older = []  # with a B only where two spans of a kind meet
+    for words, tags in sentences(30, 0):
+        before = ["O", *tags]
+        meet = [tag[:2] == "B-" and tag[2:] == other[2:] for tag, other in zip(tags, before)]
+        older.append((words, [tag if met else tag.replace("B-", "I-") for tag, met in zip(tags, meet)]))
+    write(tmp_path / "train.tsv", older)
+    recipe, folder = Recipe(task="tag", split="90/10"), RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    data = task_of(recipe).prepare(Given([str(tmp_path / "train.tsv")], None, None), recipe, folder, Display())
+    assert "train: " in (told := capsys.readouterr().err) and "begin with I-, which is read as B-" in told
+    named = [data.vocabulary.labels[k] for k in data.splits["train"].labels]
+    wanted = [tag for _, tags in sentences(27, 0) for tag in tags]
+    assert {"B-who", "I-who", "B-where"} < set(data.vocabulary.labels) and named == wanted
+
+
+def test_what_belongs_together_is_in_one_split_wherever_it_stands():
+    shuffled = [(k % 17, k) for k in range(170)]
+    found = examples._cut(shuffled, None, False, ["x"], lambda example: example[0])
+    passages = {name: {passage for passage, _ in split} for name, split in found.items()}
+    assert sum(map(len, passages.values())) == 17 and sum(map(len, found.values())) == 170
+
+
+def test_what_may_go_on_in_a_tag_that_was_not_learned_is_not_found():
+    wanted, got = [["B-x", "I-?", "O", "B-x"]], [["B-x", "O", "O", "B-x"]]
+    assert span_scores(wanted, got)["recall"] == pytest.approx(2 / 3)
+    assert span_scores(wanted, got, "I-?")["recall"] == pytest.approx(1 / 3)
+
+
+def test_a_run_that_begins_with_another_reads_other_columns_with_its_network(folder, monkeypatch):
+    own = {"tag_column": 3, "filters": 8}
+    begun = dataclasses.replace(RunFolder(folder / "run").read_recipe(), task_settings=own)
+    monkeypatch.setattr(RunFolder, "read_recipe", lambda self: begun)
+    found = train_module._fine_tuning(None, RunFolder(folder / "run"), ["task_settings.word_column=2"], None)
+    assert (found.task_settings["tag_column"], found.task_settings["word_column"]) == (None, 2)
+    assert found.task_settings["filters"] == 8
+    found = train_module._fine_tuning(Recipe(task="tag", batch=7), RunFolder(folder / "run"), {}, None)
+    assert (found.batch, found.task_settings["filters"]) == (7, 8)  # what it leaves at its default is that run's
+    with pytest.raises(ValueError, match="drop `task_settings`"):
+        train_module._fine_tuning(None, RunFolder(folder / "run"), ["task_settings.crf=false"], None)
 
 
 def test_a_split_that_the_run_lacks_is_told_with_the_option_that_brings_it(folder, capsys):
