@@ -51,7 +51,7 @@ def measure(settings, text, minutes, recipe):
             if not train([source], run, named, minutes=minutes, split=split):
                 raise KeyboardInterrupt
         except Failed as error:
-            return {"bits": math.nan, "epochs": 0, "settings": {"failed": str(error)}}
+            return {"bits": None, "epochs": 0, "settings": {"failed": str(error)}}
         found = summary(run)
         score = evaluate(run, "valid", batch=16, quiet=True)["model"]
     keys = ("tokenizer", "vocabulary_size", "units", "layers", "dropout")
@@ -77,7 +77,7 @@ def table(settings, results):
             "minutes": result["minutes"],
             "recipe": result["recipe"],
             "bits a character": result["bits"],
-            "nats": result["bits"] * math.log(2),
+            "nats": result["bits"] and result["bits"] * math.log(2),
             "epochs": float(result["epochs"]),
             "settings": ", ".join(f"{key} {value}" for key, value in result["settings"].items()),
         }
@@ -92,8 +92,8 @@ def claims(settings, results):
         for text in settings["texts"]:
             here = [r for r in results if (r["text"], r["minutes"]) == (text, minutes)]
             chosen = next(r["bits"] for r in here if r["recipe"] == CHOSEN)
-            others = {r["recipe"]: r["bits"] for r in here if r["recipe"] != CHOSEN and r["epochs"] >= 1}
-            if others:
+            others = {r["recipe"]: r["bits"] for r in here if r["recipe"] != CHOSEN and r["epochs"] >= 1 and r["bits"]}
+            if others and chosen is not None:
                 best = min(others, key=others.get)
                 said.append(f"{text}, {minutes:g} minutes: {chosen / others[best] - 1:+.1%} beside the best, {best}")
     return said
@@ -102,7 +102,7 @@ def claims(settings, results):
 def draw(settings, results, figure):
     axes = figure.subplots()
     names = [f"{r['text']}, {r['minutes']:g} min, {r['recipe']}" for r in results]
-    axes.barh(range(len(results)), [r["bits"] for r in results], color="#0072B2")
+    axes.barh(range(len(results)), [r["bits"] or 0 for r in results], color="#0072B2")
     axes.set_yticks(range(len(results)), names)
     axes.invert_yaxis()
     axes.set(xlabel="validation, bits a character")

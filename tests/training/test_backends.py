@@ -93,4 +93,7 @@ def test_a_run_that_drops_and_was_killed_ends_as_one_that_was_not(tmp_path, monk
         RunFolder(tmp_path / name).checkpoints().read() for name in ("whole", "broken")
     )
     assert step == same > 9 and arrays.keys() == others.keys()
+    assert ("random state" in arrays) == (keras.backend.backend() == "torch")
+    (tmp_path / "whole" / "model.keras").unlink()
+    assert RunFolder(tmp_path / "whole").read_model() is not None  # of the newest checkpoint
     assert [name for name in arrays if not np.array_equal(arrays[name], others[name])] == []

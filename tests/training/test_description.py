@@ -112,7 +112,7 @@ def test_a_run_on_recordings_reads_them_and_a_language_model_has_its_say(tmp_pat
     "task, lines, settings, message",
     [
         ("describe", "none.png\ta\n", [], "There is no file .*none.png"),
-        ("describe", "a.png\n", [], "list.tsv, line 1: a source and a target with a tab"),
+        ("describe", "a.png\n", [], "list.tsv, line 1: a source and a target with one tab"),
         ("describe", "a.png\ta\n", ["task_settings.shape=[4, 4]"], "`task_settings.shape` is height, width and chan"),
         ("transcribe", "a.png\ta\n", [], "a.png is no WAV file of whole numbers"),
         ("transcribe", "a.wav\ta\n", ["units=5"], "one width, an even number"),

@@ -99,7 +99,7 @@ def train(
         changes: settings to change, a dict of them, or each "key=value".
         valid, test, split, text_column, encoding: see `open_corpus`.
         init_from: a run to begin with: its best weights, its vocabulary, its network. What of these the recipe leaves
-            at its default is that run's.
+            at its default is that run's, but for what is of its text: encoding, split, columns and format.
         quiet: whether to show nothing but warnings.
         backend, devices, processes, coordinator, process, shard_vocabulary: what to compute on, see `Choice` in
             `keras_rnnlm.training.devices.choice`. Each of several processes calls this function alike.

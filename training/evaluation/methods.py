@@ -43,7 +43,7 @@ class Ways:
                     f"`{name}` reads a text from its beginning to its end, and {folder} learned from sentences by "
                     "themselves: it is for runs with mode=contiguous"
                 )
-        if self.tuned and str(text) == "valid":
+        if self.tuned and text == "valid":
             display.warn(f"{', '.join(self.tuned)}: tuned on the very text that is scored, so better than on another")
 
     def score(self, folder, tokenizer, model, options, split, losses, display):

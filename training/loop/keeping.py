@@ -6,7 +6,13 @@ import dataclasses
 from keras_rnnlm.belonging import other
 from keras_rnnlm.recurrence import backend
 from keras_rnnlm.training.loop.progress import Progress
-from keras_rnnlm.training.runs.checkpoint_models import check_same_kind, model_variables, optimizer_variables, values
+from keras_rnnlm.training.runs.checkpoint_models import (
+    check_same_kind,
+    model_variables,
+    optimizer_variables,
+    taken_apart,
+    values,
+)
 
 
 class Keeping:
@@ -68,13 +74,14 @@ class Keeping:
                 "with, or start a new run with another --out"
             )
         variables = self._variables()
-        self.generators = {name: arrays.pop(name) for name in list(arrays) if name.startswith("random state")}
+        arrays, self.generators = taken_apart(arrays)
         check_same_kind(variables, arrays, self.folder)
         for name, variable in variables.items():
             variable.assign(arrays[name])
         known = [field.name for field in dataclasses.fields(Progress)]
         self.progress = Progress(**{name: record[name] for name in known if name in record})
         self.saved, self.saved_in = copy.deepcopy(self.progress), path
+        backend.set_random_states(self.generators)
         if self.team.is_first:
             self.folder.cut_history(self.progress.history)
         return True

@@ -63,6 +63,16 @@ def averaged(optimizer):
             variable.assign(value)
 
 
+def taken_apart(arrays):
+    """What a checkpoint holds of variables, and of generators of random numbers, see `backend.random_states`.
+
+    >>> taken_apart({"random state": 1, "model 0 kernel": 2})
+    ({'model 0 kernel': 2}, {'random state': 1})
+    """
+    generators = {name: array for name, array in arrays.items() if name.startswith("random state")}
+    return {name: array for name, array in arrays.items() if name not in generators}, generators
+
+
 def check_same_kind(variables, arrays, folder):
     """Raises unless what a checkpoint of a run holds fits the variables."""
     mine = {name: (tuple(v.shape), _kind(v.dtype)) for name, v in variables.items()}
@@ -119,6 +129,7 @@ def _model_of(folder, build, step, arrays):
     if task.carries(recipe):
         for batch in growth.batches(recipe):  # what the run carries is in its checkpoints
             model.reset_states(batch)
+    arrays, _ = taken_apart(arrays)
     variables = model_variables(model) | optimizer_variables(model.optimizer)
     if {name: tuple(variable.shape) for name, variable in variables.items()} != {
         name: array.shape for name, array in arrays.items()

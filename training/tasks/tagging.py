@@ -36,7 +36,7 @@ class Tagging(Task):
         "crf": setting(True, "whether a conditional random field scores how tags follow on each other", FLAG),
     }
     recipe = "tagger"
-    unread = (*OF_LANGUAGE_MODELS, "text_column", "window")
+    unread = (*OF_LANGUAGE_MODELS, "window")
     free_settings = ("word_column", "tag_column", "word_dropout")
 
     def prepare(self, given, recipe, folder, display, first=None):
@@ -103,7 +103,8 @@ class Tagging(Task):
         found = examples.read_source(path, encoding, *ways)
         if not found:
             raise ValueError(f"{path} holds no sentence")
-        if is_bio(data.vocabulary.labels):
+        labels = set(data.vocabulary.labels)
+        if is_bio(labels) and all(f"B-{tag[2:]}" in labels for tag in labels if tag.startswith("I-")):
             found = _begun(found, path, display)
         unknown = _unknown(found, data.vocabulary)
         _tell_unknown(len(unknown), path, display, unknown)
