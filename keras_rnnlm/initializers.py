@@ -13,4 +13,7 @@ def another(initializer, number):
     if "seed" not in config or not isinstance(config["seed"], (int, type(None))):
         return initializer
     seed = None if config["seed"] is None else config["seed"] + number
-    return type(initializer).from_config({**config, "seed": seed})
+    try:
+        return type(initializer).from_config({**config, "seed": seed})
+    except TypeError:  # of someone else, and its configuration does not make it again
+        return initializer

@@ -84,7 +84,7 @@ class DepthGatedLSTMCell(RecurrentCell):
                 self.declare(f"kernel_{k}", (self.units, 5 * self.units), "kernel")
                 self.declare(f"recurrent_kernel_{k}", (self.units, 4 * self.units), "recurrent")
                 if self.use_bias:
-                    draw = functools.partial(self.initialize_bias, number=k)
+                    draw = functools.partial(self.initialize_bias, number=self.kinds.count("bias"))
                     self.declare(f"bias_{k}", (5 * self.units,), "bias", draw)
             if k or self.project_cell:
                 self.declare(f"depth_cell_{k}", (self.units,), "bias")

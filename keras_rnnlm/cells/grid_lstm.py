@@ -82,10 +82,10 @@ class GridLSTMCell(RecurrentCell):
     def build(self, input_shape):
         self.declared = []
         self.declare("kernel", (input_shape[-1], len(self.kernel_gates) * self.units), "kernel")
-        for number, name in enumerate(self.parts()):
+        for name in self.parts():
             self.declare(name, (self.units, 4 * self.units), "recurrent" if "recurrent" in name else "kernel")
             if self.use_bias and "recurrent" in name:
-                draw = functools.partial(self.initialize_bias, number=number)
+                draw = functools.partial(self.initialize_bias, number=self.kinds.count("bias"))
                 self.declare(name.replace("recurrent_kernel", "bias"), (4 * self.units,), "bias", draw)
         self.declare_what_every_cell_may_have(input_shape[-1])
         self.built = True

@@ -182,7 +182,8 @@ class Viterbi(keras.layers.Layer):
 class CRFLoss(keras.losses.Loss):
     """-log p(tags), a mean over the steps that are not masked, of what a `CRF` gives.
 
-    Targets are integers, (batch, time). Sample weights are a number a sequence, (batch,), or one a step, (batch, time).
+    Targets are integers, (batch, time) or (batch, time, 1). Sample weights are a number a sequence, (batch,), or one a
+    step, (batch, time).
 
     >>> chain = CRF(2)(np.zeros((1, 3, 2)))
     >>> round(float(CRFLoss()(np.array([[0, 1, 1]]), chain)), 4)  # eight sequences, all equally probable

@@ -32,7 +32,8 @@ class Recurrent(Stackable, keras.layers.RNN):
         return_trace: return a dict of everything the step computes, its gates and cells, each (batch, time, units). Or
             the names of some: those alone, by the fast loop, and zeros where a step is masked. They have a gradient.
         remat: keep less for the gradient, and compute it again: of T steps what about the square root of T need, beside
-            inputs and outputs. A step of training takes the forward part twice. The number of steps must be known.
+            inputs and outputs. A step of training takes the forward part twice. Where the layer
+            learns, the number of steps must be known.
 
     Call arguments:
         sequences: (batch, time, features).
@@ -322,8 +323,8 @@ class Recurrent(Stackable, keras.layers.RNN):
             del config["cell"]
             config |= {name: serialize(name, getattr(self.cell, name)) for name in self.cell.arguments}
             config["activity_regularizer"] = serialize("regularizer", self.activity_regularizer)
-            if getattr(self, "use_cudnn", "auto") != "auto":
-                config["use_cudnn"] = self.use_cudnn
+            if getattr(self, "use_cudnn", "auto") is False:  # a file that demanded it would open on some machines alone
+                config["use_cudnn"] = False
         trace = list(self.return_trace) if isinstance(self.return_trace, tuple) else self.return_trace
         return {**config, "return_trace": trace, "remat": self.remat}
 

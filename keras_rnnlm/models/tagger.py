@@ -25,7 +25,8 @@ class Tagger(WordModel):
 
     `compile` needs an optimizer alone. `fit` takes tags as targets, integers (batch, time), whatever number where the
     word is padding, and sample weights, if given, one number a word or one a sentence. The loss is -log p(tags), a mean
-    over words, and NaN where a target is no tag. `tag` gives the best tags.
+    over words, and NaN where a target is no tag, unless its weight is 0 and, with a conditional random field, that of
+    the word after it, too. `tag` gives the best tags.
 
     Args:
         words, characters, tags: how many ids there are of each, in words and characters with the padding.
@@ -137,7 +138,7 @@ class Tagger(WordModel):
         if sample_weight is not None:
             given = ops.cast(sample_weight, "float32")
             weights = weights * (ops.expand_dims(given, 1) if len(given.shape) == 1 else given)
-            losses = ops.where(ops.equal(weights, 0), 0, losses)  # only there a tag need not be known
+            losses = ops.where(ops.equal(weights, 0), 0, losses)  # only there may a tag be unknown
         self.nats.update_state(
             ops.reshape(ops.stop_gradient(losses), (-1,)), sample_weight=ops.reshape(ops.stop_gradient(weights), (-1,))
         )

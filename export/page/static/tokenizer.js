@@ -77,7 +77,7 @@ export class Tokenizer {
     const next = parts.map((_, k) => k + 1);
     const before = parts.map((_, k) => k - 1);
     const pairs = new Heap(); // by their ranks, and of equal ones by their places: what may be joined
-    const rank = (k) => this.ranks.get(`${parts[k]} ${parts[next[k]]}`);
+    const rank = (k) => (next[k] < count ? this.ranks.get(`${parts[k]} ${parts[next[k]]}`) : undefined);
     const offer = (k) => {
       if (k >= 0 && rank(k) !== undefined) pairs.push(rank(k) * count + k);
     };

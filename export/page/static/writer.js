@@ -111,10 +111,12 @@ by("writer").addEventListener("submit", (event) => {
   if (!by("length").reportValidity() || !by("seed").reportValidity()) return;
   busily(async () => {
     view.show([]);
+    status.textContent = "";
     const text = prompt.value;
     const { end, stopped } = await follow("read", { text });
-    if (stopped) history.show(end);
-    else await write(end, { text, length: 0 });
+    if (!stopped) return write(end, { text, length: 0 });
+    status.textContent = "";
+    history.show(end);
   });
 });
 
