@@ -243,3 +243,10 @@ def test_a_part_of_another_kind_is_told(part, monkeypatch):
             Recipe(task="broken")
         else:
             runtime.answers.answer_of({"task": "broken"})
+
+
+@pytest.mark.parametrize("name", tasks.TASKS)
+def test_what_a_run_that_begins_with_another_may_change_are_settings_of_its_task(name):
+    task = learning.task_of(Recipe(task=name))
+    assert {*task.text_settings, *task.free_settings} <= task.settings.keys()
+    assert not {*task.text_settings} & {*task.free_settings}

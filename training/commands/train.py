@@ -374,19 +374,16 @@ def _fine_tuning(recipe, first, changes, wanted):
 
 
 def _of_another_text(recipe):
-    """Its task's settings, but for the columns and the form of its text."""
+    """Its task's settings, but for those of its text."""
     defaults = Recipe(task=recipe.task).task_settings
-    return {
-        name: defaults[name] if name.endswith("_column") or name == "format" else value
-        for name, value in recipe.task_settings.items()
-    }
+    return recipe.task_settings | {name: defaults[name] for name in task_of(recipe).text_settings}
 
 
 def _of_network(recipe, name, task):
     value = getattr(recipe, name)
     if name != "task_settings":
         return value
-    return {name: one for name, one in value.items() if name not in task.free_settings}
+    return {name: one for name, one in value.items() if name not in (*task.text_settings, *task.free_settings)}
 
 
 def _from_another_task(recipe, begun, changes, wanted):

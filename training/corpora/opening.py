@@ -162,9 +162,14 @@ def tell_columns(corpus, wanted, display):
     """Says what is read of tables, and refuses a column of texts that are no tables."""
     for table, column in corpus.columns.items():
         display.say(f"reading the column {column!r} of {table}")
-    if wanted is not None and not corpus.columns:
+    check_column(corpus.columns, wanted, corpus.sources)
+
+
+def check_column(columns, wanted, sources):
+    """Raises where a column is named of sources that hold no table."""
+    if wanted is not None and not columns:
         raise ValueError(
-            f"A column is one of a table, and {', '.join(corpus.sources)} holds none: drop `text_column`. "
+            f"A column is one of a table, and {', '.join(sources)} holds none: drop `text_column`. "
             f"Received: text_column={wanted!r}"
         )
 

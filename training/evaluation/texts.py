@@ -21,10 +21,8 @@ def evaluate_text(folder, recipe, text, display, *, batch, window, encoding, tex
     with tempfile.TemporaryDirectory(prefix="keras-rnnlm-") as scratch:
         scratch = pathlib.Path(scratch)
         if text in SPLITS:
-            if text_column is not None:
-                raise ValueError(f"The {text} split is of one text: drop `text_column`. Received: {text_column!r}")
             own = own_texts(folder, text)
-            check_split(folder, text, own)
+            check_split(folder, text, own, text_column)
             split, trained_on = own[text], own.corpus
         else:
             corpus = open_corpus(

@@ -35,7 +35,7 @@ class Classification(Task):
     }
     recipe = "classify"
     unread = OF_LANGUAGE_MODELS
-    free_settings = ("label_column", "layer_factor", "unfreeze_every")
+    text_settings, free_settings = ("label_column",), ("layer_factor", "unfreeze_every")
 
     def check(self, recipe):
         own = recipe.task_settings
@@ -50,6 +50,7 @@ class Classification(Task):
 
     def prepare(self, given, recipe, folder, display, first=None):
         from keras_rnnlm.training.corpora.labelled import open_labelled
+        from keras_rnnlm.training.corpora.opening import check_column, paths_of
 
         own = recipe.task_settings
         texts = open_labelled(
@@ -61,11 +62,7 @@ class Classification(Task):
             text_column=recipe.text_column,
             label_column=own["label_column"],
         )
-        if recipe.text_column is not None and not texts.columns:
-            raise ValueError(
-                f"A column is one of a table, and {given.corpus} holds none: drop `text_column`. "
-                f"Received: text_column={recipe.text_column!r}"
-            )
+        check_column(texts.columns, recipe.text_column, paths_of(given.corpus))
         for table, (text, label) in texts.columns.items():
             display.say(f"reading texts in the column {text!r} of {table}, and labels in {label!r}")
         vocabulary = self._learned(texts.splits["train"], recipe, first)

@@ -27,6 +27,8 @@ class OfFiles(Translation):
     """The vocabulary is a `TargetVocabulary`, and a split `Described`. A subclass is one kind of sources."""
 
     settings = {name: given for name, given in Translation.settings.items() if name not in OF_TEXT}
+    text_settings = tuple(name for name in Translation.text_settings if name not in OF_TEXT)
+    free_settings = tuple(name for name in Translation.free_settings if name not in OF_TEXT)
     settings |= {
         "doubly_stochastic": setting(
             0.0, "factor of a penalty on places that symbols attend to more or less than once", NOT_NEGATIVE

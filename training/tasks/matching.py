@@ -29,7 +29,7 @@ class Matching(Task):
     }
     recipe = "matcher"
     unread = UNREAD
-    free_settings = ("question_column", "context_column", "answers_column", "longest")
+    text_settings, free_settings = ("question_column", "context_column", "answers_column"), ("longest",)
 
     # What it reads
 

@@ -37,7 +37,7 @@ class Tagging(Task):
     }
     recipe = "tagger"
     unread = (*OF_LANGUAGE_MODELS, "window")
-    free_settings = ("word_column", "tag_column", "word_dropout")
+    text_settings, free_settings = ("word_column", "tag_column"), ("word_dropout",)
 
     def prepare(self, given, recipe, folder, display, first=None):
         from keras_rnnlm.text import Vocabulary

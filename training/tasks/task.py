@@ -82,7 +82,8 @@ class Task:
         recipe: the built-in recipe that is taken where none is named; None: the defaults.
         unread: settings of a recipe that it does not read: another value than the default is refused.
         vocabulary_settings, network_settings: a run that begins with another's weights has these from it.
-        free_settings: of its own settings those that say nothing of the network: such a run may have others.
+        text_settings: of its own settings those that are of its text, such as columns: such a run begins without them.
+        free_settings: those that say nothing of the network either: such a run may have others.
         reads_examples: whether an epoch may be few steps: epochs and warm-up are then chosen by their number, where the
             user names neither these nor a recipe.
         writes: whether `evaluate` takes `beam`, `rescoring` and `bleu`, by which a translator writes.
@@ -101,7 +102,7 @@ class Task:
     unread = ()
     vocabulary_settings = VOCABULARY
     network_settings = NETWORK
-    free_settings = ()
+    text_settings = free_settings = ()
     fixed = FIXED
     reads_examples = True
     writes = False
@@ -210,11 +211,9 @@ class Task:
         """What the command `evaluate` finds: a dict of numbers under "model". `options` are those of the command."""
         check_options(options, folder, recipe, self.unread)
         data = self.restore(recipe, folder, display)
-        check_split(folder, text, data.splits)
-        is_own = text in data.splits
         column = options["text_column"]
-        if is_own and column is not None:
-            raise ValueError(f"The {text} split is of one text: drop `text_column`. Received: {column!r}")
+        check_split(folder, text, data.splits, column)
+        is_own = text in data.splits
         recipe = dataclasses.replace(recipe, text_column=column or recipe.text_column)
         split = data.splits[text] if is_own else self.read(text, data, recipe, options["encoding"], display)
         if split is None:
@@ -231,10 +230,15 @@ class Task:
         """A file of examples, or one split of a data set, as a split, for `evaluate`; None where it is neither."""
 
 
-def check_split(folder, text, splits):
-    """Raises where `text` names a split that a run does not have. A file of that name is ./test, or a `Path`."""
+def check_split(folder, text, splits, column=None):
+    """Raises where `text` names a split that a run does not have, or a column is named of one that it has.
+
+    A file of that name is ./test, or a `Path`.
+    """
     from keras_rnnlm.training.corpora.file_sources import SPLITS
 
+    if text in splits and column is not None:
+        raise ValueError(f"The {text} split is of one text: drop `text_column`. Received: {column!r}")
     if text in SPLITS and text not in splits:
         file = f"the file as {os.path.join('.', text)}" if os.path.exists(text) else "a file"
         raise ValueError(

@@ -38,8 +38,8 @@ class Translation(Task):
     }
 
     writes = True
-    free_settings = ("format", "source_column", "target_column", "stress", "longest", "decode", "beam")
-    free_settings += ("label_smoothing", "scheduled_sampling", "sampling_steps")
+    text_settings = ("format", "source_column", "target_column")
+    free_settings = ("stress", "longest", "decode", "beam", "label_smoothing", "scheduled_sampling", "sampling_steps")
     unread = ("text_column", "input_dropout", "output_dropout", "locked_dropout", "embedding_dropout", "ar", "tar")
     unread += ("recurrent_dropout", "initial_range", "forget_bias", "mode", "window", "random_windows", "grow")
 
