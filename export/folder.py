@@ -22,6 +22,7 @@ from keras_rnnlm.export.manifest import (
 )
 from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.schema import read_regular
+from keras_rnnlm.whole_files import check_to_make
 
 FORMATS = tuple(FILES)
 TEXT_KINDS = ("word", "char", "byte")  # of tokenizers, whose work a SavedModel does itself
@@ -52,6 +53,7 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
         raise ValueError(
             f"A format is one of {', '.join(FORMATS)}. Received: {', '.join(map(repr, unknown)) or 'none'}"
         )
+    check_to_make(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} exists already, and nothing is written over: choose another --out")
     _check_there(run, "model.keras")

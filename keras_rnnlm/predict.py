@@ -112,13 +112,14 @@ def answer(path, format=None, *, threads=None, trusted=False):
 
 
 class _Keras:
-    """`run(inputs)` as the engines of exported files have it, of a model in Keras."""
+    """`run(inputs)` and `step(inputs)` as the engines of exported files have them, of a model in Keras."""
 
     def __init__(self, model, signature):
         from keras_rnnlm.models.compiled import compiled
 
         self._inputs = [tensor.name for tensor in signature.inputs] + [state.name for state in signature.states]
         self._names = [*signature.outputs, *(state.output for state in signature.states)]
+        self._states = {name for state in signature.states for name in (state.name, state.output)}
         self._call = compiled(model, lambda *given: self._in_order(signature.call(dict(zip(self._inputs, given)))))
         self._begin = None if signature.begin is None else _Keras(model, signature.begin)
 
@@ -130,6 +131,11 @@ class _Keras:
 
         found = self._call(*(ops.convert_to_tensor(inputs[name]) for name in self._inputs))
         return {name: ops.convert_to_numpy(value) for name, value in zip(self._names, found)}
+
+    def step(self, inputs):
+        from keras_rnnlm.export.runtime.engines import step_of
+
+        return step_of(self.run, self._states, inputs)
 
     def ask(self, name, inputs):
         return self._begin.run(inputs)

@@ -30,6 +30,12 @@ def partial_of(path):
         remove(partial)
 
 
+def check_to_make(path):
+    """Raises where `path` names no folder that could be made beside others and then get its name."""
+    if path.name in ("", ".."):
+        raise ValueError(f"--out names the folder to make, as in --out {pathlib.Path(path, 'new')}. Received: {path}")
+
+
 def put_in_place(partial, path):
     """Gives what was written its name, once it is on the disk. Of a folder, the files have to be there already.
 

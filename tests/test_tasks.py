@@ -19,6 +19,7 @@ from keras_rnnlm.training.loop.failures import decisive
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.run import RunFolder
 from tests import majority
+from tests.majority import answer as majority_answer
 from tests.majority import learning as majority_learning
 from tests.majority import model as majority_model
 from tests.support import on_tensorflow
@@ -195,6 +196,15 @@ def test_the_command_run_answers_without_keras(exported):
     command = [sys.executable, "-c", WITHOUT_KERAS, "run", str(exported), "--trusted", "--prompt", "bbbabbb"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "b\n"), done.stderr
+
+
+@on_tensorflow
+def test_what_an_answer_does_not_read_is_told(exported, capsys, monkeypatch):
+    asked = ["run", str(exported), "--trusted", "--prompt", "b", "--score", "b", "--top-k", "3"]
+    monkeypatch.setattr(majority_answer.Answer, "asked", ("beam",))
+    assert main(asked) == 2
+    told = f"--score and --top-k cannot be asked of {exported}, an export of the task {majority.NAME}: drop them"
+    assert told in capsys.readouterr().err
 
 
 def test_the_parts_of_every_task_are_what_they_should_be():

@@ -23,4 +23,6 @@ def run(options):
 
     settings, prompts = command.settings(options), options.prompt or [""]
     model = runtime.load(options.artifact, options.format, threads=options.threads, trusted=options.trusted)
+    if model.asked is not None:
+        command.check_read(options, model.asked, f"{options.artifact}, an export of the task {model.about['task']}")
     model.show(options, settings, prompts)

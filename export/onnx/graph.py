@@ -5,7 +5,11 @@ from onnx import helper, numpy_helper
 
 
 def finish(proto, interface):
-    """Lists inputs and outputs as the interface does, and names their free sizes `batch` and `time`."""
+    """Lists inputs and outputs as the interface does, and names their free sizes.
+
+    Runtimes take sizes of one name to be equal, and lay out their memory by that: `batch` are all first ones, and
+    `time` the second ones where the model splits in time, or one input alone has a free one.
+    """
     graph, begin = proto.graph, interface.begin
     inputs = [tensor for part in interface.parts for tensor in part.inputs]
     _sort(graph.input, [tensor.name for tensor in inputs])
@@ -17,19 +21,31 @@ def finish(proto, interface):
         if value.name not in taken:
             graph.input.remove(value)
     shapes = {tensor.name: tensor.shape for tensor in inputs}
+    in_time, splits = set(), set()
+    for part in interface.parts:
+        free = [tensor.name for tensor in part.inputs if len(tensor.shape) > 1 and tensor.shape[1] is None]
+        if part.signature.splits_in_time:
+            splits |= {*free, *part.outputs}
+        elif len(free) == 1:
+            in_time |= {*free}
+
+    def named(value, k, of_time):
+        if k == 0 or k == 1 and value.name in of_time:
+            return others.get(value.name, "") + ("batch", "time")[k]
+        return f"{value.name}_{k}"
+
     free = {}  # what tf2onnx calls a size: what it is
     for value in graph.input:
         for k, (dim, size) in enumerate(zip(value.type.tensor_type.shape.dim, shapes[value.name])):
             if size is None:
-                name = others.get(value.name, "") + ("batch" if k == 0 else "time" if k == 1 else f"size_{k}")
+                name = named(value, k, splits | in_time)
                 free[dim.dim_param] = name
                 dim.dim_param = name
     for value in graph.output:
         for k, dim in enumerate(value.type.tensor_type.shape.dim):
             if not dim.HasField("dim_value"):
                 known = None if k == 0 else free.get(dim.dim_param)
-                name = "batch" if k == 0 else "time" if k == 1 else f"size_{k}"
-                dim.dim_param = known or others.get(value.name, "") + name
+                dim.dim_param = known or named(value, k, splits)
     del graph.value_info[:]  # with sizes under their old names
     share_transposes(graph)
     return proto

@@ -24,6 +24,8 @@ FUNCTIONS = {
     "softplus": ("Softplus", None, None),
     "elu": ("Elu", 1.0, None),
 }
+# Of these, f(OPEN) = 1.
+BOUNDED = ("sigmoid", "hard_sigmoid", "tanh")
 # Of these, f(-z) = 1 - f(z), so that a coupled gate is one of its own, with the sign turned.
 ODD = ("sigmoid", "hard_sigmoid")
 
@@ -53,6 +55,8 @@ def obstacles(cell):
         reasons += [name for name in ("gate_recurrence", "projection_units", "cell_clip") if getattr(cell, name)]
         if _name(cell.recurrent_activation) not in ODD and cell.coupled:
             reasons.append(f"coupled gates by {_name(cell.recurrent_activation)}")
+        if _name(cell.recurrent_activation) not in BOUNDED and cell.open_gates:
+            reasons.append(f"open gates beside {_name(cell.recurrent_activation)}")
     reasons += [f"{what}={_name(f)}" for what, f in functions.items() if _name(f) not in FUNCTIONS]
     return reasons
 

@@ -9,14 +9,16 @@ from onnx import helper, numpy_helper
 
 MICROSOFT = "com.microsoft"
 LEAST = 256  # numbers: what is smaller stays as it is
+RECURRENT = ("LSTM", "GRU", "RNN")
 # Processors without VNNI add two products of bytes in 16 bits, where 255 * 127 + 255 * 127 is cut off. So one factor of
 # each product keeps to seven bits: the weights, where ONNX Runtime makes the other factor, else the other factor.
 SEVEN_BITS = 63
 
 
 def int8(proto):
-    """Weights in int8, symmetric, a scale for each row of a table and for each output of a product."""
+    """Matrices in int8, symmetric, a scale for each row of a table and for each output of a product."""
     graph = _Graph(proto.graph)
+    own = list(graph.weights)
     for node in list(proto.graph.node):
         if node.op_type == "LSTM" and graph.is_weight(node.input[1]) and graph.is_weight(node.input[2]):
             _lstm(graph, node, proto)
@@ -24,8 +26,8 @@ def int8(proto):
             _product(graph, node)
         elif node.op_type == "Gather" and graph.is_weight(node.input[0], dims=2):
             _table(graph, node)
-    for name in [name for name in graph.weights if graph.is_weight(name)]:
-        if graph.readers(name):
+    for name in own:
+        if graph.is_weight(name) and graph.readers(name):
             _stored(graph, name)
     graph.finish()
     return proto
@@ -149,12 +151,14 @@ class _Graph:
         self.weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
         self.transposes = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Transpose"}
         self.quantized = {}
+        # Biases, states and peepholes: rows of numbers of different sizes, which one scale would spoil.
+        self.vectors = {name for node in self._nodes(graph) if node.op_type in RECURRENT for name in node.input[3:]}
 
     def is_weight(self, name, dims=None):
         value = self.weights.get(name)
-        if value is None or value.dtype != np.float32 or value.size < LEAST or value.ndim < 2:
+        if value is None or value.dtype != np.float32 or value.size < LEAST or name in self.vectors:
             return False
-        return dims is None or value.ndim == dims
+        return value.ndim >= 2 and value.shape[-2] > 1 and dims in (None, value.ndim)
 
     def matrix(self, name):
         """`(weight, whether it is transposed)` where a product reads a matrix of weights, else None."""

@@ -12,6 +12,7 @@ from keras_rnnlm.export.artifacts import whole
 from keras_rnnlm.export.manifest import MANIFEST, check_whole, files_of_vocabulary, read_manifest, task_of
 from keras_rnnlm.export.page import onnxruntime_web
 from keras_rnnlm.text import PairVocabulary, Tokenizer
+from keras_rnnlm.whole_files import check_to_make
 
 STATIC = pathlib.Path(__file__).parent / "static"
 SHARED = ("style.css", "onnx.js", "asking.js", "answering.js")
@@ -45,6 +46,7 @@ def make_page(export, out, *, title=None, prompt="", model=None, onnxruntime_web
         say: is told what takes time.
     """
     export, out = pathlib.Path(export), pathlib.Path(out)
+    check_to_make(out)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         see = f"see it by `python -m http.server --directory {shlex.quote(str(out))}`, or "
         see = see if (out / "index.html").is_file() else ""

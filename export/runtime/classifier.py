@@ -23,6 +23,7 @@ class ExportedClassifier(ExportedModel):
     """What `runtime.load` returns of a classifier: `classify(texts)`, beside `run(inputs)`."""
 
     takes_text = True
+    asked = ()
     manifest = {**ExportedModel.manifest, "model": {"words": COUNT, "classes": COUNT, "characters": Optional(COUNT)}}
 
     def classify(self, texts, batch_size=32):

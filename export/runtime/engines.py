@@ -16,6 +16,12 @@ PACKAGES = {"onnx": "onnxruntime", "litert": "ai-edge-litert", "saved_model": "t
 MODULES = {"onnx": "onnxruntime", "litert": "ai_edge_litert.interpreter", "saved_model": "tensorflow"}
 
 
+def step_of(run, states, inputs):
+    """As `run`, for one time step: all but the `states`, names, have time as their second axis there."""
+    outputs = run({name: value if name in states else value[:, None] for name, value in inputs.items()})
+    return {name: value if name in states else value[:, 0] for name, value in outputs.items()}
+
+
 class Onnx:
     """`run(inputs)`, of an ONNX file in ONNX Runtime; the same for a step and for whole sequences."""
 
@@ -58,10 +64,7 @@ class Onnx:
         return dict(zip(names, self._session.run(names, given)))
 
     def step(self, inputs):
-        """As `run`, for one time step: all but the states have time as their second axis there."""
-        states = self._states
-        outputs = self.run({name: value if name in states else value[:, None] for name, value in inputs.items()})
-        return {name: value if name in states else value[:, 0] for name, value in outputs.items()}
+        return step_of(self.run, self._states, inputs)
 
     def by_names(self):
         return {}  # every ONNX file of ours describes itself

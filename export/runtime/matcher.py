@@ -28,6 +28,7 @@ class ExportedMatcher(ExportedModel):
     """
 
     takes_text = True
+    asked = ()
     manifest = {**ExportedModel.manifest, "model": {"words": COUNT, "features": COUNT}}
 
     @classmethod

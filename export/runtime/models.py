@@ -27,6 +27,7 @@ class ExportedModel:
 
     Attributes:
         takes_text: whether it needs its task's vocabulary, which then lies beside the file or in it.
+        asked: the options of the command `run` that it reads, besides the prompt; None: `show` says what it does not.
         manifest: the schema of what a manifest says of the model and of what is checked.
 
     >>> loaded = keras_rnnlm.export.runtime.load("exported")
@@ -35,6 +36,7 @@ class ExportedModel:
     """
 
     takes_text = False
+    asked = None
     manifest = {"check": {"inputs": NUMBERS, "outputs": NUMBERS}}
 
     def __init__(self, engine, kind, about=None, tokenizer=None, missing=None):

@@ -23,6 +23,7 @@ class ExportedTagger(ExportedModel):
     word_column = None
 
     takes_text = True
+    asked = ()
     manifest = {
         **ExportedModel.manifest,
         "model": {"chain": Each(_CHAIN), "sizes": Each(COUNT)},

@@ -26,6 +26,7 @@ class ExportedTranslator(ExportedModel):
     """
 
     takes_text = True
+    asked = ("beam", "length")
     sizes = ("source_vocabulary", "target_vocabulary", "start", "end")
     manifest = {
         "model": {
@@ -136,9 +137,7 @@ class ExportedTranslator(ExportedModel):
             yield best.text, {"source": source, "text": best.text, "score": best.score}
 
     def show(self, options, settings, prompts):
-        if options.score is not None:
-            raise ValueError(f"--score is for language models, and {options.artifact} holds a translator")
-        written = self.translate(prompts, beam=options.beam or 1, max_length=options.length)
+        written = self.translate(prompts, beam=options.beam or 1, max_length=settings["length"])
         texts = [best.text for best, *_ in written]
         print(json.dumps({"prompts": prompts, "texts": texts}) if options.json else "\n".join(texts))
 

@@ -57,7 +57,8 @@ def check(interface, engine, tokenizer, tokens):
     """The endpoints that write, beside the package's own generation, and those of text beside its tokenizer."""
     given = np.arange(5) % interface.vocabulary_size if tokens is None else np.asarray(tokens[:40])
     prompts = [given[:3].tolist(), given[:1].tolist()]
-    padded = {"tokens": [prompt + [0] * (3 - len(prompt)) for prompt in prompts], "lengths": [3, 1]}
+    lengths = [len(prompt) for prompt in prompts]
+    padded = {"tokens": [prompt + [0] * (lengths[0] - len(prompt)) for prompt in prompts], "lengths": lengths}
     settings = {"length": 12, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 1}
     for sampler, changed in (
         (Greedy(), {"temperature": 0.0}),

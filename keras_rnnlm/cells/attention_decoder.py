@@ -65,6 +65,13 @@ class AttentionDecoderCell(RecurrentCell):
             )
         names = [f"layer_{k}_{name}" for k, cell in enumerate(self.cells) for name in cell.state_names]
         self.state_names = ("y", *names)
+        self.learned_from = self._of_layers("learned_from")
+        self.starts_at = self._of_layers("starts_at")
+
+    def _of_layers(self, attribute):
+        """What the cells say of their states, by the names that these have here."""
+        said = enumerate(getattr(cell, attribute) for cell in self.cells)
+        return {f"layer_{k}_{name}": value for k, of_states in said for name, value in of_states.items()}
 
     def _check_cell(self, cell):
         if not isinstance(cell, RecurrentCell):
@@ -183,13 +190,6 @@ class AttentionDecoderCell(RecurrentCell):
             found |= {} if bias is None else {f"layer_{k}_input_bias": bias}
             found |= {f"layer_{k}_{name}": value for name, value in cell.parameters(mine).items()}
         return found
-
-    def get_config(self):
-        return {**super().get_config(), "cells": [keras.saving.serialize_keras_object(cell) for cell in self.cells]}
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "cells": [keras.saving.deserialize_keras_object(cell) for cell in config["cells"]]})
 
 
 class _OfLayer:

@@ -35,6 +35,7 @@ class ClockworkRNNCell(RecurrentCell):
     takes_mogrifier = False
     state_names = ("h", "t")
     options = {"periods": (1, 2, 4, 8)}
+    starts_at = {"t": 0.0}
 
     def check_options(self):
         periods = list(self.periods) if isinstance(self.periods, (list, tuple)) else None

@@ -62,6 +62,7 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
     | `traced()` | `["h"]` | the names of what the step notes by `dot.note`: layers return it, with its gradient |
     | `trace_widths` | `{}` | the widths of those that are not as wide as the units |
     | `learned_from` | `{}` | the initializers of learned states that do not begin as zeros |
+    | `starts_at` | `{}` | the numbers at which states begin that count or weigh, and that no other network may choose |
     | `only_adds_x` | False | the step only adds x, whole, to one product, `dot(h, name, x)`: it is faster |
     | `takes_mogrifier` | True | whether input and h may gate each other before the step |
     | `zoneout_rates()` | for h | the fraction of each state that keeps its values |
@@ -104,6 +105,7 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
     reads = ()
     trace_widths = {}
     learned_from = {}
+    starts_at = {}
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)

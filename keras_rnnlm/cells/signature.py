@@ -22,7 +22,23 @@ def keyword_only(options):
 SAME = "activation"  # as the value of another activation: the same function as `activation`
 
 
+class _Cells:
+    """Lists of cells, which a config holds as dicts."""
+
+    @staticmethod
+    def get(value):
+        if not isinstance(value, (list, tuple)):
+            return value
+        return [keras.saving.deserialize_keras_object(cell) if isinstance(cell, dict) else cell for cell in value]
+
+    @staticmethod
+    def serialize(value):
+        return [keras.saving.serialize_keras_object(cell) for cell in value]
+
+
 def _kind(name, value):
+    if name == "cells":
+        return _Cells
     if value == SAME:
         return None
     for kind in ("activation", "initializer", "regularizer", "constraint"):

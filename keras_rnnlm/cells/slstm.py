@@ -34,6 +34,7 @@ class SLSTMCell(RecurrentCell):
     only_adds_x = True
     options = {"forget_gate": "sigmoid"}
     learned_from = {"n": "ones"}
+    starts_at = {"n": 1.0, "m": 0.0}
     initialize_bias = LSTMCell.initialize_bias
 
     def check_options(self):

@@ -4,17 +4,20 @@ import json
 
 from keras_rnnlm.generation.samplers import make_sampler
 
+# What is taken where nothing is asked for.
+DEFAULTS = {"length": 200, "repetition_penalty": 1.0, "seed": 0}
+
 
 def arguments(parser):
     parser.add_argument("--prompt", action="append", help="what to go on from; several are written side by side")
-    parser.add_argument("--length", type=int, default=200, help="tokens to write (default: %(default)s)")
+    parser.add_argument("--length", type=int, help=f"tokens to write (default: {DEFAULTS['length']})")
     parser.add_argument("--temperature", type=float, help="below 1 is safer, above bolder, 0 always the likeliest")
     parser.add_argument("--top-k", type=int, help="draw from the K likeliest")
     parser.add_argument("--top-p", type=float, help="draw from the likeliest that reach this probability together")
     parser.add_argument("--min-p", type=float, help="draw from those at least this fraction as likely as the likeliest")
-    parser.add_argument("--repetition-penalty", type=float, default=1.0, help="above 1: avoid what was written already")
+    parser.add_argument("--repetition-penalty", type=float, help="above 1: avoid what was written already")
     parser.add_argument("--beam", type=int, help="search for the likeliest text, this many at a time")
-    parser.add_argument("--seed", type=int, default=0, help="the same seed writes the same text (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help=f"the same seed writes the same text (default: {DEFAULTS['seed']})")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -27,12 +30,22 @@ def settings(options):
         min_p=options.min_p,
         beam=options.beam,
     )
-    return {
-        "length": options.length,
-        "sampler": sampler,
-        "seed": options.seed,
-        "repetition_penalty": options.repetition_penalty,
-    }
+    given = {name: getattr(options, name) for name in DEFAULTS}
+    return DEFAULTS | {name: value for name, value in given.items() if value is not None} | {"sampler": sampler}
+
+
+def check_read(options, read, which):
+    """Raises for an option of `run` that is given, and that what `which` names does not read.
+
+    Args:
+        read: the names of those that it reads, besides the prompt.
+    """
+    unread = {"score", "temperature", "top_k", "top_p", "min_p", "beam", *DEFAULTS} - {*read}
+    given = [f"--{name.replace('_', '-')}" for name in sorted(unread) if getattr(options, name) is not None]
+    if given:
+        raise ValueError(
+            f"{' and '.join(given)} cannot be asked of {which}: drop {'it' if len(given) == 1 else 'them'}"
+        )
 
 
 def show(options, prompts, texts, pieces):

@@ -194,7 +194,7 @@ class RecurrentStack(keras.layers.Layer):
     def get_config(self):
         return {
             **super().get_config(),
-            "layers": [keras.saving.serialize_keras_object(layer) for layer in self.layers],
+            "layers": [serialized(layer) for layer in self.layers],
             "connection": self.connection,
             "dropout": self.dropout.rate,
             "bidirectional": self.bidirectional,
@@ -203,8 +203,7 @@ class RecurrentStack(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config):
-        layers = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
-        return cls(**{**config, "layers": layers})
+        return cls(**{**config, "layers": [deserialized(layer) for layer in config["layers"]]})
 
 
 def _backwards(layer):
@@ -215,3 +214,17 @@ def _backwards(layer):
             f"{layer.name!r} only goes forwards, and so does a stack with it. Received: bidirectional=True"
         )
     return type(layer).from_config({**config, "name": f"{layer.name}_backwards", "go_backwards": True})
+
+
+def serialized(layer):
+    """The configuration of a layer that whoever holds it builds: in its own scope, which names the variables."""
+    return _not_built(keras.saving.serialize_keras_object(layer))
+
+
+def deserialized(config):
+    """The layer, not built yet."""
+    return keras.saving.deserialize_keras_object(_not_built(config))
+
+
+def _not_built(config):
+    return {name: value for name, value in config.items() if name != "build_config"}

@@ -16,6 +16,7 @@ from keras_rnnlm.models.regularizers import WordDropout
 from keras_rnnlm.models.signatures import Signature
 from keras_rnnlm.models.tally import Tally
 from keras_rnnlm.models.words import WordModel, check_counts, read_both
+from keras_rnnlm.optimizers import replicas
 from keras_rnnlm.schema import is_a
 
 POOLINGS = ("last", "mean", "max", "all", "attention")
@@ -48,7 +49,8 @@ class Classifier(WordModel):
         bidirectional: whether texts are read backwards, too.
         pooling: what becomes of the outputs of all steps: the "last" one (of each direction), their "mean", their
             "max", "all" three side by side, or "attention": the last one attends to all of them (Bahdanau et al. 2015),
-            see `keras_rnnlm.layers.EncoderAttention`. A text without words has zeros.
+            see `keras_rnnlm.layers.EncoderAttention`. A text without words has zeros, or by attention what these
+            combine to.
 
     Example:
 
@@ -263,7 +265,7 @@ class Classifier(WordModel):
             weights = ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
             losses = ops.where(ops.equal(weights, 0), 0, losses)  # of those without a weight no class need be known
         self.nats.update_state(ops.stop_gradient(losses), sample_weight=ops.stop_gradient(weights))
-        return sum(self.losses, start=ops.mean(losses * weights))
+        return replicas.mean_loss(ops.sum(losses * weights), ops.shape(losses)[0], self.losses)
 
     def probabilities(self, inputs, batch_size=32):
         """Of each class, float32 (batch, classes), of arrays as `fit` takes them."""

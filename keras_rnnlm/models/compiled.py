@@ -73,13 +73,20 @@ def compiled_gradient(model, method):
         def stateless(values, fixed, *args):
             def scalar(values):
                 mapping = [*zip(variables, values), *zip(others, fixed)]
-                with keras.StatelessScope(state_mapping=mapping):
-                    return method(*args)
+                with keras.StatelessScope(state_mapping=mapping) as scope:
+                    total, rest = method(*args)
+                return total, (rest, [scope.get_current_value(variable) for variable in others])
 
-            (_, rest), found = jax.value_and_grad(scalar, has_aux=True)(values)
+            (_, (rest, after)), found = jax.value_and_grad(scalar, has_aux=True)(values)
+            return found, rest, after
+
+        def gradient(*args):
+            found, rest, after = stateless([v.value for v in variables], [v.value for v in others], *args)
+            for variable, value in zip(others, after):  # the seeds of what is drawn, which are others each time
+                variable.assign(value)
             return found, rest
 
-        return lambda *args: stateless([v.value for v in variables], [v.value for v in others], *args)
+        return gradient
     import torch
 
     def eager(*args):

@@ -12,6 +12,7 @@ from keras_rnnlm.models.recurrent_layers import recurrent_layers
 from keras_rnnlm.models.signatures import Signature, Tensor
 from keras_rnnlm.models.tally import Tally
 from keras_rnnlm.models.words import WordModel, check_counts
+from keras_rnnlm.optimizers import replicas
 from keras_rnnlm.schema import is_whole
 
 NOWHERE = -1e9  # the logit of a sentence that is padding
@@ -204,7 +205,7 @@ class Matcher(WordModel):
             weights = ops.reshape(ops.cast(sample_weight, "float32"), (-1,))
         losses = ops.where(ops.equal(weights, 0), 0, losses)  # a row that is padding has no right sentence
         self.nats.update_state(ops.stop_gradient(losses), sample_weight=ops.stop_gradient(weights))
-        return sum(self.losses, start=ops.mean(losses * weights))
+        return replicas.mean_loss(ops.sum(losses * weights), ops.shape(losses)[0], self.losses)
 
     def rank(self, inputs, batch_size=32):
         """The numbers of the sentences from the best one down, int32 (batch, sentences); those without words last."""

@@ -13,6 +13,7 @@ from keras_rnnlm.models.regularizers import activity_penalty
 from keras_rnnlm.models.tally import Tally
 from keras_rnnlm.models.targets import targets_and_weights
 from keras_rnnlm.optimizers import ClippedOptimizer, ClippingReport, replicas
+from keras_rnnlm.optimizers.wrapping import compile_again
 from keras_rnnlm.recurrence import backend
 
 
@@ -75,12 +76,7 @@ class NextTokenModel(keras.Model):
         return config and {**config, "reduction": self._reduction}
 
     def compile_from_config(self, config):
-        config = keras.saving.deserialize_keras_object(config)
-        optimizer = config["optimizer"]
-        if isinstance(optimizer, ClippedOptimizer) and optimizer.scales_loss:
-            config["auto_scale_loss"] = False  # which Keras does not save, and without which it was no model
-        self.compile(**config)
-        self.optimizer.build(self.trainable_variables)
+        compile_again(self, config)
 
     def fit(self, x=None, *args, **kwargs):
         given = _arguments(super().fit, x, *args, **kwargs)

@@ -6,6 +6,7 @@ from keras_rnnlm import cell_list
 from keras_rnnlm.cells import RecurrentCell
 from keras_rnnlm.layers import Recurrent
 from keras_rnnlm.layers.family import LAYERS, over_time
+from keras_rnnlm.layers.stack import deserialized, serialized
 from keras_rnnlm.places import imported, is_place
 from keras_rnnlm.schema import is_count
 
@@ -64,7 +65,7 @@ def to_config(arguments):
     """The arguments of a model with recurrent layers as Keras saves them: `layers` may be a list, `cell` a class."""
     config = dict(arguments)
     if isinstance(config["layers"], (list, tuple)):
-        config["layers"] = [keras.saving.serialize_keras_object(layer) for layer in config["layers"]]
+        config["layers"] = [serialized(layer) for layer in config["layers"]]
     if not isinstance(config["cell"], str):
         config["cell"] = keras.saving.get_registered_name(config["cell"])
     return config
@@ -74,5 +75,5 @@ def from_config(config):
     """The arguments that `to_config` wrote, the layers new ones."""
     config = dict(config)
     if isinstance(config["layers"], list):
-        config["layers"] = [keras.saving.deserialize_keras_object(layer) for layer in config["layers"]]
+        config["layers"] = [deserialized(layer) for layer in config["layers"]]
     return config

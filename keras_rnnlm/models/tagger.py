@@ -11,6 +11,7 @@ from keras_rnnlm.layers.crf import log_probabilities_of
 from keras_rnnlm.models.signatures import Signature
 from keras_rnnlm.models.tally import Tally
 from keras_rnnlm.models.words import WordModel, check_counts, read_both
+from keras_rnnlm.optimizers import replicas
 from keras_rnnlm.viterbi import best_tags
 
 
@@ -142,8 +143,8 @@ class Tagger(WordModel):
         self.nats.update_state(
             ops.reshape(ops.stop_gradient(losses), (-1,)), sample_weight=ops.reshape(ops.stop_gradient(weights), (-1,))
         )
-        words = ops.maximum(ops.sum(ops.cast(shown, "float32")), 1)
-        return sum(self.losses, start=ops.sum(losses * weights) / words)
+        words = ops.sum(ops.cast(shown, "float32"))
+        return replicas.mean_loss(ops.sum(losses * weights), words, self.losses)
 
     def _losses_of(self, logits, tags, shown):
         """-log p of each word's tag, given the tags before it, (batch, time); zeros where it is padding."""

@@ -231,6 +231,9 @@ class Translator(NextTokenModel):
         places = [sum(widths[: k + 1]) for k in range(len(widths) - 1)]
         states = ops.cast(states, state_dtype(self.compute_dtype))
         states = ops.split(states, places, axis=-1) if places else [states]
+        named = zip(self.decoder.cell.state_names[1:], states)
+        fixed = self.decoder.cell.starts_at
+        states = [ops.full_like(state, fixed[name]) if name in fixed else state for name, state in named]
         begun = [self.decoder.get_initial_state(ops.shape(source)[0])[0], *states]
         keys = encoded if self.keys is None else self.keys(encoded)
         return [keys, encoded, mask], begun

@@ -11,6 +11,7 @@ from keras_rnnlm.models import ids
 from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.models.recurrent_layers import from_config, recurrent_layers, to_config
 from keras_rnnlm.models.signatures import Tensor
+from keras_rnnlm.optimizers.wrapping import compile_again
 from keras_rnnlm.schema import is_count
 
 
@@ -34,6 +35,9 @@ class WordModel(keras.Model):
         how = {"bidirectional": bidirectional, "locked_dropout": locked_dropout, **options}
         self.stack = RecurrentStack(stacked, a.connection, a.dropout, name="stack", **how)
         self.dropout = dropout_layer(a.dropout, locked_dropout, name="dropout", **options)
+
+    def compile_from_config(self, config):
+        compile_again(self, config)
 
     def _build_encoder(self, beside=0):
         """`beside` is how many features stand beside each word."""

@@ -196,6 +196,11 @@ class ClippedOptimizer(WrappingOptimizer):
         """
         optimizer = self._accumulating_optimizer()
         steps = optimizer.gradient_accumulation_steps
+        if replicas.count() > 1:
+            raise ValueError(
+                "Under a `tf.distribute` strategy an optimizer cannot accumulate: drop `gradient_accumulation_steps`, "
+                f"and take larger batches. Received: gradient_accumulation_steps={steps} on {replicas.count()} replicas"
+            )
         accumulators = [accumulator_of(optimizer, v) for v in variables]
         scale = self.inner_optimizer.scale_loss(1.0)
         # Accumulators are dense: Keras makes a sparse gradient dense when it adds it to one.

@@ -34,6 +34,15 @@ def shared(loss):
     return loss + (summed(part) / count() - part)
 
 
+def mean_loss(total, of, penalties):
+    """The loss of a batch, and what is added to it: each replica has the sum of its own losses, and how many those are.
+
+    The mean is over those of all replicas, not over the means of each.
+    """
+    loss = total / keras.ops.maximum(summed(keras.ops.cast(of, "float32")), 1)
+    return shared(sum((keras.ops.cast(penalty, loss.dtype) / count() for penalty in penalties), start=loss))
+
+
 def have_to_merge():
     """Whether replicas meet in a call that all of them make, which none may make in a branch of its own."""
     if backend.strategy() is None:

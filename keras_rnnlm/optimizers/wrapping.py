@@ -140,3 +140,14 @@ def with_those_inside(optimizer):
         [optimizer.inner_optimizer] if hasattr(optimizer, "inner_optimizer") else getattr(optimizer, "optimizers", [])
     )
     return [optimizer] + [wrapped for inner in inside for wrapped in with_those_inside(inner)]
+
+
+def compile_again(model, config):
+    """Compiles a model by the configuration that was saved with it, as Keras does."""
+    config = keras.saving.deserialize_keras_object(config)
+    optimizer = config["optimizer"]
+    if isinstance(optimizer, WrappingOptimizer) and optimizer.scales_loss:
+        config["auto_scale_loss"] = False  # which Keras does not save, and without which it was no model
+    model.compile(**config)
+    if model.built:
+        model.optimizer.build(model.trainable_variables)

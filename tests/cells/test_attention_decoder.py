@@ -1,12 +1,14 @@
 """The decoder's step beside its equations, over time and with its gradient."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_rnnlm import layers, recurrence
-from keras_rnnlm.cells import AttentionDecoderCell, GRUCell, LSTMCell, MUT1Cell, SimpleRNNCell
+from keras_rnnlm.cells import AttentionDecoderCell, GRUCell, LSTMCell, MUT1Cell, SimpleRNNCell, SLSTMCell
 from tests.support import largest_relative_difference, numpy, value_and_gradients
 
 BATCH, TIME, LONG, UNITS, FEATURES, WIDTH = 3, 4, 5, 4, 3, 6
@@ -129,6 +131,22 @@ def test_it_comes_back_from_its_configuration():
     states = cell.get_initial_state(BATCH)
     np.testing.assert_array_equal(*[numpy(one(x[:, 0], states, reads=reads)[0]) for one in (cell, again)])
     assert again.get_config() == cell.get_config()
+
+
+def test_states_that_are_learned_begin_where_those_of_its_cells_do():
+    cell = AttentionDecoderCell(UNITS, cells=[SLSTMCell(UNITS)], learned_initial_state=True)
+    cell.build((None, FEATURES))
+    begun = {name: numpy(state) for name, state in zip(cell.state_names, cell.initial_state)}
+    assert begun["layer_0_n"].min() == 1 and begun["layer_0_c"].max() == 0
+
+
+def test_a_layer_of_its_class_comes_back_from_its_configuration():
+    class Decoder(layers.Recurrent):
+        cell_class = AttentionDecoderCell
+
+    layer = Decoder(UNITS, cells=[SimpleRNNCell(UNITS), LSTMCell(UNITS, peephole=True)], return_sequences=True)
+    config = json.loads(json.dumps(layer.get_config()))
+    assert Decoder.from_config(config).get_config() == config
 
 
 @pytest.mark.parametrize(

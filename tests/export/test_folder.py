@@ -276,6 +276,7 @@ def test_a_model_that_is_no_language_model_runs(tmp_path):
     [
         (["--format", "onnx", "--out", "{folder}"], "exists already, and nothing is written over"),
         (["--out", "{tmp}/new"], "no model.keras"),
+        (["--out", "."], "--out names the folder to make, as in --out new. Received: ."),
     ],
 )
 def test_mistakes_end_in_one_line(folder, tmp_path, capsys, arguments, message):
@@ -295,6 +296,7 @@ def test_mistakes_end_in_one_line(folder, tmp_path, capsys, arguments, message):
         (["run", "{folder}/manifest.json"], "a .onnx or .tflite file or a folder"),
         (["run", "{folder}", "--threads", "0"], "`threads` is a whole number, at least 1"),
         (["run", "{folder}", "--length", "-1"], "`length` counts the tokens"),
+        (["demo", "{folder}", "--out", ".."], "--out names the folder to make, as in --out ../new. Received: .."),
     ],
 )
 def test_mistakes_with_an_export_end_in_one_line(folder, capsys, arguments, message):

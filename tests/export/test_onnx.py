@@ -50,6 +50,40 @@ def test_small_files_compute_nearly_the_same(cell, options, quantize, share, tmp
     models.assert_small_and_near(export.to_onnx, tmp_path / "m.onnx", model, quantize, share)
 
 
+def test_int8_keeps_scales_and_biases_and_an_output_of_zeros_harms_no_other(tmp_path):
+    x = keras.Input((None, 8), name="x")
+    h = layers.LSTM(64, open_gates="io", return_sequences=True)(x)
+    dense = keras.layers.Dense(300)
+    model = models.randomized(keras.Model(x, dense(h)), scale=0.1)
+    kernel = keras.ops.convert_to_numpy(dense.kernel) * np.linspace(0.1, 2, 300)
+    kernel[:, 7] = 0
+    dense.kernel.assign(kernel)
+    made = export.to_onnx(model, tmp_path / "m.onnx", quantize="int8")
+    assert made.parity.error < 0.1
+    assert made.quantized == 8 * 256 + 64 * 256 + 64 * 300  # the three matrices, and nothing else
+
+
+@pytest.mark.parametrize("sizes", [(5, 3), (3, 5), (40, 2)])
+def test_inputs_of_several_lengths_are_run_side_by_side(sizes, tmp_path):
+    ids = [keras.Input((None,), dtype="int32", name=name) for name in "ab"]
+    read = keras.layers.Embedding(models.VOCABULARY, 4)
+    ends = [layers.LSTM(3)(read(ids[0])), keras.ops.mean(read(ids[1]), axis=1)]
+    model = models.randomized(keras.Model(ids, keras.layers.Concatenate()(ends)))
+    export.to_onnx(model, tmp_path / "m.onnx")
+    given = [np.random.default_rng(0).integers(0, models.VOCABULARY, (2, size)).astype("int32") for size in sizes]
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    assert [value.shape for value in session.get_inputs()] == [["batch", "a_1"], ["batch", "b_1"]]
+    (got,) = session.run(None, dict(zip("ab", given)))
+    np.testing.assert_allclose(got, keras.ops.convert_to_numpy(model(given)), atol=1e-5)
+
+
+def test_open_gates_beside_a_function_without_bounds_become_a_loop(tmp_path):
+    x = keras.Input((None, 3), name="x")
+    model = models.randomized(keras.Model(x, layers.LSTM(4, open_gates="f", recurrent_activation="relu")(x)))
+    with pytest.warns(UserWarning, match="becomes a Loop.*open gates beside relu"):
+        export.to_onnx(model, tmp_path / "m.onnx")
+
+
 def test_a_tied_table_is_in_the_file_once(tmp_path):
     model = models.language_model("gru", units=64, layers=1, tied=True)
     export.to_onnx(model, tmp_path / "m.onnx")

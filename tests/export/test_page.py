@@ -96,6 +96,27 @@ def test_javascript_has_the_words_characters_and_best_tags_of_python(node):
         assert tags == best_tags(scores, np.ones((20, 7), bool), **chain).tolist()
 
 
+def test_what_was_taken_back_stays_a_text(node):
+    code = """
+        import { History } from "./history.js";
+        const history = new History(0);
+        const told = [];
+        const write = (from, ids) => {
+          history.add(ids.map((id, k) => ({ id, parent: k ? ids[k - 1] : from })));
+          history.show(ids.at(-1));
+          told.push([history.now.shown, ...history.now.ends]);
+        };
+        write(0, [1, 2, 3]);
+        write(2, [4, 5]);
+        history.undo();
+        write(1, [6]);
+        history.undo();
+        history.redo();
+        console.log(JSON.stringify([...told, [history.now.shown, ...history.now.ends]]));
+    """
+    assert node(code, {}) == [[3, 3], [5, 3, 5], [6, 3, 5, 6], [6, 3, 5, 6]]
+
+
 SETTINGS = [
     {"temperature": 0},
     {"temperature": 1},

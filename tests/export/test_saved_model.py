@@ -105,6 +105,10 @@ def test_weights_are_written_once(tmp_path):
     assert data < 1.1 * sum(4 * np.prod(weight.shape) for weight in model.weights)
 
 
+def test_two_tokens_are_enough_to_compare_what_is_written(tmp_path):
+    export.to_saved_model(models.LanguageModel(9, units=4, layers=1), tmp_path / "m", tokens=[3, 4])
+
+
 def test_a_subword_tokenizer_has_no_endpoints_of_text(tmp_path):
     tokenizer = Tokenizer.train("bpe", [TEXT], vocabulary_size=270)
     model = models.LanguageModel(tokenizer.vocabulary_size, units=4, layers=1)

@@ -133,6 +133,16 @@ def test_half_precision_has_a_loss_in_full(policy):
     assert numpy(loss) == pytest.approx(numpy(full.compute_loss(words, classes, full(words))), rel=0.05)
 
 
+@pytest.mark.parametrize("wrapping", [ClippedOptimizer, lambda inner: LayerwiseOptimizer(inner, [""])])
+def test_one_that_scales_its_loss_by_itself_is_saved(wrapping, tmp_path):
+    (words, classes), half = texts(), build(dtype="mixed_float16")
+    half.compile(wrapping(keras.optimizers.LossScaleOptimizer(keras.optimizers.Adam())), auto_scale_loss=False)
+    half.fit(words, classes, verbose=0)
+    half.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    assert loaded.optimizer.scales_loss and int(loaded.optimizer.iterations) == int(half.optimizer.iterations)
+
+
 # With a language model
 
 
@@ -159,6 +169,12 @@ def test_what_a_language_model_learned_is_taken_over(options, tmp_path):
     made.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras")
     np.testing.assert_array_equal(numpy(loaded(tokens + 1)), numpy(made(tokens + 1)))
+    # By their names layers belong to groups.
+    names = [weight.path for weight in made.weights]
+    assert [weight.path for weight in loaded.weights] == names and any("/stack/gru" in name for name in names) == (
+        "layers" in options
+    )
+    LayerwiseOptimizer("sgd", loaded.groups()).build(loaded.trainable_variables)
 
 
 def test_what_does_not_fit_a_language_model_is_named():

@@ -8,6 +8,20 @@ from keras_rnnlm.models import LanguageModel
 from keras_rnnlm.models.compiled import compiled_gradient
 
 
+def test_what_is_drawn_is_drawn_anew_at_each_call():
+    model = LanguageModel(50, units=3, layers=1, seed=1, head="sampled", head_options={"num_sampled": 5})
+    tokens = ops.convert_to_tensor(np.array([[1, 2, 3, 1]], "int32"))
+
+    def method(tokens):
+        hidden, _ = model.hidden(tokens)
+        return model.head.total_loss(hidden, tokens, ops.ones(tokens.shape))[0], []
+
+    gradient = compiled_gradient(model, method)
+    at = [variable is model.head.kernel for variable in model.trainable_variables].index(True)
+    rows = [ops.convert_to_numpy(ops.any(gradient(tokens)[0][at] != 0, axis=1)) for _ in range(3)]
+    assert any((row != rows[0]).any() for row in rows)
+
+
 def test_the_gradient_of_a_method_is_that_of_small_differences():
     model = LanguageModel(5, units=3, layers=1, seed=1)
     tokens = ops.convert_to_tensor(np.array([[1, 2, 3, 1]], "int32"))

@@ -1,4 +1,4 @@
-"""A language model under a `tf.distribute` strategy learns as one that is alone."""
+"""Models under a `tf.distribute` strategy learn as one that is alone."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ MIRRORED = """
 import keras, numpy as np, tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from keras_rnnlm.models import LanguageModel
+from keras_rnnlm.models import Classifier, LanguageModel, Tagger
 from keras_rnnlm.optimizers import ClippedOptimizer
 
 VOCABULARY, BATCH, TIME = 11, 4, 6
@@ -64,6 +64,35 @@ for call, message in (lambda: two.reset_states(3), "multiple of 2"), (
         assert message in str(error), error
     else:
         raise AssertionError(message)
+
+# Models of examples, of which one replica has more words than the other.
+def train_on(strategy, make, data, **options):
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        model = make()
+        model.compile(ClippedOptimizer(keras.optimizers.SGD(0.5, **options), 0.05))
+    return model, {name: values[0] for name, values in model.fit(data, verbose=0).history.items()}
+
+words = rng.integers(1, VOCABULARY, (7, TIME)) * (weights > 0)
+read = {"words": words.astype("int32"), "characters": (words[..., None] % 4).astype("int32")}
+one_of = rng.integers(0, 3, 7).astype("int32")
+size = {"units": 4, "word_dim": 3, "cell": "simple_rnn", "cell_options": options, "dropout": 0.0}
+for make, data in (
+    (lambda: Tagger(VOCABULARY, 4, 3, **size, crf=False), (read, rng.integers(0, 3, (7, TIME)).astype("int32"))),
+    (lambda: Classifier(VOCABULARY, 3, **size), (read["words"], one_of)),
+):
+    batches = tf.data.Dataset.from_tensor_slices(data).batch(BATCH)
+    (one, one_logs), (two, two_logs) = train_on(alone, make, batches), train_on(mirrored, make, batches)
+    for a, b in zip(one.get_weights(), two.get_weights()):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    for name, wanted in one_logs.items():
+        np.testing.assert_allclose(two_logs[name], wanted, rtol=1e-5, err_msg=name)
+try:
+    train_on(mirrored, make, batches, gradient_accumulation_steps=2)
+except ValueError as error:
+    assert "cannot accumulate" in str(error), error
+else:
+    raise AssertionError("accumulated")
 print("agreed")
 """
 

@@ -162,6 +162,16 @@ def test_scheduled_sampling_feeds_what_the_model_says_more_and_more():
     assert (again != drawn).any()
 
 
+@pytest.mark.parametrize("cell, starts", [("clockwork_rnn", {"t": 0}), ("slstm", {"n": 1, "m": 0})])
+def test_what_counts_or_weighs_begins_as_it_does_without_an_encoder(cell, starts):
+    model = build(cell=cell, cell_options={"periods": (1,)} if cell == "clockwork_rnn" else None)
+    _, states = model.encode(reversals()[0]["source"])
+    begun = {name.removeprefix("layer_0_"): numpy(state) for name, state in zip(model.decoder.cell.state_names, states)}
+    for name, value in starts.items():
+        assert begun[name].shape == begun["h"].shape and (begun[name] == value).all()
+    assert begun["h"].all()
+
+
 @pytest.mark.parametrize("chosen, bias", [(None, 0), ({"unit_forget_bias": True}, 1)], ids=str)
 def test_forget_biases_of_an_lstm_begin_at_0_unless_told(chosen, bias):
     model = Translator(SYMBOLS, SYMBOLS, **SMALL, cell_options=chosen)

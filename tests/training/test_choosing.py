@@ -57,6 +57,18 @@ def test_a_tokenizer_of_the_users_stays_theirs(tokenizer):
     assert not {"tokenizer", "vocabulary_size"} & values(PLAIN, 10, RATE, tokenizer=tokenizer).keys()
 
 
+def test_what_the_user_named_decides_the_rest():
+    many = dataclasses.replace(PLAIN, words=25_000)
+    assert values(many, 10, RATE, tokenizer="word")["head"] == "sampled"
+    assert "head" not in values(many, 10, RATE, tokenizer="word", vocabulary_size=800)
+    assert values(PLAIN, 10, RATE, vocabulary_size=32_000)["head"] == "sampled"
+    wide = values(PLAIN, 10, RATE, units=650, layers=1)
+    assert (wide["units"], wide["layers"], wide["learning_rate"]) == (650, 1, 3e-3)
+    assert wide["dropout"] < values(PLAIN, 10, RATE, units=64, layers=1)["dropout"]
+    deep = values(PLAIN, 10, RATE, layers=3)
+    assert deep["layers"] == 3 and deep["units"] <= values(PLAIN, 10, RATE, layers=1)["units"]
+
+
 def test_what_is_chosen_is_a_recipe():
     for minutes in (0.01, 1, 1000):
         for text in (PLAIN, dataclasses.replace(PLAIN, marked=True), Text(1, 1.0, 1, False)):

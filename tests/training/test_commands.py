@@ -20,6 +20,7 @@ from keras_rnnlm.__main__ import main
 from keras_rnnlm.training.commands import train as train_module
 from keras_rnnlm.training.runs.kept_evaluations import keep_evaluation
 from keras_rnnlm.training.runs.run import RunFolder
+from keras_rnnlm.training.streams import Contiguous
 from tests.training.test_checkpoints import file_size_limit
 
 LINE = "the quick brown fox jumps over the lazy dog\n"
@@ -368,6 +369,22 @@ def test_what_a_run_was_told_of_its_text_is_not_taken_over(trained, monkeypatch)
     assert begun == dataclasses.replace(own, encoding="utf-8", split=None, text_column=None)
 
 
+def test_the_devices_are_those_of_before_the_precision_was_measured(monkeypatch):
+    import keras
+
+    from keras_rnnlm.training.recipes import precision
+
+    monkeypatch.setattr(precision, "build_model", lambda recipe, vocabulary: None)
+    monkeypatch.setattr(precision, "interleaved", lambda trains, **counts: dict.fromkeys(trains, 1.0))
+    devices = object()
+    keras.distribution.set_distribution(devices)
+    try:
+        precision.faster(training.Recipe(), None, Contiguous(np.zeros(9, "int32"), 1, 2, start=0))
+        assert keras.distribution.distribution() is devices
+    finally:
+        keras.distribution.set_distribution(None)
+
+
 def test_the_precision_is_chosen_by_measuring_and_stays(told, refused, text, tmp_path, untrained):
     run = tmp_path / "run"
     code, _, lines = told("train", text, "--out", run, *settings("tokenizer=char", *SETTINGS, "precision=auto"))
@@ -419,6 +436,9 @@ def test_what_follows_validation_needs_a_text_to_validate_on(refused, text, tmp_
     line = refused("train", text, "--out", tmp_path / "run", *words)
     assert "schedule=plateau follows the validation loss, and there is no text to validate on" in line
     assert not (tmp_path / "run").exists()
+    assert main(["train", str(text), "--out", str(tmp_path / "run"), "--quiet", *settings(*WORDS, "split=100")]) == 0
+    line = refused("train", "--resume", "--out", tmp_path / "run", "--set", "stop_after=3")
+    assert "stop_after=3 follows the validation loss" in line
 
 
 @pytest.mark.parametrize(

@@ -582,6 +582,13 @@ def test_a_run_whose_every_step_was_skipped_fails(make, epochs, steps):
     assert caught.value.exit_code == 1 and "\n" not in str(caught.value)
 
 
+def test_batches_that_wait_for_a_step_are_no_skipped_ones(make):
+    loop = make(epochs=1, eval_every=0, accumulate=1000)
+    loop.display.at[20] = lambda: loop.optimizer.skipped_steps.assign(3)
+    loop.run()
+    assert loop.progress.step == 20
+
+
 @pytest.mark.parametrize("every, what", [(0, "last training"), (None, "best validation")])
 def test_a_run_that_ends_far_above_guessing_fails(make, every, what):
     loop = scaled(make(epochs=1, eval_every=every), 1e10)

@@ -94,6 +94,7 @@ def test_without_optuna_one_line_says_what_is_missing(tmp_path, monkeypatch, cap
         ("units", "What is searched is given as KEY=LOW..HIGH or KEY=ONE,TWO,THREE. Received: 'units'"),
         ("units=9..3", "A range is two numbers, the lower one first, such as 1e-4..1e-2. Received: 'units=9..3'"),
         ("cell=lstm", "A choice is two different values or more, with commas between them. Received: 'cell=lstm'"),
+        ("units=[200],[300]", "A choice is of numbers, texts or true and false; of an option in a table, name that"),
         ("cell=lstm,lstm", "A choice is two different values or more, with commas between them. Received: "),
         ("unit=3..9", "There is no setting 'unit': did you mean units?"),
         ("dropout=0..1", "`dropout` is a number, 0 or above and below 1. Received: dropout=1"),

@@ -201,7 +201,9 @@ def resume(
         _check_batches(changed, team)
         _check_shards(changed, on)
         display = _display(folder, quiet, team)
-        loop = _loop(folder, changed, task.restore(recipe, folder, display), display, team)
+        data = task.restore(recipe, folder, display)
+        check_validated(changed, data.splits)
+        loop = _loop(folder, changed, data, display, team)
         if not loop.restore():
             raise ValueError(f"No checkpoint in {folder} is whole: start a new run with another --out")
         if team.is_first:
@@ -222,6 +224,11 @@ def _display(folder, quiet, team):
 
 
 def _check_batches(recipe, team):
+    if recipe.accumulate > 1 and team.parts > 1 and import_keras().backend.backend() == "tensorflow":
+        raise ValueError(
+            "On several devices TensorFlow cannot accumulate gradients: drop `accumulate`, and take a larger `batch`, "
+            f"or --backend jax. Received: accumulate={recipe.accumulate} on {team.parts} devices"
+        )
     for batch in batches(recipe):
         if batch % team.parts:
             raise ValueError(

@@ -44,13 +44,13 @@ def _check_decided(place, said):
 
 
 def look(place):
-    """What settings are chosen by, see `choosing.look`; and the kind of the tokenizer."""
+    """What settings are chosen by, see `choosing.look`; and the tokenizer."""
     from keras_rnnlm.training.recipes import choosing
 
     encoded, tokenizer = open_encoded(place)
     train = encoded["train"]
     text = choosing.look([tokenizer.decode(train[:LOOKED_AT])])
-    return dataclasses.replace(text, characters=train.characters), tokenizer.kind
+    return dataclasses.replace(text, characters=train.characters), tokenizer
 
 
 def refer(folder, place):

@@ -164,7 +164,9 @@ class Loop(Keeping):
 
     def _check_steps(self):
         counts = self.sums.counts()
-        check_steps(counts["steps"], counts["skipped"])
+        # Of several batches to a step, those that wait for it count, too.
+        done = counts["steps"] if self.recipe.accumulate == 1 else self.progress.step - counts["skipped"]
+        check_steps(done, counts["skipped"])
 
     def _save_model(self):
         """Writes model.keras, unless a weight is no number. Whether it did."""

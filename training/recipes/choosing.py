@@ -73,10 +73,11 @@ def machine_rate(seconds=0.5):
     return len(a) ** 3 / best
 
 
-def choose(text, minutes, rate, tokenizer=None):
+def choose(text, minutes, rate, tokenizer=None, vocabulary_size=None, units=None, layers=None):
     """Settings for a `Text`, so many minutes, and a machine of so many multiply-adds a second: each with its reason.
 
-    `tokenizer` is the user's, where there is one.
+    What the user has named is taken as it is: the kind of tokenizer, how many symbols it has or of words at most, the
+    units and the layers.
 
     >>> chosen = choose(Text(1_000_000, 5.5, 25_000, False), minutes=10, rate=5e10)
     >>> {name: value for name, (value, reason) in chosen.items() if name in ("tokenizer", "units", "layers")}
@@ -84,8 +85,9 @@ def choose(text, minutes, rate, tokenizer=None):
     """
     kind = tokenizer or ("word" if text.marked else "bpe")
     wanted, best = _wanted_passes(text), None
-    for units, layers in NETWORKS:
-        tokens, size = _tokens(text, kind, units * layers)
+    networks = _networks(units, layers)
+    for units, layers in networks:
+        tokens, size = _tokens(text, kind, units * layers, vocabulary_size)
         passes = minutes * 60 * _tokens_per_second(units, layers, size, rate) / tokens
         if best is None or passes >= wanted:
             best = units, layers, size, min(passes, MOST_PASSES)
@@ -134,15 +136,24 @@ def _shown(value):
     return "{" + ", ".join(f"{name} = {str(inner).lower()}" for name, inner in value.items()) + "}"
 
 
-def _tokens(text, kind, width):
+def _networks(units, layers):
+    """Those to choose from, from the quickest to the best, where the user has named their units or layers."""
+    if units is None and layers is None:
+        return NETWORKS
+    widths = sorted({width for width, _ in NETWORKS}) if units is None else [units]
+    depths = sorted({depth for _, depth in NETWORKS}) if layers is None else [layers]
+    return [(width, depth) for depth in depths for width in widths]
+
+
+def _tokens(text, kind, width, size=None):
     """How many tokens the text has, and how many different ones."""
     if kind == "word":
-        return max(text.characters / text.characters_of_word, 1), text.words
+        return max(text.characters / text.characters_of_word, 1), min(text.words, size or text.words)
     if kind in ("char", "byte"):
         return text.characters, BYTES
     # No more pieces than stand in the text often, and so few that the network is most of a step.
     most = next(pieces for most, pieces in PIECES if text.characters <= most)
-    pieces = min(most, max(PIECES[0][1], 2 ** round(math.log2(8 * width))))
+    pieces = size or min(most, max(PIECES[0][1], 2 ** round(math.log2(8 * width))))
     # English and source code: 2.1 characters a piece of 512, 2.5 of 1024, 3.3 of 4096, 3.7 of 8192.
     return max(text.characters / (2.1 + 0.4 * math.log2(pieces / 512)), 1), pieces
 

@@ -169,7 +169,9 @@ class Recipe:
     retry_factor: float = setting(0.5, "each time multiplies the rate with this", FACTOR)
 
     seed: int = setting(0, "of weights, dropout and order", whole(0, 2**32 - 1), begins="Repetition")
-    deterministic: bool = setting(False, "whether every operation repeats bit for bit, at some cost", FLAG)
+    deterministic: bool = setting(
+        False, "whether TensorFlow repeats bit for bit, at some cost, and no rate follows the clock", FLAG
+    )
 
     task: str = setting(tasks.DEFAULT, "{}", TASK, begins="Task")
     task_settings: dict = setting({}, "the task's own settings, where it has some", TABLE)

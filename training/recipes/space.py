@@ -58,6 +58,11 @@ def _range(text, values):
 
 def _choice(text, values):
     chosen = tuple(toml_text.parse(value.strip()) for value in values.split(","))
+    if not all(isinstance(value, (str, int, float)) or value is None for value in chosen):
+        raise ValueError(
+            "A choice is of numbers, texts or true and false; of an option in a table, name that: "
+            f"cell_options.peephole=true,false. Received: {text!r}"
+        )
     if len(set(chosen)) < 2 or len(set(chosen)) < len(chosen) or "" in chosen:
         raise ValueError(f"A choice is two different values or more, with commas between them. Received: {text!r}")
     return Choice(chosen)

@@ -3,6 +3,7 @@
 Every recipe asks its task whether settings fit each other: numpy, and all that needs it, is imported where it is used.
 """
 
+import dataclasses
 import os
 
 from keras_rnnlm.places import is_place
@@ -22,22 +23,30 @@ class LanguageModeling(Task):
         _check_text_and_data(recipe)
 
     def choose(self, given, recipe, named, folder, display, minutes):
+        from keras_rnnlm.text.tokenizers import Tokenizer
         from keras_rnnlm.training.corpora import encoded_elsewhere
         from keras_rnnlm.training.recipes import choosing
 
-        place = encoded_elsewhere.place_of(given)
+        place, tokenizer, said = encoded_elsewhere.place_of(given), None, {}
         if place is None:
             text = choosing.look(_opened(given, recipe, folder).splits["train"].chunks())
-            kind = recipe.tokenizer if "tokenizer" in named else None
+            said = {name: getattr(recipe, name) for name in ("tokenizer", "vocabulary_size") if name in named}
+            if said.get("tokenizer", "bpe") not in TOKENIZERS:
+                tokenizer = Tokenizer.load(recipe.tokenizer)
         else:
-            text, kind = encoded_elsewhere.look(place)
+            text, tokenizer = encoded_elsewhere.look(place)
             named = {*named, *VOCABULARY}
-        minutes, rate = minutes or choosing.MINUTES, choosing.machine_rate()
-        chosen = choosing.choose(text, minutes, rate, kind)
-        if "cell" in named:
-            named = {*named, "cell_options"}  # which were chosen for another cell
+        if tokenizer is not None:
+            said = {"tokenizer": tokenizer.kind, "vocabulary_size": tokenizer.vocabulary_size}
+            text = dataclasses.replace(text, words=tokenizer.vocabulary_size)
         if isinstance(recipe.units, list):
             named = {*named, "layers"}
+            said |= {"units": max(recipe.units), "layers": len(recipe.units)}
+        said |= {name: getattr(recipe, name) for name in ("units", "layers") if name in named and name not in said}
+        minutes, rate = minutes or choosing.MINUTES, choosing.machine_rate()
+        chosen = choosing.choose(text, minutes, rate, **said)
+        if "cell" in named:
+            named = {*named, "cell_options"}  # which were chosen for another cell
         chosen = {name: of for name, of in chosen.items() if name not in named}
         for line in choosing.told(text, minutes, rate, chosen):
             display.say(line)

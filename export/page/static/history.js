@@ -24,7 +24,9 @@ export class History {
   show(end) {
     if (end === this.now.shown) return;
     const within = new Set(this.path(end).map((node) => node.id));
-    const ends = this.now.ends.filter((other) => !within.has(other));
+    // What was taken back goes on as a text beside it: there is no redo after this.
+    const known = new Set([this.now, ...this.after].flatMap(({ ends }) => ends));
+    const ends = [...known].filter((other) => !within.has(other));
     this.before.push(this.now);
     this.after = [];
     this.now = { shown: end, ends: this.isWithin(end, ends) || end === this.root ? ends : [...ends, end] };

@@ -20,7 +20,7 @@ let asked = 0; // how often it was asked what comes next: late answers are not s
 // Settings
 
 function settings() {
-  const topK = by("top-k").valueAsNumber;
+  const topK = Math.floor(by("top-k").valueAsNumber);
   const topP = Number(by("top-p").value);
   return {
     temperature: Number(by("temperature").value),
