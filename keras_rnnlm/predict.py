@@ -24,6 +24,9 @@ def arguments(parser):
         "--word-column", type=int, metavar="N", help="of taggers: the words' (default: the run's own, or the first)"
     )
     parser.add_argument("--beam", type=int, metavar="N", help="of translators: follow N hypotheses (default: 1)")
+    parser.add_argument(
+        "--length", type=int, metavar="N", help="of translators: write at most N symbols (default: 100)"
+    )
     rescoring_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -32,11 +35,12 @@ def run(options):
     if not is_count(options.batch):
         raise ValueError(f"--batch is at least 1. Received: {options.batch}")
     model = answer(options.model, options.format, threads=options.threads, trusted=options.trusted)
-    how = {} if options.beam is None else {"beam": options.beam}
+    how = {"beam": options.beam, "max_length": options.length}
+    how = {name: value for name, value in how.items() if value is not None}
     rescoring = rescoring_of(options.language_model, options.lm_weight, options.length_bonus)
     how |= {} if rescoring is None else {"rescoring": rescoring}
     if how and not hasattr(model, "translate"):
-        raise ValueError(f"--beam and --language-model are of translators, and {options.model} is none")
+        raise ValueError(f"--beam, --length and --language-model are of translators, and {options.model} is none")
     if options.word_column is not None:
         if not hasattr(model, "word_column"):
             raise ValueError(f"--word-column is of taggers, and {options.model} is none")
@@ -107,7 +111,8 @@ def answer(path, format=None, *, threads=None, trusted=False):
     about = Interface(trained.model, signature).description()
     found = answer_of(about, trusted=True).of(_Keras(trained.model, signature), None, about, trained.vocabulary)
     if hasattr(found, "word_column"):
-        found.word_column = trained.recipe.task_settings.get("word_column")
+        column = trained.recipe.task_settings.get("word_column")
+        found.word_column = None if isinstance(column, str) else column  # a name is of a data set, and no file's
     return found
 
 

@@ -234,6 +234,11 @@ class Recurrent(Stackable, keras.layers.RNN):
             keras.Variable(zero, trainable=False, autocast=False, dtype=zero.dtype, name="rnn_state") for zero in zeros
         ]
 
+    @property
+    def variables(self):
+        """With the states that are kept: JAX's `fit` and `predict` hand on what is among a model's variables alone."""
+        return [*super().variables, *((self.states or []) if self.stateful else [])]
+
     # Shapes
 
     def build(self, sequences_shape, initial_state_shape=None):

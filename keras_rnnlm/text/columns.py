@@ -90,10 +90,15 @@ class _Form:
         self.separator, self.tags = "\t" if "\t" in line else None, tags
         cells = self.cells(line)
         self.width = len(cells)
-        is_conll_u = self.width == CONLL_U and word is None and _ID.match(cells[0])
+        is_conll_u = self.width == CONLL_U and _ID.match(cells[0])
         word = None if self.width == 1 and not tags else word  # words alone
         self.word = (word or (2 if is_conll_u else 1)) - 1
         self.tag = (tag or (4 if is_conll_u else 2)) - 1
+        if tags and self.word == self.tag:
+            raise ValueError(
+                f"{where}: words and tags are read from the same column, {self.tag + 1}: name another one. "
+                f"Received: {line[:80]!r}"
+            )
         self.numbered = self.word > 0 and _ID.match(cells[0]) is not None
         for what, column in (("words", self.word), ("tags", self.tag)):
             if column >= self.width and (what == "words" or tags):

@@ -475,10 +475,14 @@ def test_a_stateful_layer_says_which_batch_it_takes(name):
 @every_layer
 def test_a_stateful_model_predicts_batch_after_batch(name):
     layer, theirs = pair(name, batch=2, stateful=True)
+    whole, _ = pair(name, return_sequences=True)
     x = inputs(batch=6)
     got = keras.Sequential([keras.Input(batch_shape=(2, TIME, FEATURES)), layer]).predict(x, batch_size=2, verbose=0)
-    theirs = keras.Sequential([keras.Input(batch_shape=(2, TIME, FEATURES)), theirs])
-    same(got, theirs.predict(x, batch_size=2, verbose=0))
+    ends = numpy(whole(np.concatenate(np.split(x, 3), axis=1)))[:, TIME - 1 :: TIME]
+    same(got, np.concatenate(list(ends.swapaxes(0, 1))))
+    if keras.backend.backend() != "jax":  # where Keras's own begin each batch with zeros
+        theirs = keras.Sequential([keras.Input(batch_shape=(2, TIME, FEATURES)), theirs])
+        same(got, theirs.predict(x, batch_size=2, verbose=0))
 
 
 @pytest.mark.parametrize("policy", ["bfloat16", "mixed_bfloat16", "mixed_float16"])

@@ -29,6 +29,9 @@ def test_words_that_look_like_comments_or_numbers_are_words():
 def test_conll_u_is_read_by_its_own_columns_without_what_is_no_word():
     assert read(CONLL_U) == [(["vamos", "nos", "#"], ["VERB", "PRON", "SYM"])]
     assert read(CONLL_U, word=2, tag=3) == [(["vamos", "nos", "#"], ["ir", "nosotros", "#"])]
+    assert read(CONLL_U, word=2) == read(CONLL_U) and read(CONLL_U, word=3)[0][1] == ["VERB", "PRON", "SYM"]
+    with pytest.raises(ValueError, match="words and tags are read from the same column, 2: name another one"):
+        read("a\tb\n", word=2)
 
 
 def test_columns_are_chosen_and_without_tags_one_is_enough():

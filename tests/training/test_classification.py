@@ -215,6 +215,20 @@ def test_another_vocabulary_is_refused(exported, tmp_path):
         runtime.load(tmp_path / "copy" / "model.tflite").classify(["word"])
 
 
+@pytest.mark.parametrize(
+    "settings, width",
+    [
+        ({"units": [300, 200], "layers": 2}, 200),
+        ({"units": [300, 200], "layers": 2, "tied": False}, 300),
+        ({"units": 300, "cell_options": {"projection_units": 128}}, 128),
+        ({"units": 300, "embedding_dim": 50, "tied": False}, 50),
+    ],
+)
+def test_words_are_as_wide_as_in_the_language_model_that_a_run_begins_with(settings, width):
+    begun = Recipe().override(settings)
+    assert task_of(Recipe(task="classify")).settings_from(begun)["embedding_dim"] == width
+
+
 def test_a_recipe_of_a_classifier_builds_one():
     vocabulary = Vocabulary.learn([["a", "film"]], ["bad", "good"])
     recipe = Recipe.load("classify").override(["units=[4, 3]", "layers=2", "embedding_dim=none", "forget_bias=2.0"])

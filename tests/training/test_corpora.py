@@ -14,6 +14,7 @@ import pytest
 from keras_rnnlm.training.corpora import opening as corpora
 from keras_rnnlm.training.corpora import standard_library, text_files
 from keras_rnnlm.training.corpora.opening import open_corpus
+from keras_rnnlm.training.runs.display import Display
 
 DATA = pathlib.Path(os.environ.get("KERAS_RNNLM_DATA", "nowhere"))
 LINES = "".join(f"line {n} of the text\n" for n in range(200))
@@ -145,6 +146,20 @@ def test_a_file_that_is_found_twice_is_read_once(tmp_path):
     write(tmp_path, a__txt=LINES)
     corpus = open_corpus([str(tmp_path), str(tmp_path / "*.txt"), tmp_path / "a.txt"])
     assert "".join(texts(corpus).values()) == LINES
+
+
+@pytest.mark.parametrize("names", ["{}-0000{}-of-00002.txt", "{}.{}.txt", "wiki_{}_{}.tokens"])
+def test_a_split_may_be_in_several_files(names, tmp_path, capsys):
+    written = [("train", 0), ("train", 1), ("test", 0), ("validation", 0)]
+    for split, number in written:
+        (tmp_path / names.format(split, number)).write_text(f"{split} {number}\n")
+    (tmp_path / "LICENSE").write_text("of the text\n")
+    corpus = open_corpus(tmp_path)
+    assert texts(corpus) == {"train": "train 0\ntrain 1\n", "valid": "validation 0\n", "test": "test 0\n"}
+    corpora.tell_columns(corpus, None, Display())
+    assert (
+        f"left out, as binary or as none of the folder's own splits: {tmp_path / 'LICENSE'}" in capsys.readouterr().err
+    )
 
 
 def test_splits_of_several_sources_are_joined(tmp_path):

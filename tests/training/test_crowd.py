@@ -81,6 +81,8 @@ def test_training_goes_on_from_the_last_states_where_it_is_continual(continual):
     assert np.allclose(fresh, again) != continual
     crowd.reset_states()
     np.testing.assert_array_equal(numpy(crowd(X, training=True)), fresh)
+    crowd.prepare(loss=mean_squared_error, learning_rate=0.1, every=2)
+    assert np.isfinite(crowd.learn(itertools.repeat((X, Y)), 2)).all()
 
 
 def test_a_study_of_crowds_has_a_result_for_each_seed():

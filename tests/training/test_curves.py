@@ -91,6 +91,12 @@ def test_a_picture_shows_losses_rate_and_gradients(drawn):
     assert rate.get_yscale() == "log" and gradients.get_xlabel() == "steps"
 
 
+def test_the_best_one_is_the_one_that_is_kept(drawn):
+    scored = [{**record, "best": record["step"] <= 10} if "best" in record else record for record in a_run()]
+    plot(scored, "curves.png")
+    assert list(drawn[0].axes[0].get_lines()[2].get_xdata()) == [10]
+
+
 def test_perplexities_stand_beside_their_losses(drawn):
     plot(a_run(), "curves.png")
     drawn[0].draw_without_rendering()

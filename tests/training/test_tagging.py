@@ -10,6 +10,7 @@ import pytest
 from keras_rnnlm import export
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.export import runtime
+from keras_rnnlm.text import Vocabulary
 from keras_rnnlm.training.commands import train as train_module
 from keras_rnnlm.training.corpora import examples
 from keras_rnnlm.training.evaluation.spans import span_scores, spans
@@ -18,7 +19,7 @@ from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs import run as run_module
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.run import RunFolder, load_run
-from keras_rnnlm.training.tasks import Given, task_of
+from keras_rnnlm.training.tasks import Data, Given, task_of
 from tests.pages import opened
 from tests.support import on_tensorflow
 
@@ -200,6 +201,15 @@ def test_a_run_that_begins_with_another_reads_other_columns_with_its_network(fol
     assert (found.batch, found.task_settings["filters"]) == (7, 8)  # what it leaves at its default is that run's
     with pytest.raises(ValueError, match="drop `task_settings`"):
         train_module._fine_tuning(None, RunFolder(folder / "run"), ["task_settings.crf=false"], None)
+
+
+def test_columns_with_names_are_those_of_a_data_set_and_of_no_file(tmp_path):
+    (tmp_path / "a.conll").write_text("cats N\nsleep V\n")
+    vocabulary = Vocabulary.learn([["cats", "sleep"]], ["N", "V"])
+    names = {"task_settings.word_column": "tokens", "task_settings.tag_column": "upos"}
+    recipe = Recipe(task="tag").override(names)
+    split = task_of(recipe).read(tmp_path / "a.conll", Data({}, vocabulary, {}), recipe, "utf-8", Display(quiet=True))
+    assert split.labels.tolist() == vocabulary.label_ids(["N", "V"]).tolist()
 
 
 def test_a_split_that_the_run_lacks_is_told_with_the_option_that_brings_it(folder, capsys):

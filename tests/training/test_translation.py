@@ -18,7 +18,7 @@ from keras_rnnlm.training.corpora.pairs import read_pairs, split_pairs, without_
 from keras_rnnlm.training.evaluation.edits import distance, errors
 from keras_rnnlm.training.evaluation.translations import Scorer
 from keras_rnnlm.training.recipes.recipe import Recipe
-from keras_rnnlm.training.tasks import Given
+from keras_rnnlm.training.tasks import Given, translation
 from keras_rnnlm.training.tasks.translation import read_splits
 from tests.pages import opened
 from tests.support import on_tensorflow
@@ -51,6 +51,38 @@ def test_two_files_belong_together_line_by_line_and_a_table_has_a_tab(tmp_path):
     assert read_pairs([tmp_path / "a.en.gz", tmp_path / "a.de"]) == wanted
     (tmp_path / "a.tsv").write_text("a house\tein Haus\r\n\r\na cat\teine Katze\r\n")
     assert read_pairs(tmp_path / "a.tsv") == wanted
+
+
+@pytest.mark.parametrize(
+    "name, text, columns",
+    [
+        ("a.csv", 'target,source\nein Haus 2,"a house"\n,none\n', {}),
+        ("a.csv", "id,x,y\n1,a house,ein Haus 2\n", {"source_column": "x", "target_column": "y"}),
+        ("a.jsonl", '{"source": "a house", "target": "ein Haus 2"}\n', {}),
+        ("a.tsv", "en\tde\na house\tein Haus 2\n", {"source_column": "en", "target_column": "de"}),
+    ],
+)
+def test_pairs_are_two_columns_of_a_table(name, text, columns, tmp_path):
+    (tmp_path / name).write_text(text)
+    recipe = Recipe(task="translate").override({f"task_settings.{key}": value for key, value in columns.items()})
+    found = {"train": [("a house", "ein Haus 2")]}
+    assert translation._of_data_set([str(tmp_path / name)], recipe) == found
+    (tmp_path / "b.txt").write_text("tomato T AH0\n")
+    if columns:
+        with pytest.raises(
+            ValueError, match="A column is one of a table, and .*b.txt is none. Received: source_column"
+        ):
+            translation._of_data_set([str(tmp_path / "b.txt")], recipe)
+    else:
+        assert translation._of_data_set([str(tmp_path / "b.txt")], recipe) is None
+
+
+def test_what_is_too_long_to_be_learned_from_is_told(tmp_path, capsys):
+    (tmp_path / "a.tsv").write_text("".join(f"{'ab' * k}\tba\n" for k in range(1, 41)))
+    words = ["--task", "translate", "--set", "tokenizer=char", "--set", "task_settings.longest=9", "--set", "units=4"]
+    words += ["--set", "epochs=1", "--set", "split=95/5/0", "--out", str(tmp_path / "run")]
+    assert main(["train", str(tmp_path / "a.tsv"), *words]) == 0
+    assert "are longer than task_settings.longest=9 allows, and are not learned from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

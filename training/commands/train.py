@@ -125,8 +125,9 @@ def train(
     recipe = dataclasses.replace(recipe, **{name: value for name, value in given.items() if value is not None})
     folder, task = RunFolder(out), task_of(recipe)
     given, on = Given(corpus, valid, test), Choice(backend, devices, processes, coordinator, process, shard_vocabulary)
+    brought = task.brings(given, recipe, named)
     if first is None:
-        recipe = dataclasses.replace(recipe, **task.brings(given, recipe, named))
+        recipe = dataclasses.replace(recipe, **brought)
     with on.in_use(_how_to_resume(folder, on)) as team, _new(folder, task, team):
         display = _display(folder, quiet, team)
         if team.is_first:

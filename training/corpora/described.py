@@ -51,19 +51,29 @@ class Described:
         given, wanted = with_ends(targets, batch, longest)
         return {"source": source, "target": given}, wanted
 
+    def lengths(self):
+        """Of what examples are put side by side by: of pictures, which are of one size, the texts."""
+        if self.source.shape[0] is None:
+            return np.diff(self.source_ends, prepend=0)[self.of]
+        return np.diff(self.ends["target"], prepend=0) + 1
+
+    def kept(self, longest=None, longest_source=None):
+        """The numbers of those that are not longer."""
+        targets = np.diff(self.ends["target"], prepend=0)
+        kept = targets <= (longest or targets.max(initial=0))
+        if self.source.shape[0] is None and longest_source:
+            kept &= self.lengths() <= longest_source
+        return np.flatnonzero(kept)
+
     def stream(self, batch, longest=None, *, shuffle=True, seed=0, longest_source=None):
         """The examples in batches of similar length; those that are longer are left out."""
         from keras_rnnlm.training.streams import Examples
 
-        targets = np.diff(self.ends["target"], prepend=0)
-        lengths = targets + 1
-        kept = targets <= (longest or targets.max(initial=0))
-        if self.source.shape[0] is None:
-            lengths = np.diff(self.source_ends, prepend=0)[self.of]
-            kept &= lengths <= (longest_source or lengths.max(initial=0))
-        kept = np.flatnonzero(kept)
+        lengths, kept = self.lengths(), self.kept(longest, longest_source)
         if not len(kept):
-            raise ValueError("All examples are longer than they may be, and none is left: raise `longest`")
+            raise ValueError(
+                "All examples are longer than they may be, and none is left: raise `longest`, or of sounds `seconds`"
+            )
 
         def collate(chosen, batch, time):
             return self.collate(kept[chosen], batch, time)

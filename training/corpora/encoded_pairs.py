@@ -48,12 +48,16 @@ class EncodedPairs:
         given, wanted = with_ends([self.sequence("target", number) for number in numbers], batch, time)
         return {"source": source, "target": given}, wanted
 
+    def kept(self, longest=None):
+        """The numbers of those of at most `longest` symbols."""
+        lengths = self.lengths()
+        return np.flatnonzero(lengths <= (longest or lengths.max(initial=0)) + (longest is not None))
+
     def stream(self, batch, longest=None, *, shuffle=True, seed=0):
         """The pairs in batches of similar length; those of more than `longest` symbols are left out."""
         from keras_rnnlm.training.streams import Examples
 
-        lengths = self.lengths()
-        kept = np.flatnonzero(lengths <= (longest or lengths.max(initial=0)) + (longest is not None))
+        lengths, kept = self.lengths(), self.kept(longest)
         if not len(kept):
             raise ValueError(f"All pairs are longer than {longest} symbols, and none is left: raise `longest`")
 

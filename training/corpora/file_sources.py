@@ -160,4 +160,6 @@ def _role(inside):
         return None, inside
     role = ROLES[words[found[0]]]
     words[found[0]] = "*"
-    return role, "".join([*(f"{part}/" for part in parts[:-1]), *words])
+    # "train-00000-of-00002" is a part of the split "train".
+    name = re.sub(r"[._-]\d+([._-]of[._-]\d+)?(?=[._-]|$)", "", "".join(words))
+    return role, "".join([*(f"{part}/" for part in parts[:-1]), name])

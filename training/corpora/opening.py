@@ -162,7 +162,15 @@ def tell_columns(corpus, wanted, display):
     """Says what is read of tables, and refuses a column of texts that are no tables."""
     for table, column in corpus.columns.items():
         display.say(f"reading the column {column!r} of {table}")
+    tell_skipped(corpus.skipped, display)
     check_column(corpus.columns, wanted, corpus.sources)
+
+
+def tell_skipped(files, display):
+    """Says which files of folders are not read."""
+    if files:
+        more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+        display.say(f"left out, as binary or as none of the folder's own splits: {files[0]}{more}")
 
 
 def check_column(columns, wanted, sources):

@@ -1,9 +1,12 @@
 """Sources with what is to be written of them: two files side by side, tables, and pronouncing dictionaries."""
 
 import hashlib
+import os
 import pathlib
 import re
 
+from keras_rnnlm.training.corpora.named_sources import column_of
+from keras_rnnlm.training.corpora.tables import Table, text_file
 from keras_rnnlm.training.corpora.text_files import TextFile
 
 FORMATS = ("auto", "tsv", "cmudict")
@@ -17,7 +20,7 @@ def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
         paths: one file, or two whose lines belong together: the sources and the targets. They may be `.gz`.
         form: of one file: "tsv", source and target with a tab between them; "cmudict", a word and its phonemes, with
             its variants `word(2)` as further pairs of the word, stress as digits at the vowels, and comments from
-            ` #` or `;;;` on; "auto", the first where the file holds a tab.
+            ` #` or `;;;` on; "auto", the first where the file holds a tab. For other tables see `pairs_of_rows`.
         encoding: of the files.
         stress: of a dictionary, whether its vowels keep the digits.
     """
@@ -36,6 +39,37 @@ def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
     if not pairs:
         raise ValueError(f"{paths[0]} holds no pairs")
     return pairs if stress or form == "tsv" else without_stress(pairs)
+
+
+def table_of(paths, encoding, columns):
+    """The `Table` that one file of pairs is, by its name, or None. A .tsv is one where one of its columns is named."""
+    if len(paths) != 1 or not os.path.isfile(paths[0]):
+        return None
+    file = text_file(os.fspath(paths[0]), encoding)
+    is_plain = not isinstance(file, Table) or file.path.removesuffix(".gz").endswith(".tsv")
+    return None if is_plain and not any(columns.values()) else file
+
+
+def pairs_of_rows(file, columns):
+    """The pairs of a table, of which `columns` names those of the sources and the targets, or None: the usual ones."""
+    if not isinstance(file, Table):
+        named = ", ".join(f"{side}_column={column!r}" for side, column in columns.items() if column is not None)
+        raise ValueError(f"A column is one of a table, and {file.name} is none. Received: {named}")
+    sides = [
+        column_of(list(file.rows.columns), named, (side,), f"{side}s", f"{side}_column", file.name)
+        for side, named in columns.items()
+    ]
+    pairs = []
+    for (number, source), (_, target) in zip(*(file.rows.cells(side) for side in sides), strict=True):
+        if not isinstance(source, str) or not isinstance(target, str):
+            raise ValueError(
+                f"{file.place(number)}: a source and a target are texts. Received: {(source, target)!r:.80}"
+            )
+        if source.strip() and target.strip():
+            pairs.append((" ".join(source.split()), " ".join(target.split())))
+    if not pairs:
+        raise ValueError(f"{file.name} holds no pairs")
+    return pairs
 
 
 def _lines(path, encoding):

@@ -123,8 +123,10 @@ def _draw_loss(axes, train, valid):
             marker = marker or "o" * (len(steps) == 1)
             axes.plot(steps, losses, color=color, marker=marker, markersize=3.5, linewidth=1.2, label=label)
     finite = [(loss, step) for step, loss in zip(*_column(valid, "loss")) if math.isfinite(loss)]
+    # Of some tasks another score than the loss says which model is kept.
+    kept = [(loss, step) for step, loss in zip(*_column([r for r in valid if r.get("best")], "loss"))][-1:]
     if finite:
-        loss, step = min(finite)
+        loss, step = (kept or [min(finite)])[0]
         best = f"best: {loss:.3f} nats, perplexity {_perplexity(loss)}"
         axes.plot([step], [loss], "*", color="tab:red", markersize=12, label=best)
     _leave_out_explosions(axes, _column(train + valid, "loss")[1])

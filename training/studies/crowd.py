@@ -10,6 +10,7 @@ from keras import ops
 
 from keras_rnnlm import recurrence
 from keras_rnnlm.training.streams import untuned
+from keras_rnnlm.training.studies.fitting import at_once
 
 
 class Crowd(keras.Model):
@@ -58,9 +59,9 @@ class Crowd(keras.Model):
     def call(self, inputs, training=False):
         cell, w = self.hidden.cell, {name: ops.convert_to_tensor(weight) for name, weight in self.of_cell.items()}
         step, kernels, parameters, _ = cell.recurrence(w)
-        begin = [
-            state.value if self.continual or not training else ops.zeros_like(state.value) for state in self.states
-        ]
+        # Copies: PyTorch writes into the states, and their gradients still read them.
+        begun = ops.copy if self.continual or not training else ops.zeros_like
+        begin = [begun(state.value) for state in self.states]
         x = cell.project(ops.transpose(inputs, (2, 0, 1, 3)), w)
         (h,), states, _ = recurrence.run(
             lambda dot, *arguments: step(SmallDot(kernels, dot.note), *arguments), x, begin, {}, parameters, plain=True
@@ -86,7 +87,7 @@ class Crowd(keras.Model):
         self.compile(
             keras.optimizers.Adam(learning_rate, clipvalue=clip),
             loss=self._sum,
-            steps_per_execution=1 if keras.backend.backend() == "torch" else every,
+            steps_per_execution=at_once(every),
         )
 
     def _sum(self, y, output):

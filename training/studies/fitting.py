@@ -48,7 +48,7 @@ def fit(model, draw, *, seed, steps, batch, loss, learning_rate=1e-3, max_norm=1
     model.compile(
         ClippedOptimizer(keras.optimizers.Adam(learning_rate), max_norm),
         loss=loss,
-        steps_per_execution=every,  # the networks are small: a call of the backend costs as much as a step
+        steps_per_execution=at_once(every),  # the networks are small: a call of the backend costs as much as a step
         # Our layers compile their loops by themselves on TensorFlow, and the whole step took longer to compile.
         jit_compile=False if keras.backend.backend() == "tensorflow" else "auto",
     )
@@ -66,3 +66,8 @@ def outputs(model, inputs, batch=500):
     """
     parts = [model(inputs[first : first + batch]) for first in range(0, len(inputs), batch)]
     return np.concatenate([keras.ops.convert_to_numpy(part) for part in parts])
+
+
+def at_once(steps):
+    """How many of so many steps one call of the backend makes: PyTorch's makes one."""
+    return 1 if keras.backend.backend() == "torch" else steps

@@ -18,11 +18,13 @@ from keras_rnnlm import layers
 from keras_rnnlm.cells.lstm import VARIANTS
 from keras_rnnlm.models import LanguageModel
 from keras_rnnlm.optimizers import ClippedOptimizer
+from keras_rnnlm.recurrence import backend
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training.corpora.opening import open_corpus
 from keras_rnnlm.training.evaluation.scorer import Scorer
 from keras_rnnlm.training.streams import Contiguous
 from keras_rnnlm.training.studies.budget import units_for
+from keras_rnnlm.training.studies.fitting import at_once
 from keras_rnnlm.training.studies.pictures import dots, legend
 from keras_rnnlm.training.studies.summaries import claim, groups, mean, median
 
@@ -117,7 +119,7 @@ class Trainer:
         self.stream = Contiguous(self.text["train"], settings["batch"], settings["window"], start=start)
         self.model, self.units = self.fresh(), units
         self.optimizer = ClippedOptimizer(keras.optimizers.Adam(), max_norm=1.0)
-        self.model.compile(self.optimizer, steps_per_execution=TOGETHER)
+        self.model.compile(self.optimizer, steps_per_execution=at_once(TOGETHER))
         self.optimizer.build(self.model.trainable_variables)
         self.untrained = [keras.ops.convert_to_numpy(variable) for variable in self.optimizer.variables]
         self.scorer = Scorer(self.model, start=start, batch=settings["batch"])
@@ -133,6 +135,7 @@ class Trainer:
 
             def fall(step, logs=None):
                 done = (number * steps + step) / (self.passes * steps)
+                backend.synchronize(self.model)
                 self.optimizer.learning_rate = learning_rate * (1 + math.cos(math.pi * done)) / 2
 
             callback = keras.callbacks.LambdaCallback(on_train_batch_begin=fall)

@@ -114,7 +114,7 @@ class Classification(Task):
         from keras_rnnlm.training.corpora.labelled import open_labelled
         from keras_rnnlm.training.corpora.named_sources import of_rows
 
-        if not os.path.exists(path) and not glob.has_magic(path) and not of_rows([os.fspath(path)]):
+        if not os.path.exists(path) and not glob.has_magic(os.fspath(path)) and not of_rows([os.fspath(path)]):
             return None
         columns = {"text_column": recipe.text_column, "label_column": recipe.task_settings["label_column"]}
         rows = open_labelled(path, split="100", encoding=encoding, **columns).splits["train"]
@@ -135,6 +135,10 @@ class Classification(Task):
             return super().settings_from(begun)
         names = ("units", "layers", "cell", "cell_options", "embedding_dim", "connection")
         own = {"task_settings.bidirectional": False, "task_settings.characters": False}
+        if begun.embedding_dim is None:  # as wide as a language model makes it
+            widths = begun.units if isinstance(begun.units, list) else [begun.units]
+            width = widths[-1 if begun.tied and begun.connection is None else 0]
+            own["embedding_dim"] = begun.cell_options.get("projection_units") or width
         return {name: getattr(begun, name) for name in names} | own
 
     def build(self, recipe, vocabulary):
@@ -215,7 +219,8 @@ def words_of(tokenizer, first):
             f"A classifier begins with a language model of words: train one with tokenizer=word. Received: {first}, of "
             f"tokenizer={tokenizer.kind}"
         )
-    return {word: id for word, id in tokenizer.symbols().items() if id != tokenizer.unknown}
+    by_id = sorted(tokenizer.symbols().items(), key=lambda entry: entry[1])  # from a map without an order of its own
+    return {word: id for word, id in by_id if id != tokenizer.unknown}
 
 
 # Texts by number

@@ -20,7 +20,7 @@ FILTERS = Rule(
     lambda value: isinstance(value, (list, tuple)) and len(value) > 0 and all(map(is_count, value)),
     list,
 )
-OF_TEXT = ("format", "stress", "source_tokenizer")
+OF_TEXT = ("format", "stress", "source_tokenizer", "source_column", "target_column")
 
 
 class OfFiles(Translation):
@@ -57,7 +57,7 @@ class OfFiles(Translation):
         display.say(f"reading {sum(map(len, texts.values())):,} files")
         described.write(folder.data, texts, vocabulary)
         vocabulary.save(folder.path)
-        return self.restore(recipe, folder, display)
+        return self.after_telling(self.restore(recipe, folder, display), recipe, display)
 
     def restore(self, recipe, folder, display):
         from keras_rnnlm.training.corpora import described
@@ -74,10 +74,8 @@ class OfFiles(Translation):
             f"{data.vocabulary.sizes['target']:,} symbols"
         )
 
-    def stream(self, data, split, recipe):
-        longest = recipe.task_settings["longest"]
-        how = dict(seed=recipe.seed, longest_source=self.most(recipe))
-        return data.splits[split].stream(recipe.batch, longest, **how)
+    def limits(self, recipe):
+        return super().limits(recipe) | {"longest_source": self.most(recipe)}
 
     def most(self, recipe):
         """The longest source that is learned from; None: there is no limit."""

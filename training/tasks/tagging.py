@@ -3,6 +3,8 @@
 Every recipe asks its task whether settings fit each other: numpy, and all that needs it, is imported where it is used.
 """
 
+import dataclasses
+
 from keras_rnnlm.schema import whole
 from keras_rnnlm.text.columns import Columns
 from keras_rnnlm.training.recipes.rules import COLUMN, COUNT, FLAG, RATE, optional, setting
@@ -99,7 +101,11 @@ class Tagging(Task):
         from keras_rnnlm.training.corpora import examples
         from keras_rnnlm.training.evaluation.spans import is_bio
 
-        ways = (lambda *of: _placed(*of, recipe)), (lambda table: _of_table(table, recipe))
+        # The columns of a data set have names, and those of files numbers: what was said of the one is of no other.
+        own = recipe.task_settings
+        numbered = {name: None for name in ("word_column", "tag_column") if isinstance(own[name], str)}
+        of_files = dataclasses.replace(recipe, task_settings=own | numbered)
+        ways = (lambda *of: _placed(*of, of_files)), (lambda table: _of_table(table, recipe))
         found = examples.read_source(path, encoding, *ways)
         if not found:
             raise ValueError(f"{path} holds no sentence")

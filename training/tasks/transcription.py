@@ -20,6 +20,8 @@ class Transcription(OfFiles):
         rate, mels = recipe.task_settings["rate"], recipe.task_settings["mels"]
         return Sound.of_first(path, mels) if rate is None else Sound(rate, mels)
 
+    limiting = ("longest", "seconds")
+
     def most(self, recipe):
         from keras_rnnlm.sources.sound import HOP
 

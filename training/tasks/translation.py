@@ -22,7 +22,7 @@ class Translation(Task):
     settings = {
         "format": setting("auto", "of one file of pairs: {}; two files belong together line by line", choice(*FORMATS)),
         "source_column": setting(
-            None, 'of data sets, the sources\', or their language; none: "source"', optional(TEXT)
+            None, 'of tables and data sets, the sources\', or their language; none: "source"', optional(TEXT)
         ),
         "target_column": setting(None, 'the targets\', or their language; none: "target"', optional(TEXT)),
         "stress": setting(False, "of cmudict: whether vowels keep the digits that mark stress", FLAG),
@@ -38,6 +38,7 @@ class Translation(Task):
     }
 
     writes = True
+    limiting = ("longest",)  # the settings that `limits` come from
     text_settings = ("format", "source_column", "target_column")
     free_settings = ("stress", "longest", "decode", "beam", "label_smoothing", "scheduled_sampling", "sampling_steps")
     unread = ("text_column", "input_dropout", "output_dropout", "locked_dropout", "embedding_dropout", "ar", "tar")
@@ -75,7 +76,20 @@ class Translation(Task):
         )
         encoded_pairs.write(folder.data, texts, vocabulary)
         vocabulary.save(folder.path)
-        return self.restore(recipe, folder, display)
+        return self.after_telling(self.restore(recipe, folder, display), recipe, display)
+
+    def after_telling(self, data, recipe, display):
+        """The data, after a line that says how much of it is too long to be learned from."""
+        split, limits = data.splits["train"], self.limits(recipe)
+        count = len(split) - len(split.kept(**limits))
+        if count:
+            said = " and ".join(f"task_settings.{name}={recipe.task_settings[name]}" for name in self.limiting)
+            display.say(f"{count:,} of {len(split):,} are longer than {said} allows, and are not learned from")
+        return data
+
+    def limits(self, recipe):
+        """What keeps pairs that are too long from being learned from: arguments of a split's `kept` and `stream`."""
+        return {"longest": recipe.task_settings["longest"]}
 
     def restore(self, recipe, folder, display):
         from keras_rnnlm.training.corpora import encoded_pairs
@@ -94,7 +108,7 @@ class Translation(Task):
         )
 
     def stream(self, data, split, recipe):
-        return data.splits[split].stream(recipe.batch, recipe.task_settings["longest"], seed=recipe.seed)
+        return data.splits[split].stream(recipe.batch, seed=recipe.seed, **self.limits(recipe))
 
     # The model
 
@@ -162,7 +176,7 @@ class Translation(Task):
         """What files that `evaluate` is given hold, as a split."""
         from keras_rnnlm.training.corpora import encoded_pairs, pairs
 
-        of_data_set = _of_data_set(text, recipe)
+        of_data_set = _of_data_set(text, recipe, encoding)
         if of_data_set is not None:
             return encoded_pairs.encoded(of_data_set["train"], vocabulary)
         own = recipe.task_settings
@@ -237,14 +251,17 @@ def check_vocabulary(vocabulary, fingerprints, folder):
         )
 
 
-def _of_data_set(named, recipe):
-    """The pairs of each split of a data set; None where files are named."""
+def _of_data_set(named, recipe, encoding=None):
+    """The pairs of each split of a data set, or those of a table; None where other files are named."""
     from keras_rnnlm.training.corpora.named_sources import column_of, of_rows, tables_of
     from keras_rnnlm.training.corpora.opening import paths_of
+    from keras_rnnlm.training.corpora.pairs import pairs_of_rows, table_of
 
     paths, own = paths_of(named), recipe.task_settings
     if not of_rows(paths):
-        return None
+        columns = {side: own[f"{side}_column"] for side in ("source", "target")}
+        table = table_of(paths, encoding or recipe.encoding, columns) if own["format"] == "auto" else None
+        return None if table is None else {"train": pairs_of_rows(table, columns)}
     if len(paths) != 1:
         raise ValueError(f"Pairs come from one data set, or from files. Received: {', '.join(paths)}")
     found = {}
