@@ -4,6 +4,7 @@ Beside `__main__` and `predict`, this is the one place that knows more rooms tha
 """
 
 import itertools
+import os
 import pathlib
 import shlex
 import time
@@ -37,7 +38,13 @@ def run(options):
     began = time.monotonic()
     recipe = Recipe.load("quickstart").override([f"seed={options.seed}", *options.set])
     out = options.out or free_folder(OUT)
-    import_keras()
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # as `export` does, which comes at the end
+    backend = import_keras().backend.backend()
+    if backend != "tensorflow":
+        raise ValueError(
+            "The quickstart ends with an export, which is made with Keras's TensorFlow backend: "
+            f"KERAS_BACKEND=tensorflow keras-rnnlm quickstart. Received: the backend {backend}"
+        )
     if not any(setting.partition("=")[0].strip() == "max_minutes" for setting in options.set):
         minutes = training_seconds(time.monotonic() - began) / 60
         recipe = recipe.override({"max_minutes": min(round(minutes, 2), recipe.max_minutes)})

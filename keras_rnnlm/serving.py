@@ -2,6 +2,7 @@
 
 import http.server
 import pathlib
+import sys
 
 from keras_rnnlm.standard_streams import tell
 
@@ -44,12 +45,18 @@ def of_folder(folder):
     return Files
 
 
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # a reader who leaves is no error
+            super().handle_error(request, client_address)
+
+
 def server(handler, port=None):
     """A server on a port: by default 8000, or, where that is taken, any that is free."""
     ports = (PORT, 0) if port is None else (port,)
     for wanted in ports:
         try:
-            return http.server.ThreadingHTTPServer((ADDRESS, wanted), handler)
+            return _Server((ADDRESS, wanted), handler)
         except (OSError, OverflowError) as error:
             problem = error
     raise ValueError(f"The port {port} cannot be had: {problem}. Choose another --port")

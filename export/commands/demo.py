@@ -8,6 +8,7 @@ import tempfile
 from keras_rnnlm import serving
 from keras_rnnlm.export.manifest import MANIFEST
 from keras_rnnlm.standard_streams import tell
+from keras_rnnlm.whole_files import check_to_make
 
 
 def arguments(parser):
@@ -29,6 +30,10 @@ def arguments(parser):
 def run(options):
     if options.out is None and not options.serve:
         raise ValueError("Where to? --out DIR makes a folder, and --serve shows the page on this machine")
+    if options.port is not None and not options.serve:
+        raise ValueError("--port is of --serve: add it, or drop --port")
+    if options.out is not None:
+        check_to_make(options.out)
     with contextlib.ExitStack() as stack:
         out = options.out
         if out is None:

@@ -1,6 +1,7 @@
 """The command `verify`: is an export folder whole, and does it compute here what it computed where it was made?"""
 
 import json
+import math
 import pathlib
 
 from keras_rnnlm.export.folder import verify
@@ -15,7 +16,8 @@ def arguments(parser):
 def run(options):
     found = verify(options.folder, trusted=options.trusted)
     if options.json:
-        print(json.dumps(found))
+        finite = {"error": None}  # JSON has no infinity
+        print(json.dumps({k: r if math.isfinite(r.get("error", 0)) else {**r, **finite} for k, r in found.items()}))
     else:
         for kind, report in found.items():
             text = (

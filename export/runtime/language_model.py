@@ -170,6 +170,7 @@ class ExportedLanguageModel(ExportedModel):
 
     def show(self, options, settings, prompts):
         if options.score is not None:
+            command.check_read(options, ("score",), "a text that is scored")
             found = self.score(options.score)
             print(json.dumps(found) if options.json else f"log-probability {found['log_probability']:.4f} nats")
             return

@@ -33,6 +33,8 @@ class _Cells:
 
     @staticmethod
     def serialize(value):
+        if not isinstance(value, (list, tuple)):
+            return value
         return [keras.saving.serialize_keras_object(cell) for cell in value]
 
 

@@ -7,6 +7,8 @@ from keras_rnnlm.layers.dropout import dropout_layer
 from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.layers.stackable import Stackable, mask_of
 
+BUILT = "build_config"
+INSIDE = ("config", "cell")  # where the configuration of a layer's cell is
 CONNECTIONS = (None, "residual", "dense", "highway")
 
 
@@ -227,4 +229,7 @@ def deserialized(config):
 
 
 def _not_built(config):
-    return {name: value for name, value in config.items() if name != "build_config"}
+    """Without what Keras would build a layer and its cell by."""
+    if not isinstance(config, dict):
+        return config
+    return {name: _not_built(value) if name in INSIDE else value for name, value in config.items() if name != BUILT}

@@ -296,6 +296,8 @@ def test_mistakes_end_in_one_line(folder, tmp_path, capsys, arguments, message):
         (["run", "{folder}/manifest.json"], "a .onnx or .tflite file or a folder"),
         (["run", "{folder}", "--threads", "0"], "`threads` is a whole number, at least 1"),
         (["run", "{folder}", "--length", "-1"], "`length` counts the tokens"),
+        (["run", "{folder}", "--score", "a", "--top-k", "3"], "--top-k cannot be asked of a text that is scored"),
+        (["demo", "{folder}", "--out", "x", "--port", "9"], "--port is of --serve"),
         (["demo", "{folder}", "--out", ".."], "--out names the folder to make, as in --out ../new. Received: .."),
     ],
 )

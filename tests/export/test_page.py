@@ -112,9 +112,14 @@ def test_what_was_taken_back_stays_a_text(node):
         write(1, [6]);
         history.undo();
         history.redo();
-        console.log(JSON.stringify([...told, [history.now.shown, ...history.now.ends]]));
+        told.push([history.now.shown, ...history.now.ends]);
+        write(6, [7, 8]);
+        history.undo();
+        write(1, [9]);
+        console.log(JSON.stringify(told));
     """
-    assert node(code, {}) == [[3, 3], [5, 3, 5], [6, 3, 5, 6], [6, 3, 5, 6]]
+    wanted = [[3, 3], [5, 3, 5], [6, 3, 5, 6], [6, 3, 5, 6], [8, 3, 5, 8], [9, 3, 5, 8, 9]]
+    assert node(code, {}) == wanted
 
 
 SETTINGS = [

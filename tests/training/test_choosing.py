@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from keras_rnnlm.text import Tokenizer
 from keras_rnnlm.training.commands.train import train
 from keras_rnnlm.training.recipes import choosing
 from keras_rnnlm.training.recipes.choosing import NETWORKS, Text, choose, look
@@ -94,6 +95,16 @@ def test_what_belongs_to_a_setting_of_the_user_is_not_chosen(tmp_path, monkeypat
     given = Given([str(tmp_path / "text.txt")], None, None)
     chosen = task_of(recipe).choose(given, recipe, [name.split("=")[0] for name in named], folder, display, 0.5)
     assert not {"cell", "cell_options", "units", "layers"} & chosen.keys() and chosen["batch"]
+    recipe.override(chosen)
+
+
+def test_a_tokenizer_json_brings_its_vocabulary(tmp_path):
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 400)
+    Tokenizer.train("bpe", ["to be or not to be\n" * 400], 270).save(tmp_path / "tokenizer.json")
+    recipe = Recipe().override([f"tokenizer={tmp_path / 'tokenizer.json'}"])
+    given, folder = Given([str(tmp_path / "text.txt")], None, None), RunFolder(tmp_path / "run")
+    chosen = task_of(recipe).choose(given, recipe, ["tokenizer"], folder, Display(quiet=True), 0.5)
+    assert not {"tokenizer", "vocabulary_size"} & chosen.keys()
     recipe.override(chosen)
 
 

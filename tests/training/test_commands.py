@@ -234,10 +234,10 @@ def test_an_evaluation_that_cannot_be_kept_is_told_all_the_same(told, trained, t
 
 def test_half_a_line_of_an_evaluation_is_taken_back(tmp_path):
     folder, warned = RunFolder(tmp_path), []
-    keep_evaluation(folder, "test", {"model": {"loss": 1.0}}, json.dumps, warned.append)
+    keep_evaluation(folder, "test", None, {"model": {"loss": 1.0}}, json.dumps, warned.append)
     whole = folder.evaluations.read_bytes()
     with file_size_limit(len(whole) + 10):
-        keep_evaluation(folder, "valid", {"model": {"loss": 2.0}}, json.dumps, warned.append)
+        keep_evaluation(folder, "valid", None, {"model": {"loss": 2.0}}, json.dumps, warned.append)
     assert folder.evaluations.read_bytes() == whole and "is not kept for `info`" in warned[0]
 
 

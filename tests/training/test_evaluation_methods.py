@@ -1,6 +1,7 @@
 """Other ways to score a text: a temperature, a cache, learning on, several models, an n-gram."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from keras_rnnlm.training.evaluation.dynamic import DynamicScorer
 from keras_rnnlm.training.evaluation.mixtures import best_weight, mean_of, mixed
 from keras_rnnlm.training.evaluation.scorer import Scorer
 from keras_rnnlm.training.evaluation.temperature import TemperatureScorer
+from keras_rnnlm.training.runs.checkpoint_models import read_models
+from keras_rnnlm.training.runs.run import RunFolder, build_model
 
 VOCABULARY = 7
 
@@ -261,3 +264,12 @@ def test_what_cannot_be_had_of_a_run_is_told_in_a_line(run, tmp_path, capsys):
     training.train(text, other, changes=[*changes, "mode=sentences"], quiet=True)
     assert "mode=contiguous" in line(other, "test", "--dynamic")
     assert "has another vocabulary" in line(run, "test", "--ensemble", other, "--quiet")
+
+
+def test_the_checkpoints_of_a_run_that_goes_on_are_those_of_the_beginning(run, tmp_path):
+    folder = RunFolder(shutil.copytree(run, tmp_path / "run"))
+    names = [path for _, path in folder.checkpoints().files()]
+    models = read_models(folder, build_model)
+    next(models)
+    names[-1].rename(names[-1].with_name(f"999999{names[-1].name[6:]}"))  # as one that is written meanwhile
+    assert len(list(models)) == len(names) - 1

@@ -18,7 +18,9 @@ from keras_rnnlm.training.corpora.pairs import read_pairs, split_pairs, without_
 from keras_rnnlm.training.evaluation.edits import distance, errors
 from keras_rnnlm.training.evaluation.translations import Scorer
 from keras_rnnlm.training.recipes.recipe import Recipe
-from keras_rnnlm.training.tasks import Given, translation
+from keras_rnnlm.training.runs.display import Display
+from keras_rnnlm.training.runs.run import RunFolder
+from keras_rnnlm.training.tasks import Given, task_of, translation
 from keras_rnnlm.training.tasks.translation import read_splits
 from tests.pages import opened
 from tests.support import on_tensorflow
@@ -66,23 +68,27 @@ def test_pairs_are_two_columns_of_a_table(name, text, columns, tmp_path):
     (tmp_path / name).write_text(text)
     recipe = Recipe(task="translate").override({f"task_settings.{key}": value for key, value in columns.items()})
     found = {"train": [("a house", "ein Haus 2")]}
-    assert translation._of_data_set([str(tmp_path / name)], recipe) == found
+    assert translation._of_columns([str(tmp_path / name)], recipe) == found
     (tmp_path / "b.txt").write_text("tomato T AH0\n")
-    if columns:
-        with pytest.raises(
-            ValueError, match="A column is one of a table, and .*b.txt is none. Received: source_column"
-        ):
-            translation._of_data_set([str(tmp_path / "b.txt")], recipe)
-    else:
-        assert translation._of_data_set([str(tmp_path / "b.txt")], recipe) is None
+    assert translation._of_columns([str(tmp_path / "b.txt")], recipe) is None  # what names no column of it may be read
+    (tmp_path / "c.tsv").write_text("a cat\teine Katze\n")
+    assert translation._of_columns([str(tmp_path / "c.tsv")], recipe) is None
+
+
+def test_columns_that_the_text_does_not_have_are_refused(tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("a house\tein Haus\n" * 20)
+    words = ["--task", "translate", "--set", "task_settings.source_column=en", "--out", str(tmp_path / "run")]
+    assert main(["train", str(tmp_path / "a.txt"), *words]) == 2
+    assert "`source_column` and `target_column` are of a table or a data set: drop them" in capsys.readouterr().err
 
 
 def test_what_is_too_long_to_be_learned_from_is_told(tmp_path, capsys):
     (tmp_path / "a.tsv").write_text("".join(f"{'ab' * k}\tba\n" for k in range(1, 41)))
-    words = ["--task", "translate", "--set", "tokenizer=char", "--set", "task_settings.longest=9", "--set", "units=4"]
-    words += ["--set", "epochs=1", "--set", "split=95/5/0", "--out", str(tmp_path / "run")]
-    assert main(["train", str(tmp_path / "a.tsv"), *words]) == 0
-    assert "are longer than task_settings.longest=9 allows, and are not learned from" in capsys.readouterr().err
+    (tmp_path / "run").mkdir()
+    recipe = Recipe(task="translate").override(["tokenizer=char", "task_settings.longest=9", "split=95/5/0"])
+    given = Given([str(tmp_path / "a.tsv")], None, None)
+    task_of(recipe).prepare(given, recipe, RunFolder(tmp_path / "run"), Display())
+    assert "32 of 37 are longer than task_settings.longest=9 allows, and are not" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -51,8 +51,10 @@ def test_what_is_shown_is_what_the_run_recorded_and_counts(folder):
 def test_of_a_long_run_every_validation_and_the_last_step_stay(folder):
     with open(folder.history, "a") as file:
         for step in range(4, 9000):
-            file.write(json.dumps(train(step) if step % 100 else valid(step)) + "\n")
-    records = watching.state(folder)["records"]
+            file.write(json.dumps(train(step, skipped_steps=1) if step % 100 else valid(step)) + "\n")
+    state = watching.state(folder)
+    records = state["records"]
+    assert state["skipped"] == 8996 - 89 and state["epochs"] == folder.read_recipe().epochs
     assert len(records) < watching.MOST + 200 and records[-1]["step"] == 8999
     assert sum(record["kind"] == "valid" for record in records) == 1 + 89
 
@@ -117,6 +119,8 @@ def test_nothing_of_the_run_is_served_but_what_the_page_shows(address):
     assert kind.startswith("text/html") and "://" not in text
     kind, text = read("state.json")
     assert kind == "application/json" and json.loads(text)["records"][-1]["loss"] is None  # JSON has no infinity
+    with pytest.raises(urllib.error.HTTPError, match="405"):
+        urllib.request.urlopen(urllib.request.Request(f"{address}/setup.cfg", method="HEAD"))
     with pytest.raises(urllib.error.HTTPError, match="404"):
         read("recipe.toml")
 

@@ -8,7 +8,7 @@ from keras_rnnlm.schema import is_count
 from keras_rnnlm.training.corpora.named_sources import of_rows, to_evaluate
 from keras_rnnlm.training.evaluation.bleu import import_sacrebleu
 from keras_rnnlm.training.runs.display import Display
-from keras_rnnlm.training.runs.kept_evaluations import keep_evaluation, text_name
+from keras_rnnlm.training.runs.kept_evaluations import keep_evaluation, model_digest, text_name
 from keras_rnnlm.training.runs.run import RunFolder, to_json
 from keras_rnnlm.training.tasks import task_of
 
@@ -157,6 +157,7 @@ def evaluate(
         display.say(f"reading {text}")
     recipe = folder.read_recipe()
     writing = _writing(task_of(recipe), beam, language_model, lm_weight, length_bonus, bleu)
+    scored = model_digest(folder)
     result = task_of(recipe).evaluate(
         folder,
         recipe,
@@ -176,7 +177,7 @@ def evaluate(
         **writing,
     )
     display.clear()
-    keep_evaluation(folder, text_name(text), result, to_json, display.warn)
+    keep_evaluation(folder, text_name(text), scored, result, to_json, display.warn)
     return result
 
 

@@ -39,6 +39,9 @@ def handler(folder, samples):
             else:
                 self.send_error(404)
 
+        def do_HEAD(self):  # which would tell of files in the current folder
+            self.send_error(405)
+
         def _send(self, data, ending):
             self.send_response(200)
             self.send_header("Content-Type", serving.TYPES[ending])

@@ -20,7 +20,7 @@ def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
         paths: one file, or two whose lines belong together: the sources and the targets. They may be `.gz`.
         form: of one file: "tsv", source and target with a tab between them; "cmudict", a word and its phonemes, with
             its variants `word(2)` as further pairs of the word, stress as digits at the vowels, and comments from
-            ` #` or `;;;` on; "auto", the first where the file holds a tab. For other tables see `pairs_of_rows`.
+            ` #` or `;;;` on; "auto", the first where the file holds a tab. For other tables see `pairs_of_table`.
         encoding: of the files.
         stress: of a dictionary, whether its vowels keep the digits.
     """
@@ -42,34 +42,39 @@ def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
 
 
 def table_of(paths, encoding, columns):
-    """The `Table` that one file of pairs is, by its name, or None. A .tsv is one where one of its columns is named."""
+    """The `Table` that one file of pairs is, or None: it has another name, or is a .tsv without the columns named."""
     if len(paths) != 1 or not os.path.isfile(paths[0]):
         return None
     file = text_file(os.fspath(paths[0]), encoding)
-    is_plain = not isinstance(file, Table) or file.path.removesuffix(".gz").endswith(".tsv")
-    return None if is_plain and not any(columns.values()) else file
-
-
-def pairs_of_rows(file, columns):
-    """The pairs of a table, of which `columns` names those of the sources and the targets, or None: the usual ones."""
     if not isinstance(file, Table):
-        named = ", ".join(f"{side}_column={column!r}" for side, column in columns.items() if column is not None)
-        raise ValueError(f"A column is one of a table, and {file.name} is none. Received: {named}")
-    sides = [
-        column_of(list(file.rows.columns), named, (side,), f"{side}s", f"{side}_column", file.name)
-        for side, named in columns.items()
-    ]
-    pairs = []
-    for (number, source), (_, target) in zip(*(file.rows.cells(side) for side in sides), strict=True):
-        if not isinstance(source, str) or not isinstance(target, str):
-            raise ValueError(
-                f"{file.place(number)}: a source and a target are texts. Received: {(source, target)!r:.80}"
-            )
-        if source.strip() and target.strip():
-            pairs.append((" ".join(source.split()), " ".join(target.split())))
+        return None
+    named = {column for column in columns.values() if column is not None}
+    is_plain = file.path.removesuffix(".gz").endswith(".tsv") and not (named and named <= set(file.rows.columns))
+    return None if is_plain else file
+
+
+def pairs_of_table(file, columns):
+    """The pairs of a file; `columns` names those of the sources and the targets, or None: the usual ones."""
+    names = sides_of(list(file.rows.columns), columns, file.name)
+    rows = zip(*(file.rows.cells(name) for name in names), strict=True)
+    pairs = list(pairs_of_cells((file.place(number), source, target) for (number, source), (_, target) in rows))
     if not pairs:
         raise ValueError(f"{file.name} holds no pairs")
     return pairs
+
+
+def sides_of(names, columns, where):
+    """The names of the columns of the sources and of the targets."""
+    return [column_of(names, named, (side,), f"{side}s", f"{side}_column", where) for side, named in columns.items()]
+
+
+def pairs_of_cells(cells):
+    """The pairs that are not empty, of the place, the source and the target of each."""
+    for place, *pair in cells:
+        if not all(isinstance(text, str) for text in pair):
+            raise ValueError(f"{place}: a source and a target are texts. Received: {pair!r:.80}")
+        if all(text.strip() for text in pair):
+            yield tuple(" ".join(text.split()) for text in pair)
 
 
 def _lines(path, encoding):

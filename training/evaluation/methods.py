@@ -43,6 +43,10 @@ class Ways:
                     f"`{name}` reads a text from its beginning to its end, and {folder} learned from sentences by "
                     "themselves: it is for runs with mode=contiguous"
                 )
+        for path in self.ensemble or ():
+            _check_belongs(path, folder)
+        if self.tuned:
+            own_texts(folder, "valid")  # is there one?
         if self.tuned and text == "valid":
             display.warn(f"{', '.join(self.tuned)}: tuned on the very text that is scored, so better than on another")
 
@@ -116,14 +120,19 @@ class Ways:
         if not self.ensemble:
             yield from read_models(folder, build_model)
             return
-        mine = folder.read_tokenizer().fingerprint
         for path in self.ensemble:
-            other = RunFolder(path)
-            if other.read_tokenizer().fingerprint != mine:
-                raise ValueError(
-                    f"{other} has another vocabulary than {folder}: their probabilities cannot be averaged"
-                )
-            yield other.read_model()
+            yield RunFolder(path).read_model()
+
+
+def _check_belongs(path, folder):
+    """Raises where the models of two runs cannot be averaged."""
+    from keras_rnnlm.training.runs.run import RunFolder
+
+    other = RunFolder(path)
+    if other.read_tokenizer().fingerprint != folder.read_tokenizer().fingerprint:
+        raise ValueError(f"{other} has another vocabulary than {folder}: their probabilities cannot be averaged")
+    if not other.model_file.is_file() and not other.checkpoints().files():
+        raise ValueError(f"{other} has no model yet")
 
 
 def own_texts(folder, split):

@@ -163,10 +163,8 @@ class Loop(Keeping):
         return True
 
     def _check_steps(self):
-        counts = self.sums.counts()
-        # Of several batches to a step, those that wait for it count, too.
-        done = counts["steps"] if self.recipe.accumulate == 1 else self.progress.step - counts["skipped"]
-        check_steps(done, counts["skipped"])
+        skipped = self.sums.counts()["skipped"]
+        check_steps(self.progress.step - skipped, skipped)  # batches that wait for a step of several count, too
 
     def _save_model(self):
         """Writes model.keras, unless a weight is no number. Whether it did."""

@@ -114,10 +114,12 @@ def read_newest(folder, build):
 def read_models(folder, build):
     """The models of all of a run's whole checkpoints, the newest first, one at a time."""
     checkpoints = folder.checkpoints()
-    found = checkpoints.read()
-    while found is not None:
-        yield _model_of(folder, build, *found[:2])
-        found = checkpoints.read(older_than=checkpoints.path)
+    for _, path in reversed(checkpoints.files()):  # of now: a run that goes on writes others, and removes these
+        try:
+            step, arrays, _ = checkpoints.read_from(path)
+        except Exception:  # gone, or damaged in one of many ways
+            continue
+        yield _model_of(folder, build, step, arrays)
 
 
 def _model_of(folder, build, step, arrays):

@@ -17,9 +17,12 @@ def model_digest(folder):
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def keep_evaluation(folder, text, result, to_json, warn):
-    """Adds what was found on a text. A run that may only be read is no reason to lose the result."""
-    line = to_json({"text": text, "of": model_digest(folder), "result": result}).encode() + b"\n"
+def keep_evaluation(folder, text, of, result, to_json, warn):
+    """Adds what was found on a text. A run that may only be read is no reason to lose the result.
+
+    `of` is the `model_digest` of before: while a text was scored a run may have found a better model.
+    """
+    line = to_json({"text": text, "of": of, "result": result}).encode() + b"\n"
     try:
         with open(folder.evaluations, "ab", buffering=0) as file:
             size = file.tell()

@@ -24,9 +24,12 @@ def page():
 def state(folder, samples=()):
     """What the page shows, as a dict: the records that count, samples, and how many seconds ago something was new."""
     found = {"name": folder.path.absolute().name, "samples": list(samples), "records": [], "age": None}
+    found |= {"skipped": 0, "epochs": None}
     try:
         found["age"] = max(time.time() - folder.history.stat().st_mtime, 0.0)
-        found["records"] = _thinned(latest(folder.read_history()))
+        records = latest(folder.read_history())
+        found["skipped"] = sum(record.get("skipped_steps") or 0 for record in records)
+        found["records"], found["epochs"] = _thinned(records), folder.read_recipe().epochs
     except FileNotFoundError:  # nothing was recorded yet
         pass
     except ValueError as error:  # a line that is no record
@@ -85,6 +88,9 @@ class Samples:
             problem = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
             self.say(f"no samples: {problem}")
             return "which does not write" not in problem
+        with contextlib.suppress(OSError):
+            if self.folder.model_file.stat().st_mtime_ns != written:  # it has been replaced meanwhile
+                record, self._seen = self._best(), self.folder.model_file.stat().st_mtime_ns
         (text,) = json.loads(done.stdout)["texts"]
         self.found.append({"step": record.get("step"), "prompt": self.prompt, "text": text})
         return True

@@ -35,8 +35,8 @@ class LanguageModeling(Task):
                 tokenizer = Tokenizer.load(recipe.tokenizer)
         else:
             text, tokenizer = encoded_elsewhere.look(place)
-            named = {*named, *VOCABULARY}
         if tokenizer is not None:
+            named = {*named, *VOCABULARY}
             said = {"tokenizer": tokenizer.kind, "vocabulary_size": tokenizer.vocabulary_size}
             text = dataclasses.replace(text, words=tokenizer.vocabulary_size)
         if isinstance(recipe.units, list):

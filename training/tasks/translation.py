@@ -70,7 +70,16 @@ class Translation(Task):
         def read(paths):
             return pairs.read_pairs(paths, own["format"], recipe.encoding, own["stress"])
 
-        texts = read_splits(given, recipe, read, lambda named: _of_data_set(named, recipe))
+        def of_columns(named):
+            found, columns = _of_columns(named, recipe), [own["source_column"], own["target_column"]]
+            if found is None and named is given.corpus and any(columns):
+                raise ValueError(
+                    "`source_column` and `target_column` are of a table or a data set: drop them. Received: "
+                    f"{', '.join(map(repr, columns))}, of {os.fspath(named) if isinstance(named, str) else named}"
+                )
+            return found
+
+        texts = read_splits(given, recipe, read, of_columns)
         vocabulary = (
             first.read_vocabulary(self.vocabulary_class) if first else _learned(texts["train"], recipe, display)
         )
@@ -176,9 +185,9 @@ class Translation(Task):
         """What files that `evaluate` is given hold, as a split."""
         from keras_rnnlm.training.corpora import encoded_pairs, pairs
 
-        of_data_set = _of_data_set(text, recipe, encoding)
-        if of_data_set is not None:
-            return encoded_pairs.encoded(of_data_set["train"], vocabulary)
+        of_columns = _of_columns(text, recipe, encoding)
+        if of_columns is not None:
+            return encoded_pairs.encoded(of_columns["train"], vocabulary)
         own = recipe.task_settings
         found = pairs.read_pairs(_files(text), own["format"], encoding, own["stress"])
         return encoded_pairs.encoded(found, vocabulary)
@@ -251,36 +260,28 @@ def check_vocabulary(vocabulary, fingerprints, folder):
         )
 
 
-def _of_data_set(named, recipe, encoding=None):
+def _of_columns(named, recipe, encoding=None):
     """The pairs of each split of a data set, or those of a table; None where other files are named."""
-    from keras_rnnlm.training.corpora.named_sources import column_of, of_rows, tables_of
+    from keras_rnnlm.training.corpora.named_sources import of_rows, tables_of
     from keras_rnnlm.training.corpora.opening import paths_of
-    from keras_rnnlm.training.corpora.pairs import pairs_of_rows, table_of
+    from keras_rnnlm.training.corpora.pairs import pairs_of_cells, pairs_of_table, sides_of, table_of
 
     paths, own = paths_of(named), recipe.task_settings
+    columns = {side: own[f"{side}_column"] for side in ("source", "target")}
     if not of_rows(paths):
-        columns = {side: own[f"{side}_column"] for side in ("source", "target")}
         table = table_of(paths, encoding or recipe.encoding, columns) if own["format"] == "auto" else None
-        return None if table is None else {"train": pairs_of_rows(table, columns)}
+        return None if table is None else {"train": pairs_of_table(table, columns)}
     if len(paths) != 1:
         raise ValueError(f"Pairs come from one data set, or from files. Received: {', '.join(paths)}")
-    found = {}
-    for name, table in tables_of(paths[0]).items():
-        columns = list(table.rows.columns)
-        inside = "translation" if "translation" in columns else None
-        found[name], sides = [], None
+
+    def cells(table):
+        inside, sides = "translation" if "translation" in table.rows.columns else None, None
         for number, row in table.rows.objects([inside] if inside else None):
             row = row[inside] if inside else row
-            sides = sides or [
-                column_of(list(row), own[f"{side}_column"], (side,), f"{side}s", f"{side}_column", table.name)
-                for side in ("source", "target")
-            ]
-            pair = [row[side] for side in sides]
-            if not all(isinstance(text, str) for text in pair):
-                raise ValueError(f"{table.place(number)}: a source and a target are texts. Received: {pair!r:.80}")
-            if all(text.strip() for text in pair):
-                found[name].append(tuple(" ".join(text.split()) for text in pair))
-    return found
+            sides = sides or sides_of(list(row), columns, table.name)
+            yield table.place(number), *(row[side] for side in sides)
+
+    return {name: list(pairs_of_cells(cells(table))) for name, table in tables_of(paths[0]).items()}
 
 
 def _files(named):

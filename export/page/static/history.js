@@ -25,8 +25,8 @@ export class History {
     if (end === this.now.shown) return;
     const within = new Set(this.path(end).map((node) => node.id));
     // What was taken back goes on as a text beside it: there is no redo after this.
-    const known = new Set([this.now, ...this.after].flatMap(({ ends }) => ends));
-    const ends = [...known].filter((other) => !within.has(other));
+    const known = [...new Set([this.now, ...this.after].flatMap(({ ends }) => ends))].filter((other) => !within.has(other));
+    const ends = known.filter((other) => !this.isWithin(other, known.filter((longer) => longer !== other)));
     this.before.push(this.now);
     this.after = [];
     this.now = { shown: end, ends: this.isWithin(end, ends) || end === this.root ? ends : [...ends, end] };
