@@ -22,7 +22,7 @@ PIECES = ((300_000, 512), (3_000_000, 1024), (30_000_000, 4096), (math.inf, 8192
 BYTES = 256
 MANY_WORDS = 10_000  # from here on most of a step would be the output layer's
 # Up to so many passes a network is kept by so much dropout from learning the text by heart.
-DROPOUTS = ((2, 0.0), (5, 0.1), (10, 0.2), (20, 0.3), (math.inf, 0.4))
+DROPOUTS = ((2, 0.0), (6, 0.1), (15, 0.2), (25, 0.3), (math.inf, 0.4))
 MOST_PASSES = 40
 
 
@@ -82,15 +82,14 @@ def choose(text, minutes, rate, tokenizer=None, vocabulary_size=None, units=None
 
     >>> chosen = choose(Text(1_000_000, 5.5, 25_000, False), minutes=10, rate=5e10)
     >>> {name: value for name, (value, reason) in chosen.items() if name in ("tokenizer", "units", "layers")}
-    {'tokenizer': 'bpe', 'units': 256, 'layers': 1}
+    {'tokenizer': 'bpe', 'units': 384, 'layers': 1}
     """
     kind = tokenizer or ("word" if text.marked else "bpe")
-    wanted, best = _wanted_passes(text), None
-    networks = _networks(units, layers)
+    networks, best = _networks(units, layers), None
     for units, layers in networks:
         tokens, size = _tokens(text, kind, units * layers, vocabulary_size)
         passes = minutes * 60 * _tokens_per_second(units, layers, size, rate) / tokens
-        if best is None or passes >= wanted:
+        if best is None or passes >= _wanted_passes(text, kind, layers):
             best = units, layers, size, min(passes, MOST_PASSES)
     units, layers, size, passes = best
     dropout = next(share for most, share in DROPOUTS if passes <= most)
@@ -106,8 +105,8 @@ def choose(text, minutes, rate, tokenizer=None, vocabulary_size=None, units=None
         "cell_options": ({"peephole": True, "coupled": True}, "three matrices in place of four; peepholes cost little"),
         "dropout": (dropout, "what is read often is learnt by heart without it" if dropout else "for so few passes"),
         "batch": (
-            16 if passes < 10 else 32,
-            "few passes need many updates" if passes < 10 else "there are updates enough",
+            16 if passes < 13 else 32,
+            "few passes need many updates" if passes < 13 else "there are updates enough",
         ),
         "window": (50, "longer than most sentences"),
         "learning_rate": (4e-3 if units <= 256 else 3e-3, "the wider the network, the lower"),
@@ -159,12 +158,15 @@ def _tokens(text, kind, width, size=None):
     return max(text.characters / (2.1 + 0.4 * math.log2(pieces / 512)), 1), pieces
 
 
-def _wanted_passes(text):
-    """How often a network should read a text before a wider one pays: the shorter, the oftener."""
-    return min(max(8 * (1e6 / max(text.characters, 1)) ** 0.9, 1), MOST_PASSES)
+def _wanted_passes(text, kind, layers):
+    """How often a network has to read a text before it pays beside a smaller one: the shorter, the oftener."""
+    megabytes = max(text.characters, 1) / 1e6
+    if kind == "word":  # of which most are seen seldom, however long the text is
+        return max(min(8 / megabytes**0.5, 20), 1)
+    return min((5.5 if layers == 1 else 9) / megabytes**0.9, MOST_PASSES)
 
 
 def _tokens_per_second(units, layers, size, rate):
-    outputs = size if size <= MANY_WORDS else size / 12  # a sampled softmax, and what is to be done with the table
+    outputs = size if size <= MANY_WORDS else size / 5  # a sampled softmax, and what is to be done with the table
     multiply_adds = 3 * (layers * 6 * units**2 + units * outputs)  # forward, and twice as many back
     return SHARE * rate / (multiply_adds + BESIDE)
