@@ -6,6 +6,7 @@ import pytest
 
 from keras_rnnlm import quickstart
 from keras_rnnlm.export import page
+from tests.support import on_tensorflow
 
 
 def options(*given):
@@ -46,6 +47,7 @@ def test_a_short_quickstart_learns_compares_writes_and_exports(tmp_path, capsys,
     assert "The 5-gram is ahead" in printed and model > ngram  # after one pass over little text
 
 
+@on_tensorflow
 def test_the_run_is_kept_beside_those_of_before(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     kept = []
@@ -55,12 +57,12 @@ def test_the_run_is_kept_beside_those_of_before(tmp_path, monkeypatch):
     assert kept == ["keras-rnnlm-quickstart", "keras-rnnlm-quickstart-2", "keras-rnnlm-quickstart-3"]
 
 
+@on_tensorflow
 def test_the_time_to_train_is_what_the_rest_leaves(tmp_path, monkeypatch):
     assert quickstart.training_seconds(4) + 4 * (1 + quickstart.REST) == quickstart.SECONDS
     assert quickstart.training_seconds(60) == quickstart.SHORTEST
     recipes = []
     monkeypatch.setattr(quickstart, "train", lambda text, out, recipe: recipes.append(recipe))
-    monkeypatch.setattr(quickstart, "import_keras", lambda: None)
     monkeypatch.setattr(quickstart, "training_seconds", lambda imports: 30.0)
     quickstart.run(options("--out", str(tmp_path / "run")))
     quickstart.run(options("--out", str(tmp_path / "run"), "--set", "max_minutes=0.2"))

@@ -79,7 +79,7 @@ def test_columns_that_the_text_does_not_have_are_refused(tmp_path, capsys):
     (tmp_path / "a.txt").write_text("a house\tein Haus\n" * 20)
     words = ["--task", "translate", "--set", "task_settings.source_column=en", "--out", str(tmp_path / "run")]
     assert main(["train", str(tmp_path / "a.txt"), *words]) == 2
-    assert "`source_column` and `target_column` are of a table or a data set: drop them" in capsys.readouterr().err
+    assert "`source_column` and `target_column` are of a table that has them" in capsys.readouterr().err
 
 
 def test_what_is_too_long_to_be_learned_from_is_told(tmp_path, capsys):

@@ -48,8 +48,7 @@ def table_of(paths, encoding, columns):
     file = text_file(os.fspath(paths[0]), encoding)
     if not isinstance(file, Table):
         return None
-    named = {column for column in columns.values() if column is not None}
-    is_plain = file.path.removesuffix(".gz").endswith(".tsv") and not (named and named <= set(file.rows.columns))
+    is_plain = file.path.removesuffix(".gz").endswith(".tsv") and not set(columns.values()) & set(file.rows.columns)
     return None if is_plain else file
 
 

@@ -46,7 +46,9 @@ class Ways:
         for path in self.ensemble or ():
             _check_belongs(path, folder)
         if self.tuned:
-            own_texts(folder, "valid")  # is there one?
+            from keras_rnnlm.training.tasks.task import check_split
+
+            check_split(folder, "valid", own_texts(folder, "valid"))
         if self.tuned and text == "valid":
             display.warn(f"{', '.join(self.tuned)}: tuned on the very text that is scored, so better than on another")
 

@@ -89,8 +89,8 @@ class Samples:
             self.say(f"no samples: {problem}")
             return "which does not write" not in problem
         with contextlib.suppress(OSError):
-            if self.folder.model_file.stat().st_mtime_ns != written:  # it has been replaced meanwhile
-                record, self._seen = self._best(), self.folder.model_file.stat().st_mtime_ns
+            if self.folder.model_file.stat().st_mtime_ns != written:  # before it was read, or after?
+                record = {}
         (text,) = json.loads(done.stdout)["texts"]
         self.found.append({"step": record.get("step"), "prompt": self.prompt, "text": text})
         return True

@@ -64,6 +64,7 @@ class Translation(Task):
 
     def prepare(self, given, recipe, folder, display, first=None):
         from keras_rnnlm.training.corpora import encoded_pairs, pairs
+        from keras_rnnlm.training.corpora.opening import paths_of
 
         own = recipe.task_settings
 
@@ -74,8 +75,9 @@ class Translation(Task):
             found, columns = _of_columns(named, recipe), [own["source_column"], own["target_column"]]
             if found is None and named is given.corpus and any(columns):
                 raise ValueError(
-                    "`source_column` and `target_column` are of a table or a data set: drop them. Received: "
-                    f"{', '.join(map(repr, columns))}, of {os.fspath(named) if isinstance(named, str) else named}"
+                    "`source_column` and `target_column` are of a table that has them, and "
+                    f"{', '.join(paths_of(named))} has neither: drop them, or name others. "
+                    f"Received: {', '.join(map(repr, columns))}"
                 )
             return found
 
