@@ -39,11 +39,11 @@ def run(options):
     recipe = Recipe.load("quickstart").override([f"seed={options.seed}", *options.set])
     out = options.out or free_folder(OUT)
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")  # as `export` does, which comes at the end
-    backend = import_keras().backend.backend()
-    if backend != "tensorflow":
+    keras = import_keras()
+    if keras.backend.backend() != "tensorflow":
         raise ValueError(
             "The quickstart ends with an export, which is made with Keras's TensorFlow backend: "
-            f"KERAS_BACKEND=tensorflow keras-rnnlm quickstart. Received: the backend {backend}"
+            f"KERAS_BACKEND=tensorflow keras-rnnlm quickstart. Received: the backend {keras.backend.backend()}"
         )
     if not any(setting.partition("=")[0].strip() == "max_minutes" for setting in options.set):
         minutes = training_seconds(time.monotonic() - began) / 60

@@ -225,7 +225,8 @@ def _display(folder, quiet, team):
 
 
 def _check_batches(recipe, team):
-    if recipe.accumulate > 1 and team.parts > 1 and import_keras().backend.backend() == "tensorflow":
+    keras = import_keras()
+    if recipe.accumulate > 1 and team.parts > 1 and keras.backend.backend() == "tensorflow":
         raise ValueError(
             "On several devices TensorFlow cannot accumulate gradients: drop `accumulate`, and take a larger `batch`, "
             f"or --backend jax. Received: accumulate={recipe.accumulate} on {team.parts} devices"
