@@ -54,8 +54,6 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
             f"A format is one of {', '.join(FORMATS)}. Received: {', '.join(map(repr, unknown)) or 'none'}"
         )
     check_to_make(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ValueError(f"{out} exists already, and nothing is written over: choose another --out")
     _check_there(run, "model.keras")
     interface = interface_of(model_of(run))
     answer = answer_of(interface.description(), trusted=True)

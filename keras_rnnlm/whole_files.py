@@ -30,10 +30,12 @@ def partial_of(path):
         remove(partial)
 
 
-def check_to_make(path):
-    """Raises where `path` names no folder that could be made beside others and then get its name."""
-    if path.name in ("", ".."):
+def check_to_make(path, see=""):
+    """Raises where `path` names no folder to make. `see` says what else may be done with one that is there."""
+    if path.name in ("", ".."):  # it could not be made beside others and then get its name
         raise ValueError(f"--out names the folder to make, as in --out {pathlib.Path(path, 'new')}. Received: {path}")
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise ValueError(f"{path} exists already, and nothing is written over: {see}choose another --out")
 
 
 def put_in_place(partial, path):

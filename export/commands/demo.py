@@ -8,7 +8,6 @@ import tempfile
 from keras_rnnlm import serving
 from keras_rnnlm.export.manifest import MANIFEST
 from keras_rnnlm.standard_streams import tell
-from keras_rnnlm.whole_files import check_to_make
 
 
 def arguments(parser):
@@ -32,8 +31,6 @@ def run(options):
         raise ValueError("Where to? --out DIR makes a folder, and --serve shows the page on this machine")
     if options.port is not None and not options.serve:
         raise ValueError("--port is of --serve: add it, or drop --port")
-    if options.out is not None:
-        check_to_make(options.out)
     with contextlib.ExitStack() as stack:
         out = options.out
         if out is None:
@@ -46,8 +43,9 @@ def run(options):
 
 
 def make(options, out):
-    from keras_rnnlm.export.page import make_page
+    from keras_rnnlm.export.page.making import check_page, make_page
 
+    check_page(out)  # before a run is exported for it
     if options.gates and _is_export(options.export):
         raise ValueError(f"--gates needs a run, whose model has them. There is none in {options.export}")
     with exported(options.export) as export:

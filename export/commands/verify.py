@@ -16,8 +16,10 @@ def arguments(parser):
 def run(options):
     found = verify(options.folder, trusted=options.trusted)
     if options.json:
-        finite = {"error": None}  # JSON has no infinity
-        print(json.dumps({k: r if math.isfinite(r.get("error", 0)) else {**r, **finite} for k, r in found.items()}))
+        for report in found.values():
+            if not math.isfinite(report.get("error", 0)):
+                report["error"] = None  # JSON has no infinity
+        print(json.dumps(found))
     else:
         for kind, report in found.items():
             text = (

@@ -33,6 +33,12 @@ PAGES = {
 }
 
 
+def check_page(out):
+    """Raises where `out` names no folder to make a page in."""
+    see = f"see it by `python -m http.server --directory {shlex.quote(str(out))}`, or "
+    check_to_make(out, see if (out / "index.html").is_file() else "")
+
+
 def make_page(export, out, *, title=None, prompt="", model=None, onnxruntime_web_at=None, say=lambda text: None):
     """Makes the folder of a page from an export folder that holds ONNX.
 
@@ -46,11 +52,7 @@ def make_page(export, out, *, title=None, prompt="", model=None, onnxruntime_web
         say: is told what takes time.
     """
     export, out = pathlib.Path(export), pathlib.Path(out)
-    check_to_make(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        see = f"see it by `python -m http.server --directory {shlex.quote(str(out))}`, or "
-        see = see if (out / "index.html").is_file() else ""
-        raise ValueError(f"{out} exists already, and nothing is written over: {see}choose another --out")
+    check_page(out)
     manifest = read_manifest(export)
     entry = next((entry for entry in manifest["artifacts"] if entry["format"] == "onnx"), None)
     if entry is None:

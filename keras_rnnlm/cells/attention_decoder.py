@@ -65,13 +65,9 @@ class AttentionDecoderCell(RecurrentCell):
             )
         names = [f"layer_{k}_{name}" for k, cell in enumerate(self.cells) for name in cell.state_names]
         self.state_names = ("y", *names)
-        self.learned_from = self._of_layers("learned_from")
-        self.starts_at = self._of_layers("starts_at")
-
-    def _of_layers(self, attribute):
-        """What the cells say of their states, by the names that these have here."""
-        said = enumerate(getattr(cell, attribute) for cell in self.cells)
-        return {f"layer_{k}_{name}": value for k, of_states in said for name, value in of_states.items()}
+        self.starts_at = {
+            f"layer_{k}_{name}": at for k, cell in enumerate(self.cells) for name, at in cell.starts_at.items()
+        }
 
     def _check_cell(self, cell):
         if not isinstance(cell, RecurrentCell):

@@ -61,8 +61,7 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
     | `draw_noise(leading, training)` | `{}` | what each step reads in `p` beside x, without a gradient |
     | `traced()` | `["h"]` | the names of what the step notes by `dot.note`: layers return it, with its gradient |
     | `trace_widths` | `{}` | the widths of those that are not as wide as the units |
-    | `learned_from` | `{}` | the initializers of learned states that do not begin as zeros |
-    | `starts_at` | `{}` | the numbers at which states begin that count or weigh, and that no other network may choose |
+    | `starts_at` | `{}` | the numbers at which states that count or weigh begin, learned or after an encoder, too |
     | `only_adds_x` | False | the step only adds x, whole, to one product, `dot(h, name, x)`: it is faster |
     | `takes_mogrifier` | True | whether input and h may gate each other before the step |
     | `zoneout_rates()` | for h | the fraction of each state that keeps its values |
@@ -104,7 +103,6 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
     only_adds_x = False
     reads = ()
     trace_widths = {}
-    learned_from = {}
     starts_at = {}
 
     def __init_subclass__(cls, **kwargs):

@@ -33,7 +33,6 @@ class SLSTMCell(RecurrentCell):
     state_names = ("h", "c", "n", "m")
     only_adds_x = True
     options = {"forget_gate": "sigmoid"}
-    learned_from = {"n": "ones"}
     starts_at = {"n": 1.0, "m": 0.0}
     initialize_bias = LSTMCell.initialize_bias
 

@@ -39,7 +39,9 @@ class Weights:
         if self.learned_initial_state:  # no step reads it
             self.initial_state = [
                 self.add_weight(
-                    name=f"initial_{name}", shape=(width,), initializer=self.learned_from.get(name, "zeros")
+                    name=f"initial_{name}",
+                    shape=(width,),
+                    initializer=keras.initializers.Constant(self.starts_at.get(name, 0.0)),
                 )
                 for name, width in zip(self.state_names, self.state_widths)
             ]

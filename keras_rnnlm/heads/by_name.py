@@ -8,6 +8,7 @@ import keras
 from keras_rnnlm import head_list
 from keras_rnnlm.heads.head import Head
 from keras_rnnlm.places import imported, is_place
+from keras_rnnlm.unbuilt import serialized
 
 # What `head` may be by name.
 HEADS = {
@@ -71,9 +72,7 @@ def to_config(head):
         return head
     if isinstance(head, type):
         return keras.saving.get_registered_name(head)
-    config = keras.saving.serialize_keras_object(head)
-    config.pop("build_config", None)  # by which Keras would build it before it is tied
-    return config
+    return serialized(head)  # Keras would build it before it is tied
 
 
 def from_config(config):

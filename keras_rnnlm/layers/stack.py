@@ -6,9 +6,8 @@ from keras import ops
 from keras_rnnlm.layers.dropout import dropout_layer
 from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.layers.stackable import Stackable, mask_of
+from keras_rnnlm.unbuilt import deserialized, serialized
 
-BUILT = "build_config"
-INSIDE = ("config", "cell")  # where the configuration of a layer's cell is
 CONNECTIONS = (None, "residual", "dense", "highway")
 
 
@@ -216,20 +215,3 @@ def _backwards(layer):
             f"{layer.name!r} only goes forwards, and so does a stack with it. Received: bidirectional=True"
         )
     return type(layer).from_config({**config, "name": f"{layer.name}_backwards", "go_backwards": True})
-
-
-def serialized(layer):
-    """The configuration of a layer that whoever holds it builds: in its own scope, which names the variables."""
-    return _not_built(keras.saving.serialize_keras_object(layer))
-
-
-def deserialized(config):
-    """The layer, not built yet."""
-    return keras.saving.deserialize_keras_object(_not_built(config))
-
-
-def _not_built(config):
-    """Without what Keras would build a layer and its cell by."""
-    if not isinstance(config, dict):
-        return config
-    return {name: _not_built(value) if name in INSIDE else value for name, value in config.items() if name != BUILT}

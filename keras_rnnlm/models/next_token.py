@@ -182,9 +182,7 @@ class NextTokenModel(keras.Model):
         self.perplexity.update_state(
             ops.reshape(ops.stop_gradient(losses), (-1,)), sample_weight=ops.reshape(weights, (-1,))
         )
-        for penalty in self.losses:
-            loss = loss + ops.cast(penalty, loss.dtype) / replicas.count()
-        return replicas.shared(loss)
+        return replicas.with_penalties(loss, self.losses)
 
     def _total_loss(self, hidden, targets, weights):
         """What training goes down by: as `Head.total_loss`."""

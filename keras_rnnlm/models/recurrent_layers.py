@@ -6,9 +6,9 @@ from keras_rnnlm import cell_list
 from keras_rnnlm.cells import RecurrentCell
 from keras_rnnlm.layers import Recurrent
 from keras_rnnlm.layers.family import LAYERS, over_time
-from keras_rnnlm.layers.stack import deserialized, serialized
 from keras_rnnlm.places import imported, is_place
 from keras_rnnlm.schema import is_count
+from keras_rnnlm.unbuilt import deserialized, serialized
 
 # What `cell` may be by name.
 CELLS = {name: LAYERS[named.layer] for name, named in cell_list.CELLS.items()}

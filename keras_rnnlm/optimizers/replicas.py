@@ -39,7 +39,11 @@ def mean_loss(total, of, penalties):
 
     The mean is over those of all replicas, not over the means of each.
     """
-    loss = total / keras.ops.maximum(summed(keras.ops.cast(of, "float32")), 1)
+    return with_penalties(total / keras.ops.maximum(summed(keras.ops.cast(of, "float32")), 1), penalties)
+
+
+def with_penalties(loss, penalties):
+    """This replica's part of a loss, `shared`, with its part of penalties that each has whole."""
     return shared(sum((keras.ops.cast(penalty, loss.dtype) / count() for penalty in penalties), start=loss))
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from keras_rnnlm import __main__, export
 from keras_rnnlm.export import runtime
+from keras_rnnlm.export.commands import verify as verify_command
 from keras_rnnlm.export.manifest import read_manifest
 from keras_rnnlm.generation import Beam, Greedy, Sample
 from keras_rnnlm.text import Tokenizer
@@ -349,6 +350,14 @@ def test_an_int8_folder_is_small_and_verified(trained, tmp_path, capsys):
     assert parity["error"] < 3e-2 and line[2:4] == [f"{parity[name]:.1e}" for name in ("error", "state_error")]
     assert __main__.main(["verify", str(out)]) == 0
     assert runtime.load(out).generate("the", 5)
+
+
+def test_an_error_without_a_bound_is_no_infinity_in_json(monkeypatch, capsys):
+    report = {"file": "model.onnx", "error": float("inf"), "problem": "off by inf"}
+    monkeypatch.setattr(verify_command, "verify", lambda folder, trusted: {"onnx": report})
+    assert __main__.main(["verify", "folder", "--json"]) == 2
+    found = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
+    assert found["onnx"]["error"] is None
 
 
 def test_scores_on_the_command_line(folder, capsys):

@@ -480,3 +480,11 @@ def test_recipes_and_curves_load_no_framework():
         "print(sorted({'keras', 'tensorflow', 'matplotlib', 'numpy'} & sys.modules.keys()))"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_a_setting_that_a_task_had_and_never_read_is_none_in_old_recipes():
+    assert "source_column" not in Recipe(task="describe", task_settings={"source_column": "none"}).task_settings
+    with pytest.raises(ValueError, match="The task describe has no setting 'source_column'"):
+        Recipe(task="describe", task_settings={"source_column": "en"})
+    with pytest.raises(ValueError, match="has no setting 'sauce'"):
+        Recipe(task="describe", task_settings={"sauce": "none"})

@@ -73,6 +73,8 @@ def test_pairs_are_two_columns_of_a_table(name, text, columns, tmp_path):
     assert translation._of_columns([str(tmp_path / "b.txt")], recipe) is None  # what names no column of it may be read
     (tmp_path / "c.tsv").write_text("a cat\teine Katze\n")
     assert translation._of_columns([str(tmp_path / "c.tsv")], recipe) is None
+    (tmp_path / "d.tsv").write_text('"a cat\tso-called "Katze"\n')  # no marks around a cell, and none that is closed
+    assert translation._of_columns([str(tmp_path / "d.tsv")], recipe) is None
 
 
 def test_columns_that_the_text_does_not_have_are_refused(tmp_path, capsys):

@@ -42,14 +42,19 @@ def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
 
 
 def table_of(paths, encoding, columns):
-    """The `Table` that one file of pairs is, or None: it has another name, or is a .tsv without the columns named."""
+    """The `Table` that one file of pairs is, or None: it has another name, or is a .tsv without the columns named.
+
+    Of a .tsv the first line alone is looked at: in a plain one quotation marks are signs like others.
+    """
     if len(paths) != 1 or not os.path.isfile(paths[0]):
         return None
     file = text_file(os.fspath(paths[0]), encoding)
     if not isinstance(file, Table):
         return None
-    is_plain = file.path.removesuffix(".gz").endswith(".tsv") and not set(columns.values()) & set(file.rows.columns)
-    return None if is_plain else file
+    if not file.path.removesuffix(".gz").endswith(".tsv"):
+        return file
+    first = next(file.chunks(), "").partition("\n")[0]
+    return file if {cell.strip().strip('"') for cell in first.split("\t")} & set(columns.values()) else None
 
 
 def pairs_of_table(file, columns):

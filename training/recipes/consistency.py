@@ -21,8 +21,10 @@ def check(recipe):
 def _check_task(recipe):
     """The task's own settings, those that are not given as their defaults, and what the task says of all others."""
     task = importlib.import_module("keras_rnnlm.training.tasks").task_of(recipe)
-    # What an older version had beside them, and nobody has set, is passed over.
-    own = {name: of for name, of in recipe.task_settings.items() if name in task.settings or of not in (None, "none")}
+    own = dict(recipe.task_settings)
+    for name in task.retired_settings:
+        if own.get(name) in (None, "none"):
+            own.pop(name, None)
     given = {name: field.default for name, field in task.settings.items()} | own
     for name, value in given.items():
         if name not in task.settings:

@@ -116,17 +116,20 @@ def _column(records, name):
     return [step for step, _ in pairs], [value for _, value in pairs]
 
 
+def _finite_losses(records):
+    return [(loss, step) for step, loss in zip(*_column(records, "loss")) if math.isfinite(loss)]
+
+
 def _draw_loss(axes, train, valid):
     for records, color, marker, label in ((train, "tab:blue", "", "train"), (valid, "tab:orange", "o", "validation")):
         steps, losses = _column(records, "loss")
         if steps:
             marker = marker or "o" * (len(steps) == 1)
             axes.plot(steps, losses, color=color, marker=marker, markersize=3.5, linewidth=1.2, label=label)
-    finite = [(loss, step) for step, loss in zip(*_column(valid, "loss")) if math.isfinite(loss)]
     # Of some tasks another score than the loss says which model is kept.
-    kept = [(loss, step) for step, loss in zip(*_column([r for r in valid if r.get("best")], "loss"))][-1:]
+    finite, kept = _finite_losses(valid), _finite_losses([record for record in valid if record.get("best")])
     if finite:
-        loss, step = (kept or [min(finite)])[0]
+        loss, step = kept[-1] if kept else min(finite)
         best = f"best: {loss:.3f} nats, perplexity {_perplexity(loss)}"
         axes.plot([step], [loss], "*", color="tab:red", markersize=12, label=best)
     _leave_out_explosions(axes, _column(train + valid, "loss")[1])

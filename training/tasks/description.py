@@ -29,6 +29,7 @@ class OfFiles(Translation):
     settings = {name: given for name, given in Translation.settings.items() if name not in OF_TEXT}
     text_settings = tuple(name for name in Translation.text_settings if name not in OF_TEXT)
     free_settings = tuple(name for name in Translation.free_settings if name not in OF_TEXT)
+    retired_settings = ("source_column", "target_column")
     settings |= {
         "doubly_stochastic": setting(
             0.0, "factor of a penalty on places that symbols attend to more or less than once", NOT_NEGATIVE

@@ -84,6 +84,7 @@ class Task:
         vocabulary_settings, network_settings: a run that begins with another's weights has these from it.
         text_settings: of its own settings those that are of its text, such as columns: such a run begins without them.
         free_settings: those that say nothing of the network either: such a run may have others.
+        retired_settings: that it had in an older version, and never read: recipes of that time hold them as none.
         reads_examples: whether an epoch may be few steps: epochs and warm-up are then chosen by their number, where the
             user names neither these nor a recipe.
         writes: whether `evaluate` takes `beam`, `rescoring` and `bleu`, by which a translator writes.
@@ -102,7 +103,7 @@ class Task:
     unread = ()
     vocabulary_settings = VOCABULARY
     network_settings = NETWORK
-    text_settings = free_settings = ()
+    text_settings = free_settings = retired_settings = ()
     fixed = FIXED
     reads_examples = True
     writes = False
