@@ -50,8 +50,15 @@ PIECES = {
 
 
 def pieces(recipe):
-    """Those that change something of the recipe."""
-    return [WHOLE, *(name for name, changes in PIECES.items() if _changed(recipe, changes) != recipe)]
+    """Those that change something of the recipe, and go together with the rest of it."""
+    found = [WHOLE]
+    for name, changes in PIECES.items():
+        try:
+            differs = _changed(recipe, changes) != recipe
+        except ValueError:
+            continue
+        found += [name] * differs
+    return found
 
 
 def _changed(recipe, changes):
@@ -72,7 +79,7 @@ def measure(settings, piece, seed):
         try:
             if not train([settings["text"]], run, recipe, quiet=True):
                 raise KeyboardInterrupt
-        except Failed as error:
+        except (Failed, ValueError) as error:  # it learned nothing, or a network cannot be made so
             return {"validation_perplexity": None, "tokens": 0, "failed": str(error)}
         return summary(run)["result"] | {"precision": RunFolder(run).read_recipe().precision}
 

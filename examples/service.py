@@ -2,7 +2,10 @@
 
     keras-rnnlm export RUN --out exported --format onnx
     pip install "./runtime[onnx]" fastapi uvicorn
-    EXPORTED=exported uvicorn service:app
+    EXPORTED=exported uvicorn --app-dir examples service:app
+
+in a checkout, and then from anywhere
+
 
     curl localhost:8000/generate -H "Content-Type: application/json" -d '{"prompt": "The ", "length": 100, "seed": 1}'
     curl localhost:8000/score -H "Content-Type: application/json" -d '{"text": "The king is dead."}'

@@ -71,8 +71,24 @@ def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):
     return code
 
 
+class Parser(argparse.ArgumentParser):
+    """One whose errors are a line, as all others are."""
+
+    def error(self, message):
+        raise ValueError(f"{message}. See {self.prog} --help")
+
+
+def _unknown(word, parser):
+    """What is said of a word that a command does not take."""
+    option = word.partition("=")[0]
+    if not option.startswith("-"):
+        return f"what is {word!r} for? It is one argument more than there are. See {parser.prog} --help"
+    near = nearest(option, [string for action in parser._actions for string in action.option_strings])
+    return f"there is no option {option}: {near if near.startswith('did') else ''} See {parser.prog} --help"
+
+
 def _run(argv, asked, name, offered):
-    parser = argparse.ArgumentParser(prog=name, description="Recurrent language models in Keras.")
+    parser = Parser(prog=name, description="Recurrent language models in Keras.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = CODES
@@ -86,7 +102,9 @@ def _run(argv, asked, name, offered):
             command.set_defaults(run=room.run)
     if asked is not None and asked not in offered:
         raise ValueError(f"There is no command {asked!r}: {nearest(asked, offered)}")
-    options = parser.parse_args(argv)
+    options, unknown = parser.parse_known_args(argv)
+    if unknown:
+        raise ValueError(_unknown(unknown[0], commands.choices.get(asked, parser)))
     options.argv = argv  # for a command that starts others like it
     if options.version:
         from keras_rnnlm import __version__

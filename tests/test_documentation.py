@@ -22,7 +22,7 @@ from tests.support import BACKEND
 ROOT = pathlib.Path(__file__).parent.parent
 README, DOCS = ROOT / "README.md", ROOT / "docs"
 PAGES = sorted(DOCS.rglob("*.md"))
-BLOCK = re.compile(r"(?:<!-- (long|not run: [^\n]*?) -->\n+)?^( *)```python\n(.*?)^ *```", flags=re.S | re.M)
+BLOCK = re.compile(r"(?:<!-- (long|not run: [^\n]*?) -->\n+)?^( *)```py(?:thon)?\n(.*?)^ *```", flags=re.S | re.M)
 # What the examples of these modules make, others read: a run, and its export.
 MAKERS = ("keras_rnnlm.training.commands.train", "keras_rnnlm.export.folder")
 MADE = re.compile(r'"(run|exported)\b')
@@ -141,7 +141,8 @@ def test_the_blocks_of_readme_and_pages_run(found, page, tmp_path, monkeypatch, 
 def commands():
     """Every line for a shell that calls the package."""
     for path in [README, *PAGES]:
-        for line in re.findall(r"^ {4,}(?:\S.* && )?keras-rnnlm (.*)", path.read_text(encoding="utf-8"), flags=re.M):
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^(?: {4,}(?:\S.* && |[A-Z_]+=\S+ )*)?keras-rnnlm (.*)", text, flags=re.M):
             yield path.name, line, shlex.split(line, comments=True)
 
 
@@ -188,6 +189,12 @@ def test_the_guide_lists_every_cell():
 def test_the_guide_lists_every_head():
     wanted = [f"| `{name}` | `{head.head}` | {head.about} |\n" for name, head in HEADS.items()]
     assert table_of(DOCS / "guides" / "heads.md", "| head | class | what it is |\n|---|---|---|", wanted)
+
+
+@pytest.mark.parametrize("name", ("settings.md", "commands.md"))
+def test_a_page_that_is_a_list_is_what_its_script_writes(name):
+    wanted = runpy.run_path(str(DOCS / "reference.py"))["PAGES"][name]()
+    assert (DOCS / "guides" / name).read_text(encoding="utf-8") == wanted, "run python docs/reference.py"
 
 
 def test_every_cell_has_a_page_with_the_picture_that_its_script_draws():

@@ -98,6 +98,15 @@ def test_what_belongs_to_a_setting_of_the_user_is_not_chosen(tmp_path, monkeypat
     recipe.override(chosen)
 
 
+def test_no_rate_is_chosen_for_an_optimizer_that_is_not_like_adam(tmp_path, capsys):
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 400)
+    recipe, folder = Recipe().override({"optimizer": "sgd"}), RunFolder(tmp_path / "run")
+    given = Given([str(tmp_path / "text.txt")], None, None)
+    chosen = task_of(recipe).choose(given, recipe, {"optimizer"}, folder, Display(quiet=True), 0.5)
+    assert "learning_rate" not in chosen and "no learning rate is chosen for sgd" in capsys.readouterr().err
+    assert "a GPU has time for more" in "".join(choosing.told(PLAIN, 1, RATE, choose(PLAIN, 1, RATE), has_gpu=True))
+
+
 def test_a_tokenizer_json_brings_its_vocabulary(tmp_path):
     (tmp_path / "text.txt").write_text("to be or not to be\n" * 400)
     Tokenizer.train("bpe", ["to be or not to be\n" * 400], 270).save(tmp_path / "tokenizer.json")

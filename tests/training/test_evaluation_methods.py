@@ -209,7 +209,8 @@ def run(tmp_path_factory):
     lines = ["the cat sat on the mat and the dog lay by the door\n"[i % 13 :] for i in range(200)]
     (folder / "text.txt").write_text("".join(lines))
     changes = ["tokenizer=char", "units=8", "layers=1", "batch=4", "window=16", "epochs=1", "embedding_dim=4"]
-    training.train(folder / "text.txt", folder / "run", changes=[*changes, "tied=false"], quiet=True)
+    changes += ["tied=false", "checkpoint_every=60"]
+    training.train(folder / "text.txt", folder / "run", changes=changes, quiet=True)
     return folder / "run"
 
 
@@ -240,6 +241,20 @@ def test_the_table_shows_what_each_way_was_tuned_to(run, capsys):
 def test_the_mean_of_runs_is_the_mean_of_their_probabilities(run):
     found = training.evaluate(run, "test", ensemble=[run, run], quiet=True)
     assert found["ensemble of 3"]["perplexity"] == pytest.approx(found["model"]["perplexity"])
+
+
+def test_an_ensemble_of_checkpoints_is_of_other_weights_than_the_best_and_the_first(run, tmp_path, capsys):
+    copy = shutil.copytree(run, tmp_path / "run")
+    checkpoints = [path for _, path in RunFolder(copy).checkpoints().files()]
+    assert len(checkpoints) >= 3  # before the first step, on the way, at the end
+    others = list(read_models(RunFolder(copy), build_model))
+    assert len(others) == len(checkpoints) - 1
+    found = training.evaluate(copy, "test", ensemble=[], quiet=True)
+    assert f"ensemble of {len(others)}" in found and found[f"ensemble of {len(others)}"] != found["model"]
+    for path in checkpoints[1:-1]:
+        path.unlink()
+    assert list(training.evaluate(copy, "test", ensemble=[], quiet=True)) == ["model"]
+    assert "there is no ensemble: no checkpoint of" in capsys.readouterr().err
 
 
 def test_what_cannot_be_had_of_a_run_is_told_in_a_line(run, tmp_path, capsys):

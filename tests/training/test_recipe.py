@@ -363,6 +363,7 @@ def test_a_wrong_override_ends_in_one_line(assignment, message):
         (dict(nt_asgd=5, eval_every=0), "nt_asgd=5 follows the validation loss, and eval_every=0 turns"),
         (dict(accumulate=2, random_windows=True), "an update of several windows has no one length.*accumulate=2"),
         (dict(steps_per_execution=2, random_windows=True), "random_windows=True sets something before each step"),
+        (dict(swa_from=3, epochs=3), "lower `swa_from`, or raise `epochs`. Received: swa_from=3.0, epochs=3"),
         (dict(steps_per_execution=2, swa_from=1), "set steps_per_execution=1, or drop `swa_from`"),
         (
             dict(accumulate=2, optimizer_options={"gradient_accumulation_steps": 4}),

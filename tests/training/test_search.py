@@ -64,6 +64,22 @@ def test_a_search_that_was_interrupted_tries_what_it_would_have_tried(trained, t
     assert len(trained.tried) == 13
 
 
+def test_a_trial_that_would_be_shorter_than_the_others_is_not_compared_with_them(trained, tmp_path):
+    assert command.Search.new(tmp_path / "search", TOLD | {"minutes": 3.5}, Recipe(), quiet=True).run()
+    assert [minutes for *_, minutes in trained.tried] == [1.0] * 3
+    trained.tried.clear()
+    assert command.Search.new(tmp_path / "short", TOLD | {"minutes": 0.5}, Recipe(), quiet=True).run()
+    assert [minutes for *_, minutes in trained.tried] == [0.5]
+
+
+def test_a_search_whose_first_trial_fails_leaves_its_folder_to_the_next(tmp_path, capfd):
+    pytest.importorskip("optuna")
+    for _ in range(2):
+        assert main(["search", str(tmp_path / "absent.txt"), "--out", str(tmp_path / "search"), "--quiet"]) == 2
+        assert "The first trial could not be trained" in capfd.readouterr().err
+        assert list((tmp_path / "search").iterdir()) == []
+
+
 @pytest.mark.long
 def test_trials_are_runs(tmp_path, capfd):
     pytest.importorskip("optuna")

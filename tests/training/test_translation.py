@@ -160,6 +160,7 @@ def test_what_is_encoded_comes_back_in_batches(tmp_path):
     assert fingerprints["vocabulary"] == vocabulary.fingerprint and list(splits) == ["train", "valid"]
     split = splits["train"]
     assert split.grouped() == [[0, 2], [1], [3]]
+    assert [split.kept(longest).tolist() for longest in (None, 12, 11, 1)] == [[0, 1, 2, 3]] * 2 + [[0, 1, 2], [1]]
     (batch,) = split.stream(4, longest=10, shuffle=False).batches()
     inputs, wanted = batch
     assert inputs["source"].shape == inputs["target"].shape == wanted.shape == (4, 8)

@@ -45,7 +45,7 @@ def arguments(parser):
     parser.add_argument("--shard", metavar="i/N", help="write one of N shards alone, 0 to N - 1")
     parser.add_argument("--merge", type=pathlib.Path, metavar="DATA", help="make one text of the shards in a folder")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    parser.add_argument("--quiet", action="store_true", help="show nothing but warnings")
 
 
 def run(options):

@@ -53,7 +53,7 @@ def arguments(parser):
     parser.add_argument("--text-column", metavar="NAME", help="of a table, the column that is the text")
     parser.add_argument("--encoding", default="utf-8", help="of the text (default: utf-8)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    parser.add_argument("--quiet", action="store_true", help="show nothing but warnings")
 
 
 def run(options):

@@ -25,7 +25,7 @@ def arguments(parser):
     parser.add_argument("--steps", type=int, default=150, help="at most so many")
     parser.add_argument("--plot", type=pathlib.Path, default="lr-find.png", help="where the picture goes")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    parser.add_argument("--quiet", action="store_true", help="show nothing but warnings")
 
 
 def run(options):
@@ -48,10 +48,12 @@ def run(options):
 
     rate = found.suggestion
     if options.json:
-        told = dict(suggestion=rate, lowest=found.lowest, rates=found.rates, losses=found.losses)
+        told = dict(suggestion=rate, lowest=found.lowest, still_falls=found.still_falls, rates=found.rates, losses=found.losses)
         print(to_json({**told, "plot": str(options.plot)}))
     elif rate is None:
         print(f"The loss did not fall from {options.low:g} on: set a lower --low")
+    elif found.still_falls:
+        print(f"learning_rate={rate:.2g}; the loss was still falling at {options.high:g}: set a higher --high")
     else:
         print(f"learning_rate={rate:.2g}; the loss was lowest at {found.lowest:.2g}, after {len(found.rates)} steps")
     write_whole(options.plot, plot(found))  # at last: what was found is told, even where this fails

@@ -5,6 +5,7 @@ import math
 import os
 import pathlib
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,6 +26,7 @@ OVER = ("learning_rate=5e-4..2e-2", "dropout=0.0..0.6", "batch=16,32,64")
 TRIAL_MINUTES = 5.0
 MINUTES = 60.0
 LEAST = 0.1  # minutes that are worth a trial
+COMPARABLE = 0.8  # of a trial's minutes: a shorter one would be compared as if it had had them all
 ABOVE = number(" above 0", lambda value: value > 0)
 SCHEMA = {"corpus": [TEXT], "over": [TEXT], "minutes": ABOVE, "trial_minutes": ABOVE, "seed": COUNT}
 
@@ -45,7 +47,7 @@ def arguments(parser):
     parser.add_argument("--seed", type=int, help="of what is tried (default: 0)")
     parser.add_argument("--resume", action="store_true", help="resume a search; --minutes may be others")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    parser.add_argument("--quiet", action="store_true", help="show nothing but warnings")
 
 
 def run(options):
@@ -97,6 +99,7 @@ class Search:
         self.space = space.parse(told["over"])
         self.display = Display(quiet=quiet)
         self.optuna = import_optuna()
+        self.is_new = False
 
     @classmethod
     def new(cls, path, told, recipe, quiet=False):
@@ -112,7 +115,15 @@ class Search:
         path.mkdir(parents=True, exist_ok=True)
         write_whole(path / "recipe.toml", recipe.to_toml().encode())
         write_whole(path / "search.json", (json.dumps(told, indent=2) + "\n").encode())
+        search.is_new = True
         return search
+
+    def _take_back(self):
+        """Leaves the folder to the next search, which names another text, say."""
+        shutil.rmtree(self.folder(0).path, ignore_errors=True)
+        for name in ("recipe.toml", "search.json", "trial.toml", "trials.log*"):
+            for file in self.path.glob(name):
+                file.unlink()
 
     @classmethod
     def resumed(cls, path, minutes=None, quiet=False):
@@ -159,7 +170,9 @@ class Search:
         while True:
             left = self.told_of["minutes"] - self.spent(study)
             begun = study.get_trials(deepcopy=False, states=(states.RUNNING,))
-            if not begun and left < LEAST:
+            trial_minutes = self.told_of["trial_minutes"]
+            is_first = not study.get_trials(deepcopy=False)
+            if not begun and left < (LEAST if is_first else max(LEAST, COMPARABLE * trial_minutes)):
                 return True
             if begun:
                 number, values = begun[0].number, begun[0].params
@@ -168,7 +181,7 @@ class Search:
                 number = len(study.get_trials(deepcopy=False))
                 study.sampler = self.optuna.samplers.TPESampler(seed=self.told_of["seed"] + number)
                 values = study.ask(self._distributions()).params
-            loss, minutes = self._train(number, values, min(left, self.told_of["trial_minutes"]))
+            loss, minutes = self._train(number, values, min(left, trial_minutes))
             if loss is None:
                 return False
             study.set_user_attr(f"minutes of {number}", max(minutes, LEAST))
@@ -208,6 +221,8 @@ class Search:
             self.display.warn(f"interrupted in trial {number}. Resume with: {resume}")
             return None, None
         if code == 2 and number == 0:
+            if self.is_new and not folder.recipe.is_file():
+                self._take_back()
             raise ValueError("The first trial could not be trained: what was wrong stands above")
         if code == 2 and folder.recipe.is_file():  # it had begun, and may go on
             raise ValueError(f"Trial {number} could not go on: what was wrong stands above. Mend it, and --resume")

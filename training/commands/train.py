@@ -132,7 +132,9 @@ def train(
         display = _display(folder, quiet, team)
         if team.is_first:
             if chooses:
-                recipe = recipe.override(task.choose(given, recipe, named, folder, display, minutes))
+                # A vocabulary that is divided over devices has a head of its own kind.
+                taken = {*named, "head"} if on.shards > 1 else named
+                recipe = recipe.override(task.choose(given, recipe, taken, folder, display, minutes))
             _check_batches(recipe, team)
             _check_shards(recipe, on)
             data = task.prepare(given, recipe, folder, display, first)
@@ -328,6 +330,8 @@ def _go(loop):
         return False
     if loop.team.is_first:
         folder.plot()
+    if loop.recipe.swa_from is not None and loop.progress.averaging_from < 0:
+        display.warn(f"no mean of weights was made: the run ended before `swa_from`={loop.recipe.swa_from:g} epochs")
     best = "the best model" if loop.progress.best_step >= 0 else "the model"
     display.say(f"{over}, in {duration(loop.progress.seconds)}; {best} is {folder.model_file}")
     return True

@@ -47,7 +47,7 @@ def arguments(parser):
     parser.add_argument("--resume", action="store_true", help="resume an interrupted run")
     parser.add_argument("--init-from", type=pathlib.Path, metavar="RUN", help="begin with the weights of another run")
     parser.add_argument("--json", action="store_true", help="print one JSON object at the end: what `info` tells")
-    parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    parser.add_argument("--quiet", action="store_true", help="show nothing but warnings")
     parser.add_argument(
         "--help-settings",
         action=HelpSettings,

@@ -35,8 +35,12 @@ class EncodedPairs:
 
     def lengths(self):
         """Of the longer of each pair, with what begins or ends a target."""
-        sizes = [np.diff(self.ends[side], prepend=0) for side in SIDES]
-        return np.maximum(sizes[0], sizes[1] + 1)
+        sources, targets = self.sizes()
+        return np.maximum(sources, targets + 1)
+
+    def sizes(self):
+        """Symbols of each source and of each target."""
+        return [np.diff(self.ends[side], prepend=0) for side in SIDES]
 
     def collate(self, numbers, batch, time):
         """A batch as a translator learns from it, filled up with zeros to so many rows and steps.
@@ -49,9 +53,9 @@ class EncodedPairs:
         return {"source": source, "target": given}, wanted
 
     def kept(self, longest=None):
-        """The numbers of those of at most `longest` symbols."""
-        lengths = self.lengths()
-        return np.flatnonzero(lengths <= (longest or lengths.max(initial=0)) + (longest is not None))
+        """The numbers of those whose source and target have at most `longest` symbols each."""
+        most = np.maximum(*self.sizes())
+        return np.flatnonzero(most <= (most.max(initial=0) if longest is None else longest))
 
     def stream(self, batch, longest=None, *, shuffle=True, seed=0):
         """The pairs in batches of similar length; those of more than `longest` symbols are left out."""

@@ -83,8 +83,12 @@ class Ways:
         if self.ensemble is not None:
             from keras_rnnlm.training.evaluation.mixtures import mean_of
 
-            others = [Scorer(other, **options).losses(split, display.evaluating) for other in self._others(folder)]
-            found[f"ensemble of {1 + len(others)}"] = mean_of([losses, *others]), {}
+            models = self._others(folder, model)
+            others = [Scorer(other, **options).losses(split, display.evaluating) for other in models]
+            if others:
+                found[f"ensemble of {1 + len(others)}"] = mean_of([losses, *others]), {}
+            else:
+                display.warn(f"there is no ensemble: no checkpoint of {folder} is of other weights than its best model")
         return found
 
     def _ngram(self, folder, tokenizer):
@@ -115,12 +119,16 @@ class Ways:
             scorer.observe(own_texts(folder, "train")["train"])
             yield "dynamic", scorer, valid[:DYNAMIC_TUNED_ON]
 
-    def _others(self, folder):
+    def _others(self, folder, model):
+        import numpy as np
+
         from keras_rnnlm.training.runs.checkpoint_models import read_models
         from keras_rnnlm.training.runs.run import RunFolder, build_model
 
         if not self.ensemble:
-            yield from read_models(folder, build_model)
+            for other in read_models(folder, build_model):  # the best model may be the newest checkpoint's
+                if not all(map(np.array_equal, other.get_weights(), model.get_weights())):
+                    yield other
             return
         for path in self.ensemble:
             yield RunFolder(path).read_model()

@@ -34,6 +34,11 @@ class RangeTest:
         return self.rates[int(np.argmin(self.smoothed))]
 
     @property
+    def still_falls(self):
+        """Whether the loss was lowest at the last rate: where training fails is not known."""
+        return self.lowest == self.rates[-1]
+
+    @property
     def suggestion(self):
         """A rate to train with, or None where the loss did not fall.
 

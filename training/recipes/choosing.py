@@ -24,6 +24,7 @@ MANY_WORDS = 10_000  # from here on most of a step would be the output layer's
 # Up to so many passes a network is kept by so much dropout from learning the text by heart.
 DROPOUTS = ((2, 0.0), (6, 0.1), (15, 0.2), (25, 0.3), (math.inf, 0.4))
 MOST_PASSES = 40
+LIKE_ADAM = ("adam", "adamw", "adamax", "nadam", "rmsprop")  # the optimizers that the rates suit
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,12 +120,14 @@ def choose(text, minutes, rate, tokenizer=None, vocabulary_size=None, units=None
     return chosen
 
 
-def told(text, minutes, rate, chosen):
+def told(text, minutes, rate, chosen, has_gpu=False):
     """What was chosen and why, in lines."""
     lines = [
         f"no recipe was named: chosen for {text.characters:,} characters, {in_minutes(minutes)}, and this machine's "
         f"{rate / 1e9:.0f} thousand million multiply-adds a second:"
     ]
+    if has_gpu:
+        lines.append("  (its processor's: a GPU has time for more. See --set units, or a recipe such as awd-lstm)")
     settings = {f"{name}={_shown(value)}": reason for name, (value, reason) in chosen.items()}
     width = max(map(len, settings), default=0)
     return lines + [f"  {setting:<{width}}  {reason}" for setting, reason in settings.items()]

@@ -70,6 +70,11 @@ def _check_optimisation(recipe):
     if len(averages) > 1:
         given = ", ".join(f"{name}={value}" for name, value in averages.items())
         raise ValueError(f"A run has one average of its weights: `ema`, `swa_from` or `nt_asgd`. Received: {given}")
+    if recipe.swa_from is not None and recipe.swa_from >= recipe.epochs:
+        raise ValueError(
+            "The mean of the weights begins before the last epoch is over: lower `swa_from`, or raise `epochs`. "
+            f"Received: swa_from={recipe.swa_from}, epochs={recipe.epochs}"
+        )
     if recipe.accumulate > 1 and "gradient_accumulation_steps" in recipe.optimizer_options:
         raise ValueError(
             "`accumulate` is Keras's gradient_accumulation_steps: drop that from `optimizer_options`. Received: "

@@ -97,7 +97,7 @@ class Recipe:
 
     mode: str = setting(
         "contiguous",
-        "{}: one long text with its states carried, or line by line",
+        "{}: one long text with its states carried; or each line of words, of other symbols each file or row",
         choice("contiguous", "sentences"),
         begins="Data",
     )
@@ -134,7 +134,7 @@ class Recipe:
     )
     ema: float | None = setting(
         None,
-        "momentum of the average of weights that is validated and saved; none: no average",
+        "momentum, a batch, of the average of weights that is validated and saved; none: no average",
         optional(number(" between 0 and 1", lambda value: 0 < value < 1)),
     )
     swa_from: float | None = setting(
@@ -196,7 +196,7 @@ class Recipe:
         file = _files().get(name) or pathlib.Path(name).expanduser()
         if not file.is_file():
             raise ValueError(
-                f"There is no recipe {name!r}: give the path of a TOML file, or one of {', '.join(_files())}."
+                f"There is no recipe {name!r}: {nearest(name, _files())} The path of a TOML file is one, too"
             )
         try:
             settings = tomllib.loads(read_regular(file, LARGEST).decode("utf-8-sig"))

@@ -23,10 +23,10 @@ def line(field, value):
 
 
 def line_of(name, value, meaning):
-    return f"{name} = {_literal(value)}".ljust(COMMENTS_AT - 1) + f" # {meaning}"
+    return f"{name} = {literal(value)}".ljust(COMMENTS_AT - 1) + f" # {meaning}"
 
 
-def _literal(value):
+def literal(value):
     if value is None:
         return f'"{NONE}"'
     if isinstance(value, bool):
@@ -35,12 +35,12 @@ def _literal(value):
         # JSON's strings are TOML's, but for one character.
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
-        return f"[{', '.join(map(_literal, value))}]"
+        return f"[{', '.join(map(literal, value))}]"
     if isinstance(value, dict):
-        entries = [f"{_key(key)} = {_literal(inner)}" for key, inner in value.items()]
+        entries = [f"{_key(key)} = {literal(inner)}" for key, inner in value.items()]
         return f"{{{', '.join(entries)}}}"
     return repr(value)
 
 
 def _key(key):
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _literal(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else literal(key)

@@ -112,14 +112,15 @@ def read_newest(folder, build):
 
 
 def read_models(folder, build):
-    """The models of all of a run's whole checkpoints, the newest first, one at a time."""
+    """The models of a run's whole checkpoints, the newest first, one at a time; not of the one before the first step."""
     checkpoints = folder.checkpoints()
     for _, path in reversed(checkpoints.files()):  # of now: a run that goes on writes others, and removes these
         try:
             step, arrays, _ = checkpoints.read_from(path)
         except Exception:  # gone, or damaged in one of many ways
             continue
-        yield _model_of(folder, build, step, arrays)
+        if step:
+            yield _model_of(folder, build, step, arrays)
 
 
 def _model_of(folder, build, step, arrays):

@@ -19,6 +19,8 @@ import ast
 import importlib
 import pathlib
 
+from keras_rnnlm.schema import nearest
+
 NAMES = ("vanishing", "adding", "copy", "timing", "depth", "reber", "clockwork", "variants")
 _FILES = {"copy": "copy_memory"}  # `copy` is a module of Python's
 
@@ -26,7 +28,7 @@ _FILES = {"copy": "copy_memory"}  # `copy` is a module of Python's
 def load(name):
     """The module of a study."""
     if name not in NAMES:
-        raise ValueError(f"There is a study of the name {', '.join(NAMES)}. Received: {name!r}")
+        raise ValueError(f"There is no study {name!r}: {nearest(name, NAMES)}")
     return importlib.import_module(f"{__name__}.{_FILES.get(name, name)}")
 
 

@@ -23,6 +23,7 @@ class LanguageModeling(Task):
         _check_text_and_data(recipe)
 
     def choose(self, given, recipe, named, folder, display, minutes):
+        from keras_rnnlm.recurrence import backend
         from keras_rnnlm.text.tokenizers import Tokenizer
         from keras_rnnlm.training.corpora import encoded_elsewhere
         from keras_rnnlm.training.recipes import choosing
@@ -47,8 +48,12 @@ class LanguageModeling(Task):
         chosen = choosing.choose(text, minutes, rate, **said)
         if "cell" in named:
             named = {*named, "cell_options"}  # which were chosen for another cell
+        if recipe.optimizer not in choosing.LIKE_ADAM and "learning_rate" not in named:
+            named = {*named, "learning_rate"}
+            rate_is = f"no learning rate is chosen for {recipe.optimizer}: it is {recipe.learning_rate:g}"
+            display.warn(f"{rate_is}, and `keras-rnnlm lr-find` finds one")
         chosen = {name: of for name, of in chosen.items() if name not in named}
-        for line in choosing.told(text, minutes, rate, chosen):
+        for line in choosing.told(text, minutes, rate, chosen, backend.has_gpu()):
             display.say(line)
         return {name: value for name, (value, reason) in chosen.items()}
 

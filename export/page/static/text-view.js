@@ -29,6 +29,7 @@ export class TextView {
       span.setAttribute("aria-selected", "false");
       if (node.step < 0) span.className = "given";
       span.textContent = node.text;
+      if (!node.text.trim()) span.setAttribute("aria-label", node.label); // a blank has no name of its own
       all.append(span);
       this.nodes.push(node);
     }

@@ -65,6 +65,7 @@ function quoted(text) {
 
 async function busily(work) {
   if (isBusy || !history) return;
+  const begun = document.activeElement;
   isBusy = true;
   showButtons();
   try {
@@ -72,8 +73,11 @@ async function busily(work) {
   } catch (error) {
     status.textContent = error.message;
   }
+  const now = document.activeElement; // the button to stop, say, which goes
   isBusy = false;
   showAll();
+  if (now !== document.body && now.checkVisibility() && !now.disabled) return;
+  (begun.isConnected && !begun.disabled ? begun : view.box).focus({ preventScroll: true });
 }
 
 // Asks for tokens, shows them as they come, and the text that ends in the last of them.
@@ -121,7 +125,7 @@ by("writer").addEventListener("submit", (event) => {
 });
 
 by("on").addEventListener("click", () => {
-  if (!by("length").reportValidity()) return;
+  if (!by("length").reportValidity() || !by("seed").reportValidity()) return;
   const chosen = view.nodes[view.chosen];
   // The same seed would write the same again.
   if (chosen && view.chosen < view.nodes.length - 1) by("seed").value = String(BigInt(settings().seed) + 1n);
@@ -350,7 +354,8 @@ async function begin() {
     const kinds = { word: "words", char: "characters", byte: "bytes", bpe: "pieces of words" };
     const states = found.seen.filter(({ isGate }) => !isGate);
     const layers = new Set(states.map(({ name }) => name.split("_")[1])).size;
-    const width = Math.max(...states.map((state) => state.width));
+    const widths = [...new Set(states.map((state) => state.width))];
+    const width = widths.length > 1 ? `up to ${Math.max(...widths)}` : widths[0];
     const many = layers === 1 ? "One recurrent layer" : `${layers} recurrent layers`;
     about.textContent = `${many} of ${width} units, and ${found.size.toLocaleString()} ${kinds[found.kind]} to choose from.`;
     found.seen.forEach(({ name, width, isGate }, k) => {
