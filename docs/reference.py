@@ -1,6 +1,6 @@
 """Writes the two pages of the site that are lists: every setting of a recipe, and every command with its options.
 
-    python docs/reference.py
+python docs/reference.py
 """
 
 import argparse
@@ -16,8 +16,8 @@ from keras_rnnlm.training.tasks import task_of
 FOLDER = pathlib.Path(__file__).resolve().parent / "guides"
 OF_SETTINGS = """# Settings
 
-Every setting of a recipe, with its default: in a file `mine.toml`, or one at a time by `--set NAME=VALUE`. `recipe.toml` in a run
-holds them all, as they were. `keras-rnnlm train --help-settings` prints this list, and with `--task NAME` that of a task.
+Every setting of a recipe, with its default: in a file `mine.toml`, or one at a time by `--set NAME=VALUE`. `recipe.toml`
+in a run holds them all, as they were. `keras-rnnlm train --help-settings` prints this list, with `--task NAME` a task's too.
 [Choosing a recipe](choosing-a-recipe.md) says which to change for what.
 """
 OF_TASKS = """

@@ -106,7 +106,7 @@ class Interface:
             if "int" in tensor.dtype:
                 value = rng.integers(1 if padding else 0, tensor.below or 2, shape)
             elif tensor.dtype == "bool":
-                value = rng.random(shape) < 0.5
+                value = np.ones(shape, bool) if padding else rng.random(shape) < 0.5
             else:
                 is_state = tensor.name in {state.name for state in self.states}
                 value = rng.normal(size=shape) * ((0 if from_zeros else 0.5) if is_state else 1)
@@ -209,6 +209,9 @@ def in_float32(model):
     if not copy.built:
         copy.build_from_config(model.get_build_config())
     copy.set_weights(model.get_weights())
+    for layer in layers_of(copy):
+        if hasattr(layer, "finalize_state"):  # a layer of Keras's that works something out of what it has adapted to
+            layer.finalize_state()
     return copy
 
 

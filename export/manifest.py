@@ -41,6 +41,17 @@ def read_manifest(folder, trusted=False):
     return manifest
 
 
+def is_manifest(path):
+    """Whether a file beside an export is its manifest, or at least damaged: other programs have such files, too."""
+    if not path.is_file():
+        return False
+    try:
+        found = parse_json(read_regular(path))
+    except ValueError:
+        return True
+    return not isinstance(found, dict) or bool({"format", "artifacts"} & found.keys())
+
+
 def task_of(manifest):
     return manifest.get("task", tasks.DEFAULT)
 

@@ -3,7 +3,7 @@
 import pathlib
 
 from keras_rnnlm import tasks
-from keras_rnnlm.export.manifest import MANIFEST, about_of, check_whole, files_of_vocabulary, read_manifest
+from keras_rnnlm.export.manifest import MANIFEST, about_of, check_whole, files_of_vocabulary, is_manifest, read_manifest
 from keras_rnnlm.export.runtime.answers import answer_of
 from keras_rnnlm.export.runtime.engines import ENGINES, PACKAGES, has_runtime
 from keras_rnnlm.schema import is_count
@@ -47,7 +47,7 @@ def load(path, format=None, *, threads=None, trusted=False):
         manifest = read_manifest(path, trusted)
         entry = _chosen(path, manifest, format)
         path = path / entry["file"]
-    elif (path.parent / MANIFEST).is_file():
+    elif is_manifest(path.parent / MANIFEST):
         manifest = read_manifest(path.parent, trusted)
         entry = next((found for found in manifest["artifacts"] if found["file"] == path.name), None)
     kind = entry["format"] if entry else _kind(path)

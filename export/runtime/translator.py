@@ -137,7 +137,8 @@ class ExportedTranslator(ExportedModel):
             yield best.text, {"source": source, "text": best.text, "score": best.score}
 
     def show(self, options, settings, prompts):
-        written = self.translate(prompts, beam=options.beam or 1, max_length=settings["length"])
+        length = {} if options.length is None else {"max_length": options.length}
+        written = self.translate(prompts, beam=options.beam or 1, **length)
         texts = [best.text for best, *_ in written]
         print(json.dumps({"prompts": prompts, "texts": texts}) if options.json else "\n".join(texts))
 

@@ -131,7 +131,15 @@ class _Writer:
         import tensorflow as tf
 
         batch, width = tf.shape(tokens)[0], tf.shape(tokens)[1]
-        lengths, length = tf.minimum(lengths, width), tf.maximum(length, 0)
+        size = self.interface.vocabulary_size
+        tokens = tf.where(tf.sequence_mask(lengths, width), tokens, 0)  # what fills a row up may be anything
+        right = [
+            tf.debugging.assert_positive(lengths, message="a prompt has one token at least"),
+            tf.debugging.assert_non_negative(tokens, message="ids are 0 or above"),
+            tf.debugging.assert_less(tokens, size, message=f"ids are below {size}"),
+        ]
+        with tf.control_dependencies(right):
+            lengths, length = tf.minimum(lengths, width), tf.maximum(length, 0)
         words = self._seed_words(seed)
         rows = tf.range(batch)
         steps = tf.where(length > 0, width + length - 1, 0)
@@ -148,10 +156,9 @@ class _Writer:
             given = tf.gather(tokens, tf.minimum(t + 1, width - 1), axis=1)
             return t + 1, tf.where(place < 0, given, chosen), states, written
 
-        size = self.interface.vocabulary_size
         start = (
             tf.constant(0),
-            tf.clip_by_value(tokens[:, 0], 0, size - 1),
+            tokens[:, 0],
             self._zeros(batch),
             tf.zeros(tf.stack([batch, length]), tf.int32),
         )

@@ -44,6 +44,11 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
     'saved_model'
     """
     path, interface = pathlib.Path(path), interface_of(model)
+    if path.is_dir() and any(path.iterdir()) and not (path / "saved_model.pb").is_file():
+        raise ValueError(
+            f"{path} is a folder that holds something else, and a SavedModel is a whole folder: name one within it, "
+            f"such as {path / '1'}"
+        )
     tokenizer = artifacts.as_vocabulary(tokenizer, interface)
     with artifacts.whole(path) as partial:
         write(interface, partial, tokenizer)

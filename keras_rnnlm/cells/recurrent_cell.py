@@ -128,8 +128,10 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
             raise ValueError(f"`units` is the width of the state: a positive integer. Received: units={self.units!r}")
         for name in ("dropout", "recurrent_dropout", "zoneout", "zoneout_cell", "weight_drop"):
             rate = getattr(self, name, 0)
-            if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate <= 1:
+            if isinstance(rate, bool) or not isinstance(rate, numbers.Real) or not 0 <= rate <= 1:
                 raise ValueError(f"`{name}` is a fraction, from 0 to 1. Received: {name}={rate!r}")
+            if not isinstance(rate, (int, float)):
+                setattr(self, name, float(rate))  # a numpy number has no place in a saved configuration
         weight_drop.check_rate(self)
         self.recurrent_names = []  # of the weights that read the states
         self.kinds = []  # of the weights that are declared
@@ -311,7 +313,14 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
                 f"Received shapes: {[tuple(state.shape) for state in states]}"
             )
         dtype = state_dtype(self.compute_dtype)
-        mask = self.get_dropout_mask(inputs) if training and self.dropout else None
+        draws = training and (self.weight_drop or any(self.zoneout_rates()))
+        if draws and self._is_in_a_loop and keras.backend.backend() == "jax":
+            raise ValueError(
+                "JAX draws nothing within the loop of `keras.layers.RNN`: put the cell into "
+                "`keras_rnnlm.layers.Recurrent`, or take the layer of its name. "
+                f"Received: zoneout={self.zoneout}, weight_drop={self.weight_drop}"
+            )
+        mask = super().get_dropout_mask(inputs) if training and self.dropout else None
         recurrent_mask = self.get_recurrent_dropout_mask(states[0]) if training and self.recurrent_dropout else None
         w = self.read_weights(training)
         step, kernels, parameters, constants = self.recurrence(w, recurrent_mask, training)
@@ -328,6 +337,17 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
         output = ops.cast(new[0], self.compute_dtype)
         new = [ops.cast(n, state.dtype) for n, state in zip(new, states)]
         return output, new[0] if alone else new
+
+    # `keras.layers.RNN` asks for the masks before its loop, and puts them back after it.
+    def get_dropout_mask(self, step_input):
+        self._is_in_a_loop = True
+        return super().get_dropout_mask(step_input)
+
+    def reset_dropout_mask(self):
+        self._is_in_a_loop = False
+        super().reset_dropout_mask()
+
+    _is_in_a_loop = False
 
     def get_initial_state(self, batch_size=None):
         states = self.initial_states(batch_size, self.compute_dtype)

@@ -231,7 +231,8 @@ class Recurrent(Stackable, keras.layers.RNN):
     def _create_state_variables(self, batch_size):
         zeros = self.get_initial_state(batch_size)
         self.states = [
-            keras.Variable(zero, trainable=False, autocast=False, dtype=zero.dtype, name="rnn_state") for zero in zeros
+            keras.Variable(zero, trainable=False, autocast=False, dtype=zero.dtype, name=f"rnn_state_{k}")
+            for k, zero in enumerate(zeros)
         ]
 
     @property

@@ -287,7 +287,8 @@ class LanguageModel(NextTokenModel):
         )
 
     def _compiled_step(self):
-        step = self._programs.get("step", lambda: compiled(self, self.step))
+        # Of the weights of now: with LoRA there are others, and a program keeps those that it was made with.
+        step = self._programs.get(("step", *map(id, self.trainable_variables)), lambda: compiled(self, self.step))
 
         def convert_and_step(tokens, states):
             states = [ops.convert_to_tensor(state) for state in states]

@@ -9,6 +9,7 @@ from keras import ops
 
 from keras_rnnlm.models import ids
 from keras_rnnlm.models.carried import numbers_for_replicas
+from keras_rnnlm.models.quantized import QuantizedInExports
 from keras_rnnlm.models.regularizers import activity_penalty
 from keras_rnnlm.models.tally import Tally
 from keras_rnnlm.models.targets import targets_and_weights
@@ -31,7 +32,7 @@ class Perplexity(keras.metrics.Mean):
         return ops.exp(super().result())
 
 
-class NextTokenModel(keras.Model):
+class NextTokenModel(QuantizedInExports, keras.Model):
     """`fit`, `evaluate` and `predict` of a model of tokens; the subclass is the network.
 
     The subclass has `vocabulary_size`, a `head` and the `carried` states, None where batches are texts of their own;

@@ -347,8 +347,9 @@ class Translator(NextTokenModel):
             batch_size: how many sources are encoded at a time.
         """
         a = self._arguments
-        encode = self._programs.get("encode", lambda: compiled(self, lambda source: self.encode(source)))
-        step = self._programs.get("step", lambda: compiled(self, self.step))
+        of_now = tuple(map(id, self.trainable_variables))  # with LoRA there are others
+        encode = self._programs.get(("encode", *of_now), lambda: compiled(self, lambda source: self.encode(source)))
+        step = self._programs.get(("step", *of_now), lambda: compiled(self, self.step))
 
         def convert_and_step(tokens, constants, states):
             constants, states = ([ops.convert_to_tensor(t) for t in tensors] for tensors in (constants, states))

@@ -9,13 +9,14 @@ from keras_rnnlm.layers import RecurrentStack
 from keras_rnnlm.layers.dropout import dropout_layer
 from keras_rnnlm.models import ids
 from keras_rnnlm.models.embedding import Embedding
+from keras_rnnlm.models.quantized import QuantizedInExports
 from keras_rnnlm.models.recurrent_layers import from_config, recurrent_layers, to_config
 from keras_rnnlm.models.signatures import Tensor
 from keras_rnnlm.optimizers.wrapping import compile_again
 from keras_rnnlm.schema import is_count
 
 
-class WordModel(keras.Model):
+class WordModel(QuantizedInExports, keras.Model):
     """A model that begins with words: embedded, with what they are spelled like, and read by a stack.
 
     A subclass keeps its arguments in `self._arguments`: `words`, `characters`, `word_dim`, `character_dim`, `filters`,

@@ -1,10 +1,12 @@
 """An optimizer around another one, which makes the steps."""
 
+import warnings
+
 import keras
 
 from keras_rnnlm.optimizers import replicas
 from keras_rnnlm.optimizers.compiled_update import compiled_update
-from keras_rnnlm.optimizers.private_keras import index_of, trained_by
+from keras_rnnlm.optimizers.private_keras import averages_of, index_of, trained_by
 from keras_rnnlm.recurrence import backend
 
 
@@ -50,10 +52,15 @@ class WrappingOptimizer(keras.optimizers.Optimizer):
             raise ValueError(
                 f"This {type(self).__name__} holds a LossScaleOptimizer, and the loss cannot be scaled a second time "
                 "around it. Under mixed_float16 `compile` adds a LossScaleOptimizer by itself: pass "
-                "`auto_scale_loss=False`, or wrap the plain optimizer. "
+                "`auto_scale_loss=False`, or wrap the plain optimizer. A saved model whose optimizer it is loads by "
+                "`load_model(..., compile=False)`, and is compiled again. "
                 f"Received: inner_optimizer={inner.name}, loss_scale_factor={factor}"
             )
         inner.loss_scale_factor = factor
+
+    @property
+    def _model_variables_moving_average(self):  # Keras's callbacks look for it within a LossScaleOptimizer
+        return averages_of(self.inner_optimizer)
 
     def scale_loss(self, loss):
         return self.inner_optimizer.scale_loss(loss)
@@ -85,6 +92,9 @@ class WrappingOptimizer(keras.optimizers.Optimizer):
 
     def load_own_variables(self, store):
         names = [variable.name for variable in self._variables]
+        if names and not set(store.keys()) & set(names):  # of another kind, or of a model that was not compiled
+            warnings.warn(f"What was saved is no state of a {type(self).__name__}: it begins anew.", stacklevel=2)
+            return
         if sorted(store.keys()) != sorted(names):
             raise ValueError(
                 f"The saved state is not that of a {type(self).__name__} with these arguments. "

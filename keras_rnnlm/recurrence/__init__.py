@@ -40,7 +40,7 @@ def is_plain():
     >>> is_plain()
     False
     """
-    return plain_autodiff.get() or backend.is_saved()
+    return plain_autodiff.get() or backend.is_saved() or backend.is_mapped()
 
 
 __all__ = ["NAME", "Loops", "backend", "is_plain", "plain_autodiff", "run", "shared"]

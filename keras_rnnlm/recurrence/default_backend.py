@@ -52,6 +52,11 @@ def is_saved():
     return False
 
 
+def is_mapped():
+    """Whether what is being traced is for `keras.ops.vectorized_map`, which does not know gradients of our own."""
+    return False
+
+
 def keeps_programs():
     """Whether what was compiled for a loop stays in memory for good, so that equal loops of a process should be one."""
     return False

@@ -328,6 +328,13 @@ def is_saved():
     return in_save_context()
 
 
+def is_mapped():
+    """Whether this is the body of a `tf.vectorized_map`: it rewrites the operators, and drops a gradient of our own."""
+    return not tf.executing_eagerly() and any(
+        scope.startswith("loop_body") for scope in tf.get_current_name_scope().split("/")
+    )
+
+
 def compiles_regions():
     """Without a graph around it a region would be compiled again at every step."""
     return not tf.executing_eagerly() and strategy() is None

@@ -11,6 +11,7 @@ import onnxruntime
 import pytest
 
 from keras_rnnlm import export, layers
+from keras_rnnlm.export import runtime
 from keras_rnnlm.export.onnx import count_operators, tracing
 from tests.export import models
 
@@ -176,6 +177,34 @@ def test_half_precision_is_exported_in_float32(tmp_path):
     model = models.language_model("gru", layers=1, dtype="mixed_bfloat16")
     made = export.to_onnx(model, tmp_path / "m.onnx")
     assert made.parity.error < 1e-5
+
+
+def test_what_a_layer_adapted_to_goes_along_from_half_precision(tmp_path):
+    x = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32") * 3 + 7
+    normalization = keras.layers.Normalization(dtype="mixed_bfloat16")
+    normalization.adapt(x)
+    parts = [normalization, layers.LSTM(4, dtype="mixed_bfloat16"), keras.layers.Dense(2, dtype="mixed_bfloat16")]
+    model = keras.Sequential([keras.Input((5, 3)), *parts])
+    export.to_onnx(model, tmp_path / "m.onnx")
+    (tmp_path / "manifest.json").write_text('{"name": "a web page", "icons": []}')  # of another program
+    loaded, (name,) = runtime.load(tmp_path / "m.onnx"), [tensor.name for tensor in model.inputs]
+    (got,) = loaded.run({name: x}).values()
+    with pytest.raises(ValueError, match=f"'{name}' is empty: there is nothing to compute"):
+        loaded.run({name: x[:, :0]})
+    np.testing.assert_allclose(got, keras.ops.convert_to_numpy(keras.ops.cast(model(x), "float32")), atol=0.03)
+
+
+def test_a_model_that_takes_no_short_sequences_is_compared_on_longer_ones(tmp_path):
+    x = keras.Input((None, 3))
+    model = keras.Model(x, layers.LSTM(4)(keras.layers.Conv1D(5, 9, strides=2)(x)))
+    assert export.to_onnx(model, tmp_path / "m.onnx").parity.error < 1e-5
+
+
+def test_a_mask_that_comes_in_has_no_holes_where_that_is_promised(tmp_path):
+    x, mask = keras.Input((None, 3)), keras.Input((None,), dtype="bool")
+    model = keras.Model([x, mask], layers.LSTM(4)(x, mask=mask))
+    made = export.to_onnx(model, tmp_path / "m.onnx", padding="right")
+    assert recurrent(made.operators) == {"LSTM": 1}
 
 
 class Negated(layers.LSTM.cell_class):

@@ -58,6 +58,26 @@ def test_no_tokens_are_written_when_none_are_asked_for(served):
     assert ask(served[2]["generate"], tokens=[[1, 2]], lengths=[2], **settings)["tokens"].shape == (1, 0)
 
 
+@pytest.mark.parametrize(
+    "tokens, lengths, told",
+    [([[1, 2]], [0], "one token at least"), ([[999, 2]], [2], "ids are below"), ([[1, -1]], [2], "0 or above")],
+)
+def test_what_is_no_prompt_is_refused(served, tokens, lengths, told):
+    settings = {"length": 3, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 0}
+    with pytest.raises(tf.errors.InvalidArgumentError, match=told):
+        ask(served[2]["generate"], tokens=tokens, lengths=lengths, **settings)
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("of years")
+    model = models.LanguageModel(9, units=4, layers=1)
+    for write in (export.to_saved_model, lambda model, path: model.export(path)):
+        with pytest.raises(ValueError, match="holds something else.*name one within it, such as"):
+            write(model, tmp_path / "mine")
+    assert (tmp_path / "mine" / "notes.txt").read_text() == "of years"
+
+
 def test_texts_come_in_and_go_out(served):
     model, tokenizer, signatures = served
     settings = {"length": 10, "temperature": 1.0, "top_k": 0, "top_p": 1.0, "seed": 3}

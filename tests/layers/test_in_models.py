@@ -183,7 +183,37 @@ def test_a_layer_runs_over_each_slice_of_time(case):
     equal(model.predict(x, verbose=0), slices)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others know gradients of one's own, or refuse")
+@a_few_cases
+def test_a_mapped_layer_has_its_gradients(case):
+    import tensorflow as tf
+
+    layer, _ = build(case)
+    x = tf.constant(np.stack([inputs(), 2 * inputs()]))
+
+    def gradients(call):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(call() ** 2)
+        return tape.gradient(loss, [x, *[v.value for v in layer.trainable_variables]])
+
+    mapped = gradients(lambda: keras.ops.vectorized_map(lambda one: layer(one), x))
+    for got, want in zip(mapped, gradients(lambda: tf.stack([layer(one) for one in x])), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-3, atol=1e-5)
+
+
 # Cells in Keras's own loop
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="the other backends draw within a loop")
+@pytest.mark.parametrize("options", [{"zoneout": 0.5}, {"weight_drop": 0.5}])
+def test_what_jax_cannot_draw_within_keras_loop_is_refused(options):
+    cell = cells.LSTMCell(4, **options)
+    loop = keras.layers.RNN(cell)
+    with pytest.raises(ValueError, match="put the cell into `keras_rnnlm.layers.Recurrent`"):
+        loop(inputs(), training=True)
+    cell.reset_dropout_mask()
+    assert tuple(loop(inputs()).shape) == (BATCH, 4)
 
 
 @a_few_cases

@@ -619,6 +619,24 @@ def test_what_cannot_be_compiled_or_learnt_from_says_why():
         model.fit(rows, targets, verbose=0)
 
 
+def test_what_is_written_after_lora_is_of_its_weights():
+    model = tiny(tied=False)
+    prompts = [[1, 2], [3, 1]]
+    before = model.generate(prompts, 5, seed=1)
+    model.embedding.enable_lora(2)
+    for weight in model.embedding.trainable_weights:
+        weight.assign(np.random.default_rng(0).normal(size=weight.shape) * 3)
+    fresh = copy.deepcopy(model)
+    after = model.generate(prompts, 5, seed=1)
+    assert [list(text) for text in after] == [list(text) for text in fresh.generate(prompts, 5, seed=1)]
+    assert [list(text) for text in after] != [list(text) for text in before]
+
+
+def test_a_model_is_quantised_as_it_is_exported():
+    with pytest.raises(ValueError, match="`keras-rnnlm export RUN --quantize int8`. Received: quantize.'int8'."):
+        tiny().quantize("int8")
+
+
 # The embedding
 
 

@@ -185,6 +185,20 @@ def test_the_file_holds_the_inner_optimizers_state_once(tmp_path):
     assert sum(sizes) == sum(np.size(value) for value in state(model.optimizer))
 
 
+def test_weights_of_a_model_with_another_optimizer_or_none_are_loaded(tmp_path):
+    for k, optimizer in enumerate(("adam", None)):
+        first, path = new_model(optimizer), tmp_path / f"{k}.weights.h5"
+        if optimizer:
+            fit(first)
+        first.save_weights(path)
+        model = new_model(ClippedOptimizer("adam"))
+        model.optimizer.build(model.trainable_variables)
+        with pytest.warns(UserWarning, match="no state of a ClippedOptimizer: it begins anew"):
+            model.load_weights(path)
+        for one, other in zip(model.get_weights(), first.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
 def test_a_state_that_does_not_fit_is_refused(tmp_path):
     model = new_model(ClippedOptimizer("adam"))
     fit(model)

@@ -48,8 +48,8 @@ def run(options):
 
     rate = found.suggestion
     if options.json:
-        told = dict(suggestion=rate, lowest=found.lowest, still_falls=found.still_falls, rates=found.rates, losses=found.losses)
-        print(to_json({**told, "plot": str(options.plot)}))
+        told = dict(suggestion=rate, lowest=found.lowest, still_falls=found.still_falls)
+        print(to_json({**told, "rates": found.rates, "losses": found.losses, "plot": str(options.plot)}))
     elif rate is None:
         print(f"The loss did not fall from {options.low:g} on: set a lower --low")
     elif found.still_falls:

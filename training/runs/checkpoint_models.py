@@ -112,7 +112,7 @@ def read_newest(folder, build):
 
 
 def read_models(folder, build):
-    """The models of a run's whole checkpoints, the newest first, one at a time; not of the one before the first step."""
+    """The models of a run's whole checkpoints, the newest first, one at a time; not of that before the first step."""
     checkpoints = folder.checkpoints()
     for _, path in reversed(checkpoints.files()):  # of now: a run that goes on writes others, and removes these
         try:

@@ -67,6 +67,7 @@ async function encoded(source) {
 async function step(token, constants, states) {
   const inputs = { ...empty, tokens: ints([token], [1]), ...constants, ...states };
   const outputs = await session.run(inputs, about.outputs);
-  const after = Object.fromEntries(about.states.map(([name, output]) => [name, outputs[output]]));
+  const read = about.states.filter(([name]) => session.inputNames.includes(name)); // some are read by nothing
+  const after = Object.fromEntries(read.map(([name, output]) => [name, outputs[output]]));
   return { logits: outputs.logits.data, attention: Array.from(outputs.attention.data), states: after };
 }

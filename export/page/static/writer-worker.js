@@ -18,7 +18,9 @@ const tasks = {
     const gates = (manifest.gates ?? []).map(([name, width]) => ({ name, width }));
     async function run(token, values) {
       const inputs = { tokens: ints([token], [1, 1]) };
-      named.forEach(({ name, width }, k) => (inputs[name] = floats(values[k], [1, width])));
+      named.forEach(({ name, width }, k) => {
+        if (session.inputNames.includes(name)) inputs[name] = floats(values[k], [1, width]); // some are read by nothing
+      });
       const outputs = await session.run(inputs);
       return {
         logits: outputs.logits.data.subarray(0, size),

@@ -15,6 +15,7 @@ const view = new TextView(by("text"), (place, isPointed) => look(place, isPointe
 let history;
 let isBusy = false;
 const written = new Map(); // by the number of a text's last token, how all of it was written, see `commandOf`
+let wroteBy = null; // the seed of what was written last
 let asked = 0; // how often it was asked what comes next: late answers are not shown
 
 // Settings
@@ -99,6 +100,7 @@ async function follow(task, given) {
 // Goes on from a token. `before` is how the text was written up to there, where that is known.
 async function write(from, before) {
   const how = settings();
+  wroteBy = how.seed;
   status.textContent = "";
   view.show(history.path(from));
   const { end, count, seconds } = await follow("write", { from, length: by("length").valueAsNumber, settings: how });
@@ -127,8 +129,9 @@ by("writer").addEventListener("submit", (event) => {
 by("on").addEventListener("click", () => {
   if (!by("length").reportValidity() || !by("seed").reportValidity()) return;
   const chosen = view.nodes[view.chosen];
-  // The same seed would write the same again.
-  if (chosen && view.chosen < view.nodes.length - 1) by("seed").value = String(BigInt(settings().seed) + 1n);
+  // The same seed would write the same again, unless it was just set.
+  const isAgain = by("seed").value === wroteBy && settings().temperature > 0;
+  if (isAgain && chosen && view.chosen < view.nodes.length - 1) by("seed").value = String(BigInt(wroteBy) + 1n);
   const from = chosen?.id ?? history.now.shown;
   busily(() => write(from, written.get(from)));
 });
@@ -276,7 +279,7 @@ function coloured() {
 }
 
 function unit() {
-  return Math.min(Math.max(by("unit").valueAsNumber || 0, 0), Number(by("unit").max));
+  return Math.min(Math.max(Math.floor(by("unit").valueAsNumber) || 0, 0), Number(by("unit").max));
 }
 
 function surprisal(node) {
