@@ -16,15 +16,16 @@ from keras_rnnlm.training.tasks import task_of
 FOLDER = pathlib.Path(__file__).resolve().parent / "guides"
 OF_SETTINGS = """# Settings
 
-Every setting of a recipe, with its default: in a file `mine.toml`, or one at a time by `--set NAME=VALUE`. `recipe.toml`
-in a run holds them all, as they were. `keras-rnnlm train --help-settings` prints this list, with `--task NAME` a task's too.
+Every setting of a recipe, with its default: in a file `mine.toml`, or one at a time by `--set NAME=VALUE`. A run's
+`recipe.toml` holds them all, as they were. `keras-rnnlm train --help-settings` prints this list, with `--task NAME` a
+task's, too.
 [Choosing a recipe](choosing-a-recipe.md) says which to change for what.
 """
 OF_TASKS = """
 ## A task's own settings
 
-In a recipe they stand under `[task_settings]`; on the command line it is `--set task_settings.NAME=VALUE`. Defaults are those of
-the recipe that `--task` takes by itself.
+In a recipe they stand under `[task_settings]`; on the command line it is `--set task_settings.NAME=VALUE`. Defaults are
+those of the recipe that `--task` takes by itself.
 """
 OF_COMMANDS = """# Commands
 

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from keras_rnnlm import quiet
+from keras_rnnlm.__main__ import main
 from tests.test_package import ENVIRONMENT
 
 PLAIN = {name: value for name, value in ENVIRONMENT.items() if not name.startswith(("PYTHONIO", "PYTHONUN", "LC_"))}
@@ -96,3 +97,20 @@ def test_a_machine_without_a_gpu_is_not_told_that_there_is_none():
 def test_threads_beyond_all_measure_are_told_in_one_line(threads, tmp_path):
     code, _, err = shell(f"k run {tmp_path} --threads {threads}")
     assert code == 2 and err.count("\n") == 1 and f"at most 1024. Received: threads={threads}" in err
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        ("train a.txt --out run --recipie char", "train: there is no option --recipie: did you mean --recipe?"),
+        ("train a.txt", "train: the following arguments are required: --out. See keras-rnnlm train --help"),
+        ("info run --jsn=1", "info: there is no option --jsn: did you mean --json?"),
+        ("verify a b", "verify: what is 'b' for? It is one argument more than there are"),
+        ("study nothign", "study: There is no study 'nothign'"),
+        ("trian", "trian: There is no command 'trian': did you mean train?"),
+    ],
+)
+def test_a_word_that_is_none_of_a_command_ends_in_one_line(words, told, capsys):
+    assert main(words.split()) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"keras-rnnlm {told}")

@@ -29,6 +29,7 @@ class AttentionDecoderCell(RecurrentCell):
 
     Args:
         cells: `RecurrentCell`s, `units` wide, the lowest first. Their dropouts, but for zoneout and weight drop, are 0.
+            Zoneout holds the states that a layer's next step reads, and not what the layer above reads now.
         score: "dot", "general" or "additive".
         encoded_units: how wide the encoder's states are; None: as wide as the units.
         residual: whether each layer but the first adds what it reads to what it gives.
@@ -98,7 +99,7 @@ class AttentionDecoderCell(RecurrentCell):
                 z = dot(y, "feed_kernel", x)
             else:
                 read = h * p[f"dropout_{k}"] if f"dropout_{k}" in p else h
-                z = dot(read, f"layer_{k}_kernel", p.get(f"layer_{k}_input_bias"))
+                z = dot(read, f"layer_{k}_kernel", p.get(f"input_bias_{k}"))
             after = cell.step(_OfLayer(dot, k), z, tuple(mine), _of_layer(p, k))
             h = after[0] if k == 0 or not self.residual else h + after[0]
             new += after
@@ -183,7 +184,7 @@ class AttentionDecoderCell(RecurrentCell):
         for k, cell in enumerate(self.cells):
             mine = _of_layer(w, k)
             bias = cell.input_bias(mine) if k else None
-            found |= {} if bias is None else {f"layer_{k}_input_bias": bias}
+            found |= {} if bias is None else {f"input_bias_{k}": bias}
             found |= {f"layer_{k}_{name}": value for name, value in cell.parameters(mine).items()}
         return found
 

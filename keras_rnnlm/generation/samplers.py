@@ -147,7 +147,8 @@ def make_sampler(temperature=None, top_k=None, top_p=None, min_p=None, beam=None
 
 def penalise(logits, seen, penalty, ops=np):
     """Makes the tokens in `seen`, booleans (batch, vocabulary), less likely: logits above 0 are divided by `penalty`,
-    the others multiplied (Keskar et al., CTRL, 2019).
+    the others multiplied (Keskar et al., CTRL, 2019). The heads "adaptive" and "mixture" give log-probabilities, none
+    above 0: there it leaves a token that is nearly certain as it is.
 
     >>> penalise(np.array([[2.0, -1.0, 2.0]]), np.array([[True, True, False]]), penalty=2.0)
     array([[ 1., -2.,  2.]])

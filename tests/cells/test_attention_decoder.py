@@ -87,6 +87,21 @@ def test_a_step_is_its_equations_alone_and_over_time(options):
     assert len(cell.state_names) == len(wanted) and cell.state_names[-1] == "layer_1_c"
 
 
+@pytest.mark.parametrize("reset_after", [True, False])
+def test_a_normalized_layer_above_another_computes_what_it_does_alone(reset_after):
+    upper = GRUCell(UNITS, layer_norm=True, reset_after=reset_after)
+    cell = AttentionDecoderCell(UNITS, cells=[SimpleRNNCell(UNITS), upper])
+    cell.build((None, FEATURES))
+    rng = np.random.default_rng(0)
+    for weight in cell.trainable_variables:
+        weight.assign(rng.normal(size=weight.shape))
+    x, reads = given()
+    begun = [rng.normal(size=(BATCH, width)).astype("float32") for width in cell.state_widths]
+    _, (_, h1, h2) = cell.call(ops.convert_to_tensor(x[:, 0]), begun, reads=reads)
+    alone, _ = upper(h1, begun[2])
+    np.testing.assert_allclose(numpy(h2), numpy(alone), atol=1e-5)
+
+
 def test_the_gradient_through_time_is_that_of_plain_autodiff():
     layer = layers.Recurrent(decoder("additive", residual=True), return_sequences=True, return_state=True)
     (x, reads), mask = given(), np.ones((BATCH, TIME), bool)

@@ -1,5 +1,6 @@
 """The language model: what it computes, where its gradient stops, how it trains, carries states, saves and fails."""
 
+import copy
 import os
 import pathlib
 import random

@@ -6,6 +6,7 @@ import signal
 import numpy as np
 import pytest
 
+from keras_rnnlm.training.recipes import consistency
 from keras_rnnlm.training.recipes.growth import stream_of
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.streams import Contiguous
@@ -61,6 +62,12 @@ def test_the_mean_from_an_epoch_on_takes_in_the_weights_of_every_so_many_steps(m
     weights = watched(loop)
     loop.run()
     assert_mean([numpy(variable) for variable in loop.folder.read_model().trainable_variables], weights[30::3])
+
+
+def test_a_mean_that_would_never_begin_is_refused():
+    consistency.check_averages(Recipe(swa_from=2.5, epochs=3))
+    with pytest.raises(ValueError, match="lower `swa_from`, or raise `epochs`. Received: swa_from=3.0, epochs=3"):
+        consistency.check_averages(Recipe(swa_from=3, epochs=3))
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,9 @@ def test_a_file_that_is_found_twice_is_read_once(tmp_path):
     assert "".join(texts(corpus).values()) == LINES
 
 
-@pytest.mark.parametrize("names", ["{}-0000{}-of-00002.txt", "{}.{}.txt", "wiki_{}_{}.tokens"])
+@pytest.mark.parametrize(
+    "names", ["{}-0000{}-of-00002.txt", "{0}-0000{1}-of-00002-b42a775f407cee4{1}.txt", "{}.{}.txt", "wiki_{}_{}.tokens"]
+)
 def test_a_split_may_be_in_several_files(names, tmp_path, capsys):
     written = [("train", 0), ("train", 1), ("test", 0), ("validation", 0)]
     for split, number in written:

@@ -290,6 +290,9 @@ def test_a_run_whose_encoded_text_has_changed_is_not_resumed(data, run):
         ("train {0} --out {0}/../new --split 90/10", "drop split, or encode again"),
         ("train {0} --out {0}/../new --valid {0}/../texts/valid", "drop valid, or encode again"),
         ("train {0} {0}/../texts --out {0}/../new", "has to be the only one: encode all texts together"),
+        ("encode {0} --out {0}/../new", "is encoded text, and no folder of texts: `train` takes it alone"),
+        ("train {0}/../texts/train --valid {0} --out {0}/../new", "is encoded text, and no folder of texts"),
+        ("train {0}/../words --out {0}/../new", "holds a vocabulary, and no text in it yet: write some, with"),
         ("train {0}/../begun --out {0}/../new", "holds shards that are not merged yet: keras-rnnlm encode --merge"),
     ],
 )
@@ -298,6 +301,9 @@ def test_the_user_s_mistakes_are_told_in_one_line(data, capsys, words, message):
     if "begun" in words and not begun.exists():
         shutil.copytree(data, begun)
         (begun / "index.json").unlink()
+    if "words" in words:
+        (data.parent / "words").mkdir()
+        shutil.copy(data / "tokenizer.json", data.parent / "words")
     assert main(words.format(data).split()) == 2
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"keras-rnnlm {words.split()[0]}: ")

@@ -170,6 +170,15 @@ def test_the_best_model_by_validation_is_the_one_that_is_kept(make):
         assert not np.array_equal(at_20, at_40)
 
 
+def test_a_run_whose_model_was_taken_away_makes_another(make):
+    loop = make(scorer=Scripted([1.0]), epochs=1)
+    loop.run()
+    loop.folder.model_file.unlink()
+    again = make(scorer=Scripted([3.0]), epochs=2)
+    assert again.restore() and again.progress.best_step == -1
+    assert again.run() and again.folder.model_file.is_file()
+
+
 def test_without_validation_the_last_model_is_kept(make):
     for name, changes in (("none", dict(valid=None)), ("never", dict(eval_every=0))):
         loop = make(name, epochs=1, **changes)

@@ -363,7 +363,6 @@ def test_a_wrong_override_ends_in_one_line(assignment, message):
         (dict(nt_asgd=5, eval_every=0), "nt_asgd=5 follows the validation loss, and eval_every=0 turns"),
         (dict(accumulate=2, random_windows=True), "an update of several windows has no one length.*accumulate=2"),
         (dict(steps_per_execution=2, random_windows=True), "random_windows=True sets something before each step"),
-        (dict(swa_from=3, epochs=3), "lower `swa_from`, or raise `epochs`. Received: swa_from=3.0, epochs=3"),
         (dict(steps_per_execution=2, swa_from=1), "set steps_per_execution=1, or drop `swa_from`"),
         (
             dict(accumulate=2, optimizer_options={"gradient_accumulation_steps": 4}),
@@ -414,14 +413,18 @@ def test_a_file_is_read_by_its_path(tmp_path):
 
 
 def test_an_unknown_recipe_is_answered_with_those_that_exist(tmp_path):
-    for name in ("zaremba", "", "../recipes/char", tmp_path / "absent.toml", tmp_path):
+    wanted = {
+        "zaremba-smal": "did you mean zaremba-small?",
+        tmp_path
+        / "absent.toml": "there are awd-lstm, char, char-large, classify, matcher, mogrifier, quickstart, tagger, "
+        "translator, wikitext-2, word-cpu, zaremba-large, zaremba-medium, zaremba-small.",
+    }
+    for name in ("zaremba", "", "../recipes/char", tmp_path, *wanted):
         with pytest.raises(ValueError) as error:
             Recipe.load(name)
-        assert str(error.value) == (
-            f"There is no recipe {str(name)!r}: give the path of a TOML file, or one of awd-lstm, char, "
-            "char-large, classify, matcher, mogrifier, quickstart, tagger, translator, wikitext-2, word-cpu, "
-            "zaremba-large, zaremba-medium, zaremba-small."
-        )
+        told = str(error.value)
+        assert told.startswith(f"There is no recipe {str(name)!r}: ") and wanted.get(name, "") in told
+        assert told.endswith(" The path of a TOML file is one, too")
 
 
 @pytest.mark.parametrize(

@@ -130,13 +130,16 @@ def test_a_tag_that_was_never_seen_counts_as_wrong_and_is_told_once(folder, caps
     [
         ("a\tO\nb\n", [], "train.tsv, line 2: 1 column, and the lines before have 2"),
         ("\n\n", [], "There is no example to learn from"),
+        ("a\tO\n" * 30, ["--valid", "blank.tsv"], "There is no example in blank.tsv, given as `valid`"),
         ("a\tO\n", ["--set", "head=adaptive"], "The task tag does not read `head`: drop it"),
         ("a\tO\n", ["--set", "task_settings.tag_column=0"], "`task_settings.tag_column` is a whole number"),
         ("a\tO\n", [], "too few examples to be cut 90/5/5, 1"),
     ],
 )
-def test_a_mistake_is_told_in_a_line_and_leaves_nothing(text, more, message, tmp_path, capsys):
+def test_a_mistake_is_told_in_a_line_and_leaves_nothing(text, more, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "train.tsv").write_text(text)
+    (tmp_path / "blank.tsv").write_text("\n\n")
     given = ["train", tmp_path / "train.tsv", "--task", "tag", "--out", tmp_path / "run", "--quiet", *more]
     code, _, (line,) = told(capsys, *given)
     assert code == 2 and message in line and not (tmp_path / "run").exists()

@@ -12,6 +12,7 @@ import pytest
 from keras_rnnlm import export
 from keras_rnnlm.__main__ import main
 from keras_rnnlm.generation.beam import Hypothesis
+from keras_rnnlm.models import Translator
 from keras_rnnlm.text import PairVocabulary, Tokenizer
 from keras_rnnlm.training.corpora import encoded_pairs
 from keras_rnnlm.training.corpora.pairs import read_pairs, split_pairs, without_stress
@@ -23,7 +24,7 @@ from keras_rnnlm.training.runs.run import RunFolder
 from keras_rnnlm.training.tasks import Given, task_of, translation
 from keras_rnnlm.training.tasks.translation import read_splits
 from tests.pages import opened
-from tests.support import on_tensorflow
+from tests.support import numpy, on_tensorflow
 
 DICTIONARY = """;;; a comment of old
 'bout B AW1 T
@@ -90,7 +91,7 @@ def test_what_is_too_long_to_be_learned_from_is_told(tmp_path, capsys):
     recipe = Recipe(task="translate").override(["tokenizer=char", "task_settings.longest=9", "split=95/5/0"])
     given = Given([str(tmp_path / "a.tsv")], None, None)
     task_of(recipe).prepare(given, recipe, RunFolder(tmp_path / "run"), Display())
-    assert "32 of 37 are longer than task_settings.longest=9 allows, and are not" in capsys.readouterr().err
+    assert "33 of 37 are longer than task_settings.longest=9 allows, and are not" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -101,11 +102,16 @@ def test_what_is_too_long_to_be_learned_from_is_told(tmp_path, capsys):
         (["one.tsv", "two.txt", "two.txt"], "auto", "Received: 3 files"),
         (["two.txt"], "cmudict", "two.txt, line 1: a word and its phonemes. Received: 'd'"),
         (["none.txt"], "auto", "There is no file .*none.txt"),
+        (["plain.de"], "auto", "does not look like a pronouncing dictionary.*or set task_settings.format=cmudict"),
+        (["some.tsv", "others.tsv"], "auto", "tables of pairs, a tab in each line: put them together into one"),
     ],
 )
 def test_files_that_hold_no_pairs_are_told_by_their_line(files, form, message, tmp_path):
     (tmp_path / "one.tsv").write_text("a\tb\nc\n")
     (tmp_path / "two.txt").write_text("d\n")
+    (tmp_path / "plain.de").write_text("ein Haus\nDer Hund bellt\n")
+    for name in ("some", "others"):
+        (tmp_path / f"{name}.tsv").write_text("a\tb\nc\td\n")
     with pytest.raises(ValueError, match=message):
         read_pairs([tmp_path / file for file in files], form)
 
@@ -124,8 +130,26 @@ def test_beside_a_test_split_the_rest_is_cut_to_validate_on(tmp_path):
     given = Given([str(tmp_path / "train.tsv")], None, [str(tmp_path / "test.tsv")])
     found = read_splits(given, recipe, lambda paths: read_pairs(paths if isinstance(paths, list) else [paths]))
     assert {name: len(pairs) for name, pairs in found.items()} == {"train": 95, "valid": 5, "test": 1}
+    few = dataclasses.replace(given, corpus=[str(tmp_path / "test.tsv")], test=None)
+    with pytest.raises(ValueError, match="1 different sources are too few to be cut 90/5/5: give more, other perc"):
+        read_splits(few, recipe, lambda paths: read_pairs(paths))
     with pytest.raises(ValueError, match="or have files of their own.*split='90/5/5'"):
         read_splits(given, dataclasses.replace(recipe, split="90/5/5"), lambda paths: read_pairs(paths))
+
+
+@pytest.mark.parametrize("there, here", [(0.0, 0.25), (0.25, 0.0)])
+def test_scheduled_sampling_may_begin_or_end_where_a_run_begins_with_another(there, here):
+    def model_of(rate):
+        return Translator(9, 7, units=4, layers=1, scheduled_sampling=rate, seed=int(10 * rate))
+
+    other, model = model_of(there), model_of(here)
+    task_of(Recipe(task="translate")).begin_with(model, other, None, None)
+    mine, theirs = ([v for v in one.weights if v.name != "trained_steps"] for one in (model, other))
+    assert len(mine) == len(theirs) > 5
+    for one, two in zip(mine, theirs):
+        np.testing.assert_array_equal(numpy(one), numpy(two))
+    with pytest.raises(ValueError, match="the shapes differ"):
+        task_of(Recipe(task="translate")).begin_with(model, Translator(9, 8, units=4, layers=1), None, None)
 
 
 def test_all_targets_of_a_source_are_in_one_part():

@@ -14,7 +14,7 @@ from keras_rnnlm.training.devices.choice import Choice
 from keras_rnnlm.training.devices.together import Alone
 from keras_rnnlm.training.loop.failures import LearnedNothing, is_finite
 from keras_rnnlm.training.loop.interrupts import PATIENCE, exit_code
-from keras_rnnlm.training.recipes.consistency import check_validated
+from keras_rnnlm.training.recipes.consistency import check_averages, check_validated
 from keras_rnnlm.training.recipes.growth import batches, stream_of
 from keras_rnnlm.training.recipes.length import of_fitting_length
 from keras_rnnlm.training.recipes.recipe import Recipe, added, names_of
@@ -142,6 +142,7 @@ def train(
             if task.reads_examples:
                 stream = _stream(task, data, recipe, team)
                 recipe = of_fitting_length(recipe, stream, named if fits else None, display)
+            check_averages(recipe)
             recipe = _with_precision(recipe, data, display, team)
             folder.write_recipe(recipe)
         team.told()  # that all of it is there

@@ -26,6 +26,7 @@ from keras_rnnlm.schema import (
     whole,
 )
 from keras_rnnlm.text.pipelines import split_words
+from keras_rnnlm.training.corpora.encoded_folder import INDEX
 from keras_rnnlm.training.corpora.whole_folders import told, write_synced, written_folder
 
 FORMAT = 1
@@ -33,7 +34,6 @@ PARTED = 2  # a format whose files may be of any length and lie in folders of th
 SHARD = 64 << 20  # tokens
 OPEN = 64  # files of a split, at most
 BATCH = 4 << 20  # characters handed to the tokenizer at once
-INDEX = "index.json"
 WHAT = "The encoded text"
 
 

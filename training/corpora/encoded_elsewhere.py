@@ -6,7 +6,8 @@ import os
 import pathlib
 
 from keras_rnnlm.training.corpora.encoded import INDEX, PARTED, WHAT, load_encoded, read_index
-from keras_rnnlm.training.corpora.encoded_shards import is_encoded, open_encoded
+from keras_rnnlm.training.corpora.encoded_folder import is_encoded
+from keras_rnnlm.training.corpora.encoded_shards import open_encoded
 from keras_rnnlm.training.corpora.opening import paths_of
 from keras_rnnlm.training.corpora.whole_folders import told, write_synced, written_folder
 

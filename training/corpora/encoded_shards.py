@@ -3,9 +3,8 @@
 import itertools
 import json
 import pathlib
-import re
 
-from keras_rnnlm.schema import is_whole, parse_json, read_regular
+from keras_rnnlm.schema import is_whole
 from keras_rnnlm.text.tokenizers import Tokenizer
 from keras_rnnlm.training.corpora.encoded import (
     COUNTS,
@@ -18,11 +17,10 @@ from keras_rnnlm.training.corpora.encoded import (
     read_index,
     write_encoded,
 )
+from keras_rnnlm.training.corpora.encoded_folder import shards_of
 from keras_rnnlm.training.corpora.opening import Documents
 from keras_rnnlm.training.corpora.text_files import FileDocument
 from keras_rnnlm.whole_files import write_whole
-
-NAME = re.compile(r"shard-(\d+)-of-(\d+)")
 
 
 def shard_folder(folder, index, count):
@@ -59,7 +57,7 @@ def encode_shard(corpus, folder, index, count, progress=None):
             f"`keras-rnnlm encode CORPUS --out {folder} --vocabulary-only`, or put one there"
         )
     tokenizer, own = Tokenizer.load(folder), shard_folder(folder, index, count)
-    for path, _, others in _shards(folder):
+    for path, _, others in shards_of(folder):
         if others != count:
             raise ValueError(
                 f"{folder} holds {path.name}, which is one of {others:,}: the number of shards is the same for all. "
@@ -103,7 +101,7 @@ def merge_shards(folder):
     256
     """
     folder = pathlib.Path(folder)
-    found = sorted(_shards(folder), key=lambda shard: shard[1:])
+    found = sorted(shards_of(folder), key=lambda shard: shard[1:])
     if not found:
         raise ValueError(
             f"{folder} holds no shards: write them with `keras-rnnlm encode CORPUS --out {folder} --shard i/N`"
@@ -138,36 +136,20 @@ def merge_shards(folder):
     return load_encoded(folder, verify=False)
 
 
-def is_encoded(folder):
-    """Whether a folder is what the command `encode` writes, whole or not."""
-    folder = pathlib.Path(folder)
-    if not (folder / "tokenizer.json").is_file():
-        return False
-    if not (folder / INDEX).is_file():
-        return any(_shards(folder))
-    try:
-        return {"splits", "corpus", "tokenizer"} <= set(parse_json(read_regular(folder / INDEX)))
-    except (ValueError, TypeError, OSError):
-        return any(_shards(folder))
-
-
 def open_encoded(folder, verify=False):
     """The `Encoded` and the `Tokenizer` of a folder that the command `encode` has written."""
     folder = pathlib.Path(folder)
     if not (folder / INDEX).is_file():
+        if not any(shards_of(folder)):
+            raise ValueError(
+                f"{folder} holds a vocabulary, and no text in it yet: write some, with `keras-rnnlm encode CORPUS "
+                f"--out {folder} --shard 0/1`"
+            )
         raise ValueError(f"{folder} holds shards that are not merged yet: keras-rnnlm encode --merge {folder}")
     encoded, tokenizer = load_encoded(folder, verify), Tokenizer.load(folder)
     if encoded.tokenizer != tokenizer.fingerprint:
         raise ValueError(f"{folder / 'tokenizer.json'} is not the vocabulary that the text beside it is written in")
     return encoded, tokenizer
-
-
-def _shards(folder):
-    """Yields (folder, index, count)."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        named = NAME.fullmatch(path.name)
-        if named and path.is_dir():
-            yield path, int(named[1]), int(named[2])
 
 
 def _check_same(path, part, wanted):

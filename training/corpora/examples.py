@@ -48,6 +48,8 @@ def read_examples(given, recipe, folder, read, of_table=None, together=None):
             splits = found | splits  # what was given as a split is all of it
         elif sources:
             splits[name] = found.get("train", [])
+            if not splits[name]:
+                raise ValueError(f"There is no example in {', '.join(map(str, sources))}, given as `{name}`.")
     if "train" not in splits or not splits["train"]:
         left = ", beside what is given as `valid` or `test`" if taken else ""
         raise ValueError(f"There is no example to learn from in {given.corpus}{left}.")

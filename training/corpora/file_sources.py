@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 
+from keras_rnnlm.training.corpora.encoded_folder import is_encoded
 from keras_rnnlm.training.corpora.tables import Table, text_file
 from keras_rnnlm.training.corpora.text_files import FileDocument, TextFile, cut
 
@@ -126,6 +127,11 @@ def _find(source, encoding, skipped, opened):
             empty = False
             yield None, opened(match)
             continue
+        if is_encoded(match):
+            raise ValueError(
+                f"{match} is encoded text, and no folder of texts: `train` takes it alone, as the whole of its corpus. "
+                "Name the texts themselves"
+            )
         for path in _walk(match):
             file = opened(path)
             if file.is_binary():
@@ -160,6 +166,6 @@ def _role(inside):
         return None, inside
     role = ROLES[words[found[0]]]
     words[found[0]] = "*"
-    # "train-00000-of-00002" is a part of the split "train".
-    name = re.sub(r"[._-]\d+([._-]of[._-]\d+)?(?=[._-]|$)", "", "".join(words))
+    # "train-00000-of-00002" is a part of the split "train", and so is one with a hash after it.
+    name = re.sub(r"[._-]\d+([._-]of[._-]\d+([._-][0-9a-f]{8,})?)?(?=[._-]|$)", "", "".join(words))
     return role, "".join([*(f"{part}/" for part in parts[:-1]), name])

@@ -10,6 +10,7 @@ from keras_rnnlm.training.corpora.tables import Table, text_file
 from keras_rnnlm.training.corpora.text_files import TextFile
 
 FORMATS = ("auto", "tsv", "cmudict")
+LOOKED_AT = 1000  # pairs that tell what a file is
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
@@ -20,7 +21,8 @@ def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
         paths: one file, or two whose lines belong together: the sources and the targets. They may be `.gz`.
         form: of one file: "tsv", source and target with a tab between them; "cmudict", a word and its phonemes, with
             its variants `word(2)` as further pairs of the word, stress as digits at the vowels, and comments from
-            ` #` or `;;;` on; "auto", the first where the file holds a tab. For other tables see `pairs_of_table`.
+            ` #` or `;;;` on; "auto", the first where the file holds a tab, the second where what follows the words is
+            in capitals. For other tables see `pairs_of_table`.
         encoding: of the files.
         stress: of a dictionary, whether its vowels keep the digits.
     """
@@ -35,6 +37,7 @@ def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
     lines = _lines(paths[0], encoding)
     if form == "auto":
         form = "tsv" if any("\t" in line for line in lines) else "cmudict"
+        _check_plain(form, lines, paths[0])
     pairs = _table(lines, paths[0]) if form == "tsv" else _dictionary(lines, paths[0])
     if not pairs:
         raise ValueError(f"{paths[0]} holds no pairs")
@@ -98,6 +101,11 @@ def _parallel(source, target, encoding):
     pairs = [(s.strip(), t.strip()) for s, t in zip(*sides) if s.strip() and t.strip()]
     if not pairs:
         raise ValueError(f"{source} and {target} hold no pairs")
+    if all("\t" in text for pair in pairs[:LOOKED_AT] for text in pair):
+        raise ValueError(
+            f"Two files are the sources and their targets, and {source} and {target} are tables of pairs, a tab in "
+            "each line: put them together into one"
+        )
     return pairs
 
 
@@ -115,6 +123,18 @@ def _table(lines, path):
             )
         pairs.append((cells[0].strip(), cells[1].strip()))
     return pairs
+
+
+def _check_plain(form, lines, path):
+    """Raises where lines would be taken for a dictionary's, and are not: a second file was forgotten, say."""
+    if form == "tsv":
+        return
+    found = [line.split()[1:] for line in lines if len(line.split()) > 1 and not line.startswith(";;;")][:LOOKED_AT]
+    if 2 * sum(" ".join(words).isupper() for words in found) < len(found):
+        raise ValueError(
+            f"{path} has no tab between sources and targets, and does not look like a pronouncing dictionary, whose "
+            "phonemes are capitals: name a second file with the targets, or set task_settings.format=cmudict"
+        )
 
 
 def _dictionary(lines, path):

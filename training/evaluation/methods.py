@@ -3,6 +3,7 @@
 import dataclasses
 
 from keras_rnnlm.training.corpora.encoded import DamagedError, load_encoded
+from keras_rnnlm.training.corpora.encoded_elsewhere import lies_in
 
 TUNED_ON = 100_000  # tokens of the validation text, at most
 DYNAMIC_TUNED_ON = 10_000  # which are read eight times, with a gradient for each window
@@ -150,5 +151,8 @@ def own_texts(folder, split):
     try:
         return load_encoded(folder.data, verify=(split,))
     except DamagedError as error:
+        place = lies_in(folder.data)
+        if place is not None:
+            raise ValueError(f"{error.what}. Put {place} back as it was") from error
         way = f"keras-rnnlm train --out {folder} --resume"
         raise ValueError(f"{error.what}. `{way}` encodes it again, where its text is still as it was") from error

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 
 from keras_rnnlm.belonging import other
 from keras_rnnlm.recurrence import backend
@@ -80,6 +81,9 @@ class Keeping:
             variable.assign(arrays[name])
         known = [field.name for field in dataclasses.fields(Progress)]
         self.progress = Progress(**{name: record[name] for name in known if name in record})
+        if self.progress.best_step >= 0 and not self.folder.model_file.is_file():
+            self.display.warn(f"{self.folder.model_file} is gone: the next validation writes another in any case")
+            self.progress.best, self.progress.best_step = math.inf, -1
         self.saved, self.saved_in = copy.deepcopy(self.progress), path
         backend.set_random_states(self.generators)
         if self.team.is_first:

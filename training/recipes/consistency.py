@@ -70,11 +70,6 @@ def _check_optimisation(recipe):
     if len(averages) > 1:
         given = ", ".join(f"{name}={value}" for name, value in averages.items())
         raise ValueError(f"A run has one average of its weights: `ema`, `swa_from` or `nt_asgd`. Received: {given}")
-    if recipe.swa_from is not None and recipe.swa_from >= recipe.epochs:
-        raise ValueError(
-            "The mean of the weights begins before the last epoch is over: lower `swa_from`, or raise `epochs`. "
-            f"Received: swa_from={recipe.swa_from}, epochs={recipe.epochs}"
-        )
     if recipe.accumulate > 1 and "gradient_accumulation_steps" in recipe.optimizer_options:
         raise ValueError(
             "`accumulate` is Keras's gradient_accumulation_steps: drop that from `optimizer_options`. Received: "
@@ -112,6 +107,15 @@ def _follows_validation(recipe):
     follows = {"schedule": recipe.schedule == "plateau"}
     follows |= {name: getattr(recipe, name) is not None for name in ("stop_after", "nt_asgd")}
     return [name for name, needs in follows.items() if needs]
+
+
+def check_averages(recipe):
+    """Once it is known how many epochs there are: raises where a mean would never begin."""
+    if recipe.swa_from is not None and recipe.swa_from >= recipe.epochs:
+        raise ValueError(
+            "The mean of the weights begins before the last epoch is over: lower `swa_from`, or raise `epochs`. "
+            f"Received: swa_from={recipe.swa_from}, epochs={recipe.epochs}"
+        )
 
 
 def check_validated(recipe, splits):

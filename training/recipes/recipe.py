@@ -97,7 +97,7 @@ class Recipe:
 
     mode: str = setting(
         "contiguous",
-        "{}: one long text with its states carried; or each line of words, of other symbols each file or row",
+        "{}: one long text, states carried, or each line alone",
         choice("contiguous", "sentences"),
         begins="Data",
     )
@@ -134,7 +134,7 @@ class Recipe:
     )
     ema: float | None = setting(
         None,
-        "momentum, a batch, of the average of weights that is validated and saved; none: no average",
+        "momentum a batch of the average of weights that is validated and saved; none: none",
         optional(number(" between 0 and 1", lambda value: 0 < value < 1)),
     )
     swa_from: float | None = setting(

@@ -20,8 +20,11 @@ def model_digest(folder):
 def keep_evaluation(folder, text, of, result, to_json, warn):
     """Adds what was found on a text. A run that may only be read is no reason to lose the result.
 
-    `of` is the `model_digest` of before: while a text was scored a run may have found a better model.
+    `of` is the `model_digest` of before: while a text was scored a run may have found a better model. None is that of a
+    run without a model yet, whose newest checkpoint was scored, and will soon be another: it is not kept.
     """
+    if of is None:
+        return
     line = to_json({"text": text, "of": of, "result": result}).encode() + b"\n"
     try:
         with open(folder.evaluations, "ab", buffering=0) as file:
@@ -38,7 +41,7 @@ def kept_evaluations(folder):
     if not folder.evaluations.is_file():
         return {}
     now = model_digest(folder)
-    records = [record for record in read_history(folder.evaluations) if record.get("of") == now]
+    records = [record for record in read_history(folder.evaluations) if now is not None and record.get("of") == now]
     return {record["text"]: record["result"] for record in records if _is_whole(record)}
 
 

@@ -165,6 +165,14 @@ class Translation(Task):
             tell = model.head.begin_with_frequencies if recipe.unigram_bias else model.head.read_frequencies
             tell(counts / counts.sum())
 
+    def begin_with(self, model, other, vocabulary, other_vocabulary):
+        """With all weights but the count of steps, by which scheduled sampling rises: it begins anew, or is no more."""
+        mine, theirs = ([v for v in one.weights if v.name != "trained_steps"] for one in (model, other))
+        if [v.shape for v in mine] != [v.shape for v in theirs]:
+            raise ValueError("the shapes differ")
+        for variable, value in zip(mine, theirs):
+            variable.assign(value)
+
     def check_model(self, model, vocabulary, folder):
         config = model.get_config()
         held = {side: config[f"{side}_vocabulary"] for side in vocabulary.sizes}
@@ -241,6 +249,11 @@ def read_splits(given, recipe, read, of_data_set=lambda named: None):
                 f"and valid={given.valid!r}, test={given.test!r}"
             )
         parts = pairs.split_pairs(texts["train"], shares)
+        if not all(part or not share for part, share in zip(parts, shares)):
+            raise ValueError(
+                f"{len({source for source, _ in texts['train']}):,} different sources are too few to be cut "
+                f"{'/'.join(map(str, shares))}: give more, other percentages as `split`, or the other splits as files"
+            )
         rest = {name: found for name, found in texts.items() if name != "train"}
         texts = {name: part for name, part in zip(("train", "valid", "test"), parts) if part} | rest
     if "train" not in texts:
