@@ -63,7 +63,9 @@ CELLS = {
     "peephole": dict(cell="lstm", cell_options={"peephole": True}),
     "plain": dict(cell="lstm"),  # cuDNN is asked for its memory while it is traced: without a GPU, the loop is taken
     "gru": dict(cell="gru"),
+    "divided": dict(cell="lstm", cell_options={"peephole": True}),  # and its vocabulary over `SHARES` devices
 }
+SHARES = {"divided": 4}
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -78,12 +80,13 @@ def compiled(size, work, cell, precision, target, devices, text=None):
     compiler, chips = TARGETS[target][0], devices_of(target, devices)
     size = SIZES[size]
     cross_entropy.CHUNK, batch = size.chunk or cross_entropy.CHUNK, size.batch(devices)
-    options = dict(dropout=0.3, seed=0, dtype=POLICIES[precision])
-    model = LanguageModel(size.vocabulary, size.units, size.layers, **CELLS[cell], **options)
+    options, shares = dict(dropout=0.3, seed=0, dtype=POLICIES[precision]), SHARES.get(cell, 1)
+    vocabulary = -(-size.vocabulary // shares) * shares
+    model = LanguageModel(vocabulary, size.units, size.layers, **CELLS[cell], **options)
     model.compile(ClippedOptimizer(keras.optimizers.SGD(1.0), 0.25))
     model.optimizer.build(model.trainable_variables)
     model.reset_states(batch)
-    place = Place(chips)
+    place = Place(chips, shares)
     begun = time.perf_counter()
     # Paths are chosen by what JAX says that it computes on.
     with unittest.mock.patch("jax.default_backend", return_value={"cuda": "gpu"}.get(compiler, compiler)):
@@ -124,18 +127,24 @@ def devices_of(target, count):
 class Place:
     """Where things lie on one device, or on several that train in parallel: shapes alone."""
 
-    def __init__(self, chips):
+    def __init__(self, chips, shares=1):
         import jax
         import keras
+        import numpy as np
 
-        from keras_rnnlm.distribution import DataParallel
+        from keras_rnnlm.distribution import BATCH, VOCABULARY, DataParallel, VocabularyParallel
 
         self.distribution, self.one = None, jax.sharding.SingleDeviceSharding(chips[0])
         if len(chips) > 1:
             names = [f"chip:{k}" for k in range(len(chips))]
-            self.distribution = DataParallel(devices=names, auto_shard_dataset=False)
+            if shares > 1:
+                self.distribution = VocabularyParallel(shares, devices=names, auto_shard_dataset=False)
+                mesh = jax.sharding.Mesh(np.array(chips).reshape(-1, shares), (BATCH, VOCABULARY))
+            else:
+                self.distribution = DataParallel(devices=names, auto_shard_dataset=False)
+                mesh = jax.sharding.Mesh(chips, (BATCH,))
             # Which Keras would make of the devices that are there.
-            self.distribution.device_mesh._backend_mesh = jax.sharding.Mesh(chips, ("batch",))
+            self.distribution.device_mesh._backend_mesh = mesh
             keras.distribution.set_distribution(self.distribution)
 
     def variable(self, v):

@@ -35,7 +35,7 @@ def import_keras():
         check_backend(os.environ.get("KERAS_BACKEND") or BACKENDS[0])
         with standard_error(without=GREETING):
             try:
-                import keras  # noqa: F401
+                import keras
             except ModuleNotFoundError as error:
                 if not is_of_tensorflow(error):
                     raise
@@ -45,6 +45,8 @@ def import_keras():
                 import tensorflow
 
                 tensorflow.config.list_physical_devices()  # here it looks for GPUs, and says what it found
+                if keras.config.backend() != "tensorflow":
+                    tensorflow.config.set_visible_devices([], "GPU")  # of which it would take all memory that is left
     return sys.modules["keras"]
 
 

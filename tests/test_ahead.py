@@ -58,12 +58,13 @@ ENTRY %main (a: f32[8,4], b: bf16[3,5]) -> f32[8,4] {
 KNOWN = ', backend_config={"known_trip_count":{"n":"7"},"known_init_step":{"init":"0","step":"1"}}'
 RECORD = {
     "target": "v5e",
+    "cell": "peephole",
     "devices": 4,
     "gradient": 1000,
     "collectives": {"all-reduce": {"count": 2, "bytes": 1008}},
     "loops": [
         {"steps": 8 if name == "time" else 4, "kernels": n}
-        for name, most in ahead.MOST_KERNELS["v5e"].items()
+        for name, most in ahead.MOST_KERNELS["v5e", "peephole"].items()
         for n in most
     ],
 }
@@ -99,6 +100,8 @@ def test_a_step_that_tells_more_than_gradients_or_has_more_kernels_is_refused():
         (complaint,) = ahead.complaints(RECORD | {name: value})
         assert said in complaint
     assert ahead.complaints(RECORD | {"devices": 1, "collectives": {}}) == []
+    told = {"cell": "divided", "collectives": {"all-reduce": {"count": 10, "bytes": 900}}}
+    assert "more than they may: 10 all-reduce" in ahead.complaints(RECORD | told)[0]
 
 
 def test_the_cost_model_counts_the_weights_that_there_are_and_divides_rows_alone():

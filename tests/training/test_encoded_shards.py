@@ -248,6 +248,9 @@ def test_an_interrupt_leaves_what_was_there(data, monkeypatch):
     shutil.copy(data / "tokenizer.json", data.parent / "vocabulary")
     assert main([*words, str(data.parent / "vocabulary")]) == 130
     assert os.listdir(data.parent / "vocabulary") == ["tokenizer.json"]
+    monkeypatch.undo()
+    (data.parent / "vocabulary" / ".shard-00000-of-00001.partial").mkdir()  # as a process that is killed leaves it
+    assert main([*words, str(data.parent / "vocabulary")]) == 0
 
 
 def test_a_training_reads_encoded_text_where_it_lies(data, run, loops):

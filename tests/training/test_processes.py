@@ -93,11 +93,13 @@ SIGN = [1, 0, False, None]  # of the other process: its beat, its meetings, whet
         ([None, 1, False, None], True, "a collective of all processes hangs"),
         ([None, 0, True, None], True, None),
         ([None, 0, False, None], False, None),
+        ([None, 1, False, None], "has met", "a collective of all processes hangs"),
+        ([None, 1, True, None], "has met", None),
     ],
-    ids=["silent", "ended", "hangs", "collective", "busy", "lives"],
+    ids=["silent", "ended", "hangs", "collective", "busy", "lives", "validation", "busy between"],
 )
 def test_a_process_ends_where_another_one_does_not_go_on(sign, waits, told, monkeypatch):
-    for name, seconds in (("EVERY", 0.01), ("LOST", 0.2), ("HANGS", 0.2)):
+    for name, seconds in (("EVERY", 0.01), ("LOST", 0.2), ("HANGS", 0.2), ("SILENT", 0.3), ("FEW", 0)):
         monkeypatch.setattr(together, name, seconds)
     store, found = Store(0), []
     team = Together(store)
@@ -108,7 +110,9 @@ def test_a_process_ends_where_another_one_does_not_go_on(sign, waits, told, monk
 
     team._end = ended
     with team.lives():
-        if waits:
+        if waits == "has met":
+            team.meet(0.0)
+        elif waits:
             team.arrives()
         end = time.monotonic() + (5 if told else 0.5)
         while not found and time.monotonic() < end:

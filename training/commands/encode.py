@@ -157,7 +157,8 @@ def encode(
 
 
 def _check_free(folder, there):
-    if folder.exists() and (not folder.is_dir() or [path.name for path in folder.iterdir()] != [VOCABULARY] * there):
+    begun = {VOCABULARY, shard_folder(folder, 0, 1).name} if there else set()  # what a process that was killed has left
+    if folder.exists() and (not folder.is_dir() or {p.name for p in folder.iterdir() if p.name[0] != "."} - begun):
         raise ValueError(f"{folder} exists already, and nothing is written over: choose another --out")
 
 

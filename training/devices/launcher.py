@@ -15,6 +15,7 @@ from keras_rnnlm.training.loop.interrupts import ALL, STARTED
 
 INTERRUPTED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
 PATIENCE = 20  # seconds that processes have to end after one that was interrupted
+LOST = 1  # the exit code of a process that ends as another one has
 SOON = 5  # and after one that failed, which they learn of
 COMMAND = [sys.executable, "-m", "keras_rnnlm"]
 BEFORE = re.compile(rb"E\d{4} .* coordination_service")  # what JAX says before that
@@ -88,22 +89,25 @@ class _Started:
                 process.send_signal(number)
 
     def wait(self):
-        """Waits for all. Which failed, or was interrupted, first, and its code; None and 0 if none did."""
-        failed, until = None, None
+        """Waits for all. Which failed, or was interrupted, of itself, and its code; None and 0 if none did."""
+        until = None
         while True:
             codes = [process.poll() for process in self.processes]
-            ended = [index for index, code in enumerate(codes) if code not in (None, 0)]
-            if failed is None and ended:
-                # What one process ends of, others end of, too: of JAX's own accord, by SIGABRT.
-                failed = min(
-                    ended, key=lambda k: (codes[k] in INTERRUPTED, codes[k] == -signal.SIGABRT, codes[k] > 0, k)
-                )
-                code = codes[failed]
-                until = time.monotonic() + (PATIENCE if code in INTERRUPTED else SOON if code > 0 else 0)
+            ended = [code for code in codes if code not in (None, 0)]
+            if until is None and ended:
+                some = min(ended)  # of a signal, if one is
+                until = time.monotonic() + (PATIENCE if some in INTERRUPTED else SOON if some > 0 else 0)
             if None not in codes or until is not None and time.monotonic() > until:
                 break
             time.sleep(0.05)
         self.end()
+
+        def follows(index):
+            """What one process ends of, others end of, too: with 1, or of JAX's own accord, by SIGABRT."""
+            code = codes[index]
+            return code in INTERRUPTED, code == -signal.SIGABRT, code == LOST, code > 0, index
+
+        failed = min((index for index, code in enumerate(codes) if code not in (None, 0)), key=follows, default=None)
         return failed, 0 if failed is None else codes[failed]
 
     def end(self):

@@ -7,6 +7,7 @@ the process where one of them does not any more, or hangs: what waits for it on 
 
 import contextlib
 import json
+import math
 import os
 import re
 import signal
@@ -20,7 +21,10 @@ from keras_rnnlm.training.loop import interrupts
 EVERY = 1.0  # seconds between two signs of life
 LOST = 40.0  # seconds without one
 HANGS = 40.0  # seconds that others wait for a process, or a collective takes, where none took as long before
+COMPILES = 900.0  # the same at first, when some processes may compile what others have found compiled
+SILENT = 300.0  # seconds from one meeting to the next, in a validation, say: what waits there is in no meeting
 DONE = "is done"
+FEW = 2  # meetings, before which programs are compiled
 FIRST = 86_400  # seconds that the others give the first process to read and encode a text
 
 
@@ -84,7 +88,7 @@ class Together(Alone):
         self.number = None  # of the signal that came here
         self.meetings = self.texts = 0
         self.inside = None  # since when this process waits in a meeting
-        self.usual = 0.0  # seconds from the last meeting to the one before
+        self.usual = 0.0  # seconds from the last meeting to the one before, or within it
         self.left = time.monotonic()
         self.busy = False
         self.over = threading.Event()
@@ -98,7 +102,7 @@ class Together(Alone):
 
     def arrives(self):
         now = time.monotonic()
-        self.usual, self.inside, self.meetings = now - self.left, now, self.meetings + 1
+        self.usual, self.inside, self.meetings = max(self.usual / 2, now - self.left), now, self.meetings + 1
 
     def meet(self, seconds):
         if self.inside is None:
@@ -113,7 +117,8 @@ class Together(Alone):
                 self.store.forget(f"meeting/{self.meetings - 100}")
         else:
             seconds, number = json.loads(self._awaited(key))
-        self.inside, self.left = None, time.monotonic()
+        now = time.monotonic()
+        self.usual, self.inside, self.left = max(self.usual, now - self.inside), None, now
         if number is not None:
             interrupts.received(number)
         return seconds, number
@@ -208,8 +213,13 @@ class Together(Alone):
 
     def _check_meeting(self, signs, now):
         """Ends this process where it has waited too long in a meeting, or for what the devices compute."""
-        since = self.inside
-        if since is None or now - since < max(HANGS, self.usual) or any(sign[2] for sign in signs.values()):
+        if any(sign[2] for sign in signs.values()):
+            self.left = now
+            return
+        since, limit = self.inside, max(HANGS if self.meetings > FEW else COMPILES, 2 * self.usual)
+        if since is None:
+            since, limit = self.left, max(SILENT if self.meetings > FEW else math.inf, 10 * self.usual)
+        if now - since < limit:
             return
         late = [str(k) for k, sign in sorted(signs.items()) if sign[1] < self.meetings and sign[3] is None]
         who = f"process {', '.join(late)} hangs" if late else "a collective of all processes hangs"
@@ -217,7 +227,7 @@ class Together(Alone):
 
     def _end(self, why):
         standard_streams.tell(f"ended, as {why}. {self.how}")
-        os._exit(1)
+        os._exit(1)  # which a launcher knows
 
 
 def _is_of_jax(error):

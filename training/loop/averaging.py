@@ -6,6 +6,8 @@ is the weights themselves, and with 1 it stays. It is made within the step, and 
 
 import contextlib
 
+import numpy as np
+
 from keras_rnnlm.recurrence import backend
 from keras_rnnlm.training.runs.checkpoint_models import averaged, innermost
 
@@ -40,7 +42,8 @@ class Averaging:
             momentum = 1.0 if between else taken / (taken + 1)
         if momentum != self.momentum_set:
             backend.synchronize(self.model)
-            self.momentum.assign(momentum)
+            # Among processes a number would be compared, step by step.
+            self.momentum.assign(backend.placed(np.float32(momentum)))
             self.momentum_set = momentum
 
     def validated(self, progress, loss):
