@@ -195,10 +195,15 @@ def model_of(run):
     import_keras()
     from keras_rnnlm.models.reading import read_model
 
+    return read_model(run / "model.keras", tasks.imported(tasks.parts_of(task_of_run(run)).model))
+
+
+def task_of_run(run):
+    """The name of the task that a run's recipe has."""
     task = tasks.DEFAULT
     if (run / "recipe.toml").is_file():
         try:
             task = tomllib.loads(read_regular(run / "recipe.toml").decode("utf-8-sig")).get("task", task)
         except ValueError as error:
             raise ValueError(f"{run / 'recipe.toml'} cannot be read: {error}") from error
-    return read_model(run / "model.keras", tasks.imported(tasks.parts_of(task).model))
+    return task

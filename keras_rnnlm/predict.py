@@ -88,6 +88,9 @@ def answer(path, format=None, *, threads=None, trusted=False):
 
     Args:
         path: a run directory, whose best model Keras runs; or an export, see `export.runtime.load`, as are the others.
+
+    >>> answer("run").generate("import ", length=10, seed=1) == answer("exported").generate("import ", 10, seed=1)
+    True
     """
     from keras_rnnlm.export import runtime
 

@@ -85,16 +85,14 @@ def make_page(exported, folder):
 
 
 def next_commands(out, page=None):
-    name = shlex.quote(str(out))
-    served = f"keras-rnnlm demo {shlex.quote(str(out / 'exported'))} --serve"
-    if page is not None:
-        served = f"python -m http.server --directory {shlex.quote(str(page))}"
+    name, exported = shlex.quote(str(out)), shlex.quote(str(out / "exported"))
+    made = "" if page is None else f", as in {page} for any server"
     return "\n".join(
         [
-            f"    {served}    # a page that writes",
+            f"    keras-rnnlm demo {exported} --serve    # a page that writes{made}",
             f'    keras-rnnlm generate {name} --prompt "class "',
             f"    keras-rnnlm evaluate {name} FILE.py --ngram {ORDER}",
-            f'    keras-rnnlm run {shlex.quote(str(out / "exported"))} --prompt "import "',
+            f'    keras-rnnlm run {exported} --prompt "import "',
         ]
     )
 

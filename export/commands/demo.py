@@ -43,11 +43,13 @@ def run(options):
 
 
 def make(options, out):
+    from keras_rnnlm.export.folder import task_of_run
     from keras_rnnlm.export.page.making import check_page, make_page
 
-    check_page(out)  # before a run is exported for it
     if options.gates and _is_export(options.export):
         raise ValueError(f"--gates needs a run, whose model has them. There is none in {options.export}")
+    task = None if _is_export(options.export) else task_of_run(options.export)
+    check_page(out, task, options.gates)  # before a run is exported for it
     with exported(options.export) as export:
         make_page(
             export,

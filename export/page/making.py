@@ -33,8 +33,12 @@ PAGES = {
 }
 
 
-def check_page(out):
-    """Raises where `out` names no folder to make a page in."""
+def check_page(out, task=None, gates=False):
+    """Raises where `out` names no folder to make a page in, or there is no page of the task."""
+    if task is not None:
+        _page_of(task)
+    if gates and task not in (None, tasks.DEFAULT):
+        raise ValueError(f"--gates colours what a language model writes. Received: a run of the task {task}")
     see = f"see it by `python -m http.server --directory {shlex.quote(str(out))}`, or "
     check_to_make(out, see if (out / "index.html").is_file() else "")
 
@@ -50,6 +54,10 @@ def make_page(export, out, *, title=None, prompt="", model=None, onnxruntime_web
         model: the LanguageModel that was exported, for a page whose text may have the colours of its gates, too.
         onnxruntime_web_at: where ONNX Runtime Web is, a folder or a .tgz; see `onnxruntime_web.files`.
         say: is told what takes time.
+
+    Example, once ONNX Runtime Web was downloaded:
+
+    >>> make_page("exported", "page", title="It writes")  # doctest: +SKIP
     """
     export, out = pathlib.Path(export), pathlib.Path(out)
     check_page(out)

@@ -48,6 +48,15 @@ def test_a_text_has_the_colours_of_a_gate_and_is_the_same(tmp_path):
 def test_what_has_no_gates_is_told_in_a_line(tmp_path, capsys):
     assert main(["demo", str(tmp_path), "--gates", "--out", str(tmp_path / "page")]) == 2
     assert "--gates needs a run, whose model has them" in capsys.readouterr().err
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.keras").write_bytes(b"which nobody has to read for that")
+    for task, more, told in (
+        ("classify", [], "pages for the tasks language_model, tag"),
+        ("tag", ["--gates"], "--gates"),
+    ):
+        (tmp_path / "run" / "recipe.toml").write_text(f'task = "{task}"\n')
+        assert main(["demo", str(tmp_path / "run"), *more, "--out", str(tmp_path / "page")]) == 2
+        assert told in capsys.readouterr().err
     with pytest.raises(ValueError, match="no gates to colour a text by in cells of the kind SimpleRNNCell"):
         write_steps(models.LanguageModel(9, units=4, layers=1, cell="simple_rnn"), tmp_path / "steps.onnx")
     with pytest.raises(ValueError, match="what a language model writes. Received: a model of the task tag"):

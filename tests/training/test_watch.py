@@ -105,8 +105,13 @@ def test_the_command_generate_writes_the_samples(folder):
 
 
 @pytest.fixture
-def address(folder):
-    with served(handler(folder, [{"step": 2, "prompt": "the <b>", "text": "cat\n"}])) as found:
+def samples():
+    return [{"step": 2, "prompt": "the <b>", "text": "cat\n"}]
+
+
+@pytest.fixture
+def address(folder, samples):
+    with served(handler(folder, samples)) as found:
         yield found
 
 
@@ -126,7 +131,7 @@ def test_nothing_of_the_run_is_served_but_what_the_page_shows(address):
 
 
 @pytest.mark.skipif(chromium.path() is None, reason="there is no Chromium")
-def test_the_page_draws_and_follows_the_run(address, folder):
+def test_the_page_draws_and_follows_the_run(address, folder, samples):
     with chromium.Chromium() as page:
         page.open(address, width=320, mobile=True)
         page.wait("document.documentElement?.dataset.ready === 'true'")
@@ -142,4 +147,12 @@ def test_the_page_draws_and_follows_the_run(address, folder):
             page.run("document.getElementById('said').textContent")
             == "Validation at step 9: loss 0.25, the best so far"
         )
+        pressed = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'KEY'}))"
+        page.run("document.querySelector('#gradients svg').focus()")
+        for key, step in (("Home", 1), ("ArrowRight", 2), ("End", 3)):
+            page.run(pressed.replace("KEY", key))
+            assert page.run("document.getElementById('said').textContent").endswith(f"before clipping 0.5 at step {step}")
+        assert page.run("document.activeElement.closest('figure').id") == "gradients"
+        samples[:] = []  # `watch` was ended, and started anew
+        page.wait("document.querySelectorAll('.sample').length === 0", 10)
         assert page.said == []

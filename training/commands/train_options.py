@@ -13,6 +13,7 @@ EXAMPLES = """examples:
   keras-rnnlm train reviews.csv --out run --text-column review
   keras-rnnlm train train.conll --valid dev.conll --out run --task tag
   keras-rnnlm train --out run --resume
+  keras-rnnlm watch run                                           in a browser, while it goes on
   keras-rnnlm train book.txt --out run --backend jax --devices all"""
 
 
