@@ -7,6 +7,7 @@ import types
 import numpy as np
 
 from keras_rnnlm.export.bounds import BOUNDS, PERPLEXITY
+from keras_rnnlm.export.interface import layers_of
 from keras_rnnlm.export.runtime.answers import answer_of
 from keras_rnnlm.export.runtime.models import difference
 
@@ -90,6 +91,8 @@ def _computed(interface, rng, batch, time, padding, from_zeros):
     """Random inputs, and what Keras makes of them: of more steps where it takes no so few, as a convolution may."""
     import tensorflow as tf
 
+    if interface.task is None and any(getattr(part, "padding", None) == "valid" for part in layers_of(interface.model)):
+        time += LENGTHS[0]  # of the fewest steps that a convolution takes it may make none
     for length in (time, *(length for length in (7, *LENGTHS) if length > time)):
         inputs = interface.example(rng, batch, length, padding, from_zeros)
         try:

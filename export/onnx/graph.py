@@ -51,6 +51,15 @@ def finish(proto, interface):
     return proto
 
 
+def fill(graph, captured):
+    """What a function has captured, such as what a `Normalization` adapted to, tf2onnx takes for inputs: constants."""
+    taken = {name for node in graph.node for name in node.input}
+    for value in [value for value in graph.input if value.name in captured]:
+        graph.input.remove(value)
+        if value.name in taken:
+            graph.initializer.append(numpy_helper.from_array(captured[value.name].numpy(), value.name))
+
+
 def _sort(values, names):
     ordered = sorted(values, key=lambda value: names.index(value.name))
     del values[:]

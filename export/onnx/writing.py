@@ -78,6 +78,8 @@ def convert(interface, opset, padding=None):
     program = tf.function(every_part, autograph=False)
     with _errors_raised(), tracing.native(padding):
         proto, _ = tf2onnx.convert.from_function(program, [specs], opset=min(opset, NEWEST))
+    captured = program.get_concrete_function(specs).graph.captures
+    graph.fill(proto.graph, {inside.name: value for value, inside in captured if value.dtype != tf.resource})
     graph.finish(proto, interface)
     return proto if opset <= NEWEST else _newer(proto, opset)
 

@@ -151,7 +151,9 @@ def test_the_page_draws_and_follows_the_run(address, folder, samples):
         page.run("document.querySelector('#gradients svg').focus()")
         for key, step in (("Home", 1), ("ArrowRight", 2), ("End", 3)):
             page.run(pressed.replace("KEY", key))
-            assert page.run("document.getElementById('said').textContent").endswith(f"before clipping 0.5 at step {step}")
+            assert page.run("document.getElementById('said').textContent").endswith(
+                f"before clipping 0.5 at step {step}"
+            )
         assert page.run("document.activeElement.closest('figure').id") == "gradients"
         samples[:] = []  # `watch` was ended, and started anew
         page.wait("document.querySelectorAll('.sample').length === 0", 10)
