@@ -265,6 +265,7 @@ def test_what_cannot_be_had_of_a_run_is_told_in_a_line(run, tmp_path, capsys):
 
     assert "say of which order, ngram=5" in line(run, "test", "--interpolate")
     assert "`cache` is at least 1" in line(run, "test", "--cache", "0")
+    assert "has splits of its own (train, valid, test): name the files of one" in line(run, "stdlib:20k", "--quiet")
     changes = [
         "tokenizer=word",
         "units=4",

@@ -48,6 +48,23 @@ def test_a_file_is_a_class_and_each_line_a_text(names, tmp_path):
     assert found.splits["train"][1][2].endswith(", line 3")
 
 
+def test_numbered_files_in_folders_are_a_text_each_of_the_folders_class(tmp_path):
+    for split in ("train", "test"):
+        for label in ("pos", "neg"):
+            (tmp_path / split / label).mkdir(parents=True)
+            for k in range(20):
+                (tmp_path / split / label / f"{k}_{k % 10}.txt").write_text(f"{split} {label}\n\n  film {k}\n")
+    found = open_labelled(tmp_path)
+    counts = {name: collections.Counter(label for _, label in pairs(rows)) for name, rows in found.splits.items()}
+    assert counts == {name: {"pos": n, "neg": n} for name, n in (("train", 19), ("valid", 1), ("test", 20))}
+    assert ("test neg film 7", "neg") in pairs(found.splits["test"])
+    few = open_labelled([tmp_path / "train" / "pos", tmp_path / "train" / "neg"], split="100")
+    assert {label for _, label in pairs(few.splits["train"])} == {"pos", "neg"}
+    (tmp_path / "train" / "urls_of_all.txt").write_text("http\n")
+    with pytest.raises(ValueError, match="a folder for each class, neg, pos, and .*urls_of_all.txt in none of these"):
+        open_labelled(tmp_path)
+
+
 def test_splits_are_those_of_the_names_or_drawn_from_each_class(tmp_path):
     write(tmp_path, train_neg="a\n", train_pos="b\n", dev_neg="c\n", dev_pos="d\n")
     found = open_labelled(tmp_path)

@@ -1,4 +1,4 @@
-"""Texts with a label each: tables with a column of labels, or a file for each class with a text in every line."""
+"""Texts with a label each: tables with a column of labels, a file for each class, or a folder for each class."""
 
 import collections
 import dataclasses
@@ -14,6 +14,7 @@ from keras_rnnlm.training.corpora.tables import Table
 from keras_rnnlm.training.corpora.text_files import check_encoding
 
 # What a column of labels is usually called. Where exactly one is called so, it is the one that is read.
+MOST_OF = 0.9  # of the files, which say how all of them are to be read
 USUAL = ("label", "labels", "class", "category", "sentiment", "target", "polarity", "topic", "intent")
 
 
@@ -37,7 +38,8 @@ def open_labelled(sources, valid=None, test=None, split=None, encoding="utf-8", 
 
     In a table (.csv, .tsv, .jsonl, .ndjson, .json, .parquet) a row is a text and its label. Of plain files each is of
     one class, a text in every line, and its label is what its name has of its own: "rt-polarity.neg" and
-    "rt-polarity.pos", or "neg.txt" and "pos.txt", are "neg" and "pos". Lines and texts that are empty are left out.
+    "rt-polarity.pos", or "neg.txt" and "pos.txt", are "neg" and "pos". Files with numbers in their names that lie in
+    folders, "neg/0_3.txt" and "pos/0_9.txt", are a text each, and the folders their classes. What is empty is left out.
 
     Args:
         sources: one or several files, folders, patterns such as "data/*.csv", or data sets, "hf:NAME" and "tfds:NAME".
@@ -109,7 +111,9 @@ class _Reader:
     def __init__(self, files, label_column):
         self.label_column, self.columns = label_column, {}
         plain = [file for file in files if not isinstance(file, Table)]
-        self.labels = dict(zip((file.path for file in plain), _labels(plain)))
+        self.folders = _folders(plain)
+        labels = _labels(plain) if self.folders is None else self.folders
+        self.labels = dict(zip((file.path for file in plain), labels))
         if label_column is not None and len(plain) == len(files):
             raise ValueError(
                 f"A column is one of a table, and {', '.join(file.name for file in files)} is none: drop "
@@ -123,6 +127,11 @@ class _Reader:
 
     def _of(self, file):
         label, number = self.labels[file.path], 0
+        if self.folders is not None:
+            text = " ".join("".join(file.chunks()).split())
+            if text:
+                yield text, label, file.name
+            return
         for chunk in file.chunks():
             for line in chunk.removesuffix("\n").split("\n"):
                 number += 1
@@ -160,6 +169,21 @@ def _label_column(table, wanted):
     raise ValueError(
         f"No column of {table.name} is plainly that of the labels: name one by `label_column`. {table.listing()}"
     )
+
+
+def _folders(files):
+    """The folder of each of the files, where each file is a text: they are numbered, in folders of several classes."""
+    found = [os.path.split(file.path) for file in files]
+    found = [(os.path.basename(folder), bool(re.search(r"\d", name))) for folder, name in found]
+    numbered = [folder for folder, is_numbered in found if is_numbered and folder.lower() not in ROLES]
+    if len(set(numbered)) < 2 or len(numbered) < MOST_OF * len(files):
+        return None
+    if others := [file.name for file, (folder, _) in zip(files, found) if folder not in numbered]:
+        raise ValueError(
+            f"Texts lie in a folder for each class, {', '.join(sorted(set(numbered))[:5])}, and "
+            f"{', '.join(others[:3])} in none of these: name the folders alone"
+        )
+    return [folder for folder, _ in found]
 
 
 def _labels(files):

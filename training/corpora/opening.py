@@ -68,7 +68,15 @@ class Corpus:
 
 
 def open_corpus(
-    sources, valid=None, test=None, split=None, encoding="utf-8", spool=None, download=False, text_column=None
+    sources,
+    valid=None,
+    test=None,
+    split=None,
+    encoding="utf-8",
+    spool=None,
+    download=False,
+    text_column=None,
+    whole=False,
 ):
     """Finds the texts and their splits.
 
@@ -90,6 +98,7 @@ def open_corpus(
         download: whether a TensorFlow dataset that is not on disk is fetched.
         text_column: the column of tables that is the text, by its name, or by its number where there is no header.
             Without it, the only one that is called "text", "review" or the like, or else the only one that holds text.
+        whole: whether all of it is one text, "train", as where one is measured on; what has splits is refused.
 
     >>> corpus = open_corpus("stdlib:100k")
     >>> list(corpus.splits)
@@ -103,7 +112,7 @@ def open_corpus(
         )
     if sources.count("-") > 1:
         raise ValueError("Standard input is one source: `-` can be given once.")
-    shares = None if split is None else shares_of(split, valid, test)
+    shares = [1] if whole else None if split is None else shares_of(split, valid, test)
 
     skipped, taken = [], set()
 
@@ -129,6 +138,8 @@ def open_corpus(
         own = group.own_splits()
         for name in given:
             own.pop(name, None)
+        if whole and len(own) > 1:
+            raise ValueError(f"{group.name} has splits of its own ({', '.join(own)}): name the files of one of them")
         if shares is not None and len(own) > 1:
             raise ValueError(
                 f"{group.name} brings its own splits ({', '.join(own)}): leave out `split`. Received: split={split!r}"

@@ -27,7 +27,7 @@ def evaluate_text(folder, recipe, text, display, *, batch, window, encoding, tex
         else:
             corpus = open_corpus(
                 [text],
-                split="100",
+                whole=True,
                 encoding=encoding,
                 spool=scratch / "stdin.txt",
                 text_column=text_column or recipe.text_column,
