@@ -3,6 +3,7 @@
     python benchmarks/recurrent_layers.py                      # TensorFlow, or what KERAS_BACKEND says
     python benchmarks/recurrent_layers.py --json > result.json
     python benchmarks/recurrent_layers.py --lengths    # epochs of batches each of another length
+    python benchmarks/recurrent_layers.py --cells      # a training step of every cell beside our LSTM's
 
 Contenders are interleaved, call by call, so that a machine that slows down slows all of them; figures are medians.
 Forward is a call without gradient; training is forward and backward, with gradients of inputs and weights. The first
@@ -26,7 +27,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from keras_rnnlm import cells, layers
+from keras_rnnlm import cell_list, cells, layers
 
 BACKEND = keras.backend.backend()
 SIZES = [(20, 35, 200), (32, 35, 650), (16, 128, 256), (64, 20, 512)]  # batch, time, units
@@ -199,6 +200,21 @@ def measure(size, names, rounds):
     return {row[0]: dict(forward=f, train=t, first=row[3]) for row, f, t in zip(rows, forward, train)}
 
 
+def every_cell(size, rounds):
+    """By the names of cells: milliseconds of a training step, weights, and how many of our LSTM's steps it takes."""
+    batch, time_, units = size
+    random = np.random.default_rng(0)
+    x, up = (random.normal(size=(batch, time_, units)).astype("float32") for _ in range(2))
+    calls = {"tensorflow": tensorflow_calls, "jax": jax_calls, "torch": torch_calls}[BACKEND]
+    steps, weights = {}, {}
+    for name, named in cell_list.CELLS.items():
+        layer = getattr(layers, named.layer)(units, return_sequences=True)
+        layer.build(x.shape)
+        steps[name], weights[name] = calls(layer, x, up, False)[1], layer.count_params()
+    spent = dict(zip(steps, interleaved(list(steps.values()), rounds)))
+    return {name: dict(train=ms, weights=weights[name], of_lstm=ms / spent["lstm"]) for name, ms in spent.items()}
+
+
 def best(result, name, what):
     """The faster of a layer's modes."""
     return min(row[what] for label, row in result.items() if label in (name, f"{name}, jit"))
@@ -235,6 +251,7 @@ def main():
     parser.add_argument("--sizes", nargs="*", type=int, default=range(len(SIZES)), help="which sizes, by number")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--lengths", action="store_true", help="only: epochs of twenty batches, each of another length")
+    parser.add_argument("--cells", action="store_true", help="only: every cell, in the default mode")
     options = parser.parse_args()
     say = functools.partial(print, file=sys.stderr if options.json else sys.stdout, flush=True)
     say(machine())
@@ -246,6 +263,16 @@ def main():
             say(f"{name:34}{first:14.2f}{used:14.2f}{second:14.2f}")
         if options.json:
             print(json.dumps({"machine": machine(), "epochs": found}))
+        return
+    if options.cells:
+        found = {}
+        for size in (SIZES[k] for k in options.sizes):
+            found[str(size)] = every_cell(size, options.rounds)
+            say(f"\nbatch, time, units = {size}\n{'':24}{'training ms':>12}{'of our LSTM':>12}{'weights':>14}")
+            for name, row in found[str(size)].items():
+                say(f"{name:24}{row['train']:12.1f}{row['of_lstm']:12.2f}{row['weights']:14,}")
+        if options.json:
+            print(json.dumps({"machine": machine(), "cells": found}))
         return
     results = {}
     for size in (SIZES[k] for k in options.sizes):
