@@ -79,7 +79,9 @@ def measure(settings, piece, seed):
         try:
             if not train([settings["text"]], run, recipe, quiet=True):
                 raise KeyboardInterrupt
-        except (Failed, ValueError) as error:  # it learned nothing, or a network cannot be made so
+        except ValueError as error:  # it learned nothing, or a network cannot be made so
+            if piece == WHOLE and not isinstance(error, Failed):  # a text that is not there, say
+                raise
             return {"validation_perplexity": None, "tokens": 0, "failed": str(error)}
         return summary(run)["result"] | {"precision": RunFolder(run).read_recipe().precision}
 

@@ -204,17 +204,20 @@ def table(records):
 
 def check(options):
     """Compiles one small train step, which fails where it tells other than gradients, or has more kernels."""
-    wrong, cells, targets = [], options.cell or ["peephole"], options.target or ["v5e"]
+    checked, wrong, cells, targets = 0, [], options.cell or ["peephole"], options.target or ["v5e"]
     for target, cell, devices in itertools.product(targets, cells, options.devices or [4]):
         if (target, cell) not in MOST_KERNELS:
             known = ", ".join(" ".join(pair) for pair in MOST_KERNELS)
             sys.exit(f"--check knows how many kernels there may be of {known}. Received: {target} {cell}")
         if devices % SHARES.get(cell, 1):
-            continue
+            continue  # of a vocabulary over four devices there are no programs for one
         record = {**CHECKED, "cell": cell, "target": target, "devices": devices}
         record |= in_environment(record, options, here=True)
         print(*row(record), sep="  ", flush=True)
         wrong += complaints(record)
+        checked += 1
+    if not checked:
+        sys.exit(f"Nothing was checked: {', '.join(cells)} on {options.devices} devices is no program")
     print(*wrong, sep="\n", end="\n" * bool(wrong), file=sys.stderr)
     return int(bool(wrong))
 

@@ -4,8 +4,7 @@
     pip install "./runtime[onnx]" fastapi uvicorn
     EXPORTED=exported uvicorn --app-dir examples service:app
 
-in a checkout, and then from anywhere
-
+in a checkout. Then, from anywhere:
 
     curl localhost:8000/generate -H "Content-Type: application/json" -d '{"prompt": "The ", "length": 100, "seed": 1}'
     curl localhost:8000/score -H "Content-Type: application/json" -d '{"text": "The king is dead."}'

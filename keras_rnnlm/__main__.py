@@ -33,7 +33,7 @@ COMMANDS = {
 
 CODES = """exit codes:
   0    done
-  1    it ran, and the result is not as it should be: nothing was learned
+  1    it ran, and the result is not as it should be: nothing was learned; or another process of several was lost
   2    a mistake in what was given, told in one line; files that `verify` finds damaged
   130  interrupted; 143: ended by SIGTERM; 141: nobody read the output"""
 
@@ -84,7 +84,8 @@ def _unknown(word, parser):
     if not option.startswith("-"):
         return f"what is {word!r} for? It is one argument more than there are. See {parser.prog} --help"
     near = nearest(option, [string for action in parser._actions for string in action.option_strings])
-    return f"there is no option {option}: {near if near.startswith('did') else ''} See {parser.prog} --help"
+    meant = f": {near}" if near.startswith("did") else "."
+    return f"there is no option {option}{meant} See {parser.prog} --help"
 
 
 def _run(argv, asked, name, offered):

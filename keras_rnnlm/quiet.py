@@ -46,7 +46,8 @@ def import_keras():
 
                 tensorflow.config.list_physical_devices()  # here it looks for GPUs, and says what it found
                 if keras.config.backend() != "tensorflow":
-                    tensorflow.config.set_visible_devices([], "GPU")  # of which it would take all memory that is left
+                    with contextlib.suppress(RuntimeError):  # it computes already
+                        tensorflow.config.set_visible_devices([], "GPU")  # it would take all memory that is left
     return sys.modules["keras"]
 
 

@@ -249,7 +249,12 @@ def test_an_interrupt_leaves_what_was_there(data, monkeypatch):
     assert main([*words, str(data.parent / "vocabulary")]) == 130
     assert os.listdir(data.parent / "vocabulary") == ["tokenizer.json"]
     monkeypatch.undo()
-    (data.parent / "vocabulary" / ".shard-00000-of-00001.partial").mkdir()  # as a process that is killed leaves it
+    (data.parent / "vocabulary" / ".shard-00000-of-00001.host.99.partial").mkdir()  # as one that is killed leaves it
+    encode_shard(open_corpus(str(data.parent / "texts")), data.parent / "vocabulary", 0, 1)
+    with monkeypatch.context() as patched:  # a shard that is there stays, whatever happens
+        patched.setattr("keras_rnnlm.training.commands.encode.merge_shards", interrupted)
+        assert main([*words, str(data.parent / "vocabulary")]) == 130
+    assert (data.parent / "vocabulary" / "shard-00000-of-00001").is_dir()
     assert main([*words, str(data.parent / "vocabulary")]) == 0
 
 
@@ -293,9 +298,12 @@ def test_a_run_whose_encoded_text_has_changed_is_not_resumed(data, run):
         ("train {0} --out {0}/../new --split 90/10", "drop split, or encode again"),
         ("train {0} --out {0}/../new --valid {0}/../texts/valid", "drop valid, or encode again"),
         ("train {0} {0}/../texts --out {0}/../new", "has to be the only one: encode all texts together"),
-        ("encode {0} --out {0}/../new", "is encoded text, and no folder of texts: `train` takes it alone"),
-        ("train {0}/../texts/train --valid {0} --out {0}/../new", "is encoded text, and no folder of texts"),
-        ("train {0}/../words --out {0}/../new", "holds a vocabulary, and no text in it yet: write some, with"),
+        ("encode {0} --out {0}/../new", "is what `encode` writes, and no folder of texts: `train` takes it alone"),
+        ("train {0}/../texts/train --valid {0} --out {0}/../new", "is what `encode` writes, and no folder of texts"),
+        (
+            "train {0}/../words --out {0}/../new",
+            "holds a vocabulary, and no text in it yet: keras-rnnlm encode CORPUS --out",
+        ),
         ("train {0}/../begun --out {0}/../new", "holds shards that are not merged yet: keras-rnnlm encode --merge"),
     ],
 )

@@ -95,11 +95,12 @@ SIGN = [1, 0, False, None]  # of the other process: its beat, its meetings, whet
         ([None, 0, False, None], False, None),
         ([None, 1, False, None], "has met", "a collective of all processes hangs"),
         ([None, 1, True, None], "has met", None),
+        ([None, 1, False, None], "compiles", None),
     ],
-    ids=["silent", "ended", "hangs", "collective", "busy", "lives", "validation", "busy between"],
+    ids=["silent", "ended", "hangs", "collective", "busy", "lives", "validation", "busy between", "compiles"],
 )
 def test_a_process_ends_where_another_one_does_not_go_on(sign, waits, told, monkeypatch):
-    for name, seconds in (("EVERY", 0.01), ("LOST", 0.2), ("HANGS", 0.2), ("SILENT", 0.3), ("FEW", 0)):
+    for name, seconds in (("EVERY", 0.01), ("LOST", 0.2), ("HANGS", 0.2), ("SILENT", 0.3), ("COMPILES", 0.9)):
         monkeypatch.setattr(together, name, seconds)
     store, found = Store(0), []
     team = Together(store)
@@ -110,6 +111,8 @@ def test_a_process_ends_where_another_one_does_not_go_on(sign, waits, told, monk
 
     team._end = ended
     with team.lives():
+        if waits != "compiles":
+            team.settles()
         if waits == "has met":
             team.meet(0.0)
         elif waits:

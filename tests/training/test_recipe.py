@@ -414,7 +414,7 @@ def test_a_file_is_read_by_its_path(tmp_path):
 
 def test_an_unknown_recipe_is_answered_with_those_that_exist(tmp_path):
     wanted = {
-        "zaremba-smal": "did you mean zaremba-small?",
+        "mogrifer": "did you mean mogrifier?",
         tmp_path
         / "absent.toml": "there are awd-lstm, char, char-large, classify, matcher, mogrifier, quickstart, tagger, "
         "translator, wikitext-2, word-cpu, zaremba-large, zaremba-medium, zaremba-small.",

@@ -6,6 +6,7 @@ import re
 import shutil
 from contextlib import suppress
 
+from keras_rnnlm.training.corpora.encoded_folder import VOCABULARY
 from keras_rnnlm.training.corpora.encoded_shards import encode_shard, merge_shards, shard_folder
 from keras_rnnlm.training.corpora.opening import open_corpus, paths_of, tell_columns
 from keras_rnnlm.training.recipes.recipe import Recipe
@@ -13,7 +14,6 @@ from keras_rnnlm.training.recipes.rules import TOKENIZER, TOKENIZERS
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.run import to_json
 
-VOCABULARY = "tokenizer.json"
 EXAMPLES = """examples:
   keras-rnnlm encode texts/ --out data --tokenizer bpe --vocabulary-size 32000
   keras-rnnlm train data --out run --minutes 600
@@ -137,7 +137,7 @@ def encode(
             display.say(f"shard {shard[0]}/{shard[1]} is there already")
         display.clear()
         return None
-    existed = folder.is_dir()
+    existed, had = folder.is_dir(), shard_folder(folder, 0, 1).is_dir()
     try:
         if not there:
             _vocabulary(texts, vocabulary, display, folder)
@@ -147,7 +147,8 @@ def encode(
         display.clear()
         return merge_shards(folder)
     except BaseException:
-        shutil.rmtree(shard_folder(folder, 0, 1), ignore_errors=True)
+        if not had:
+            shutil.rmtree(shard_folder(folder, 0, 1), ignore_errors=True)
         if not there:
             (folder / VOCABULARY).unlink(missing_ok=True)
         if not existed:
@@ -157,8 +158,9 @@ def encode(
 
 
 def _check_free(folder, there):
-    begun = {VOCABULARY, shard_folder(folder, 0, 1).name} if there else set()  # what a process that was killed has left
-    if folder.exists() and (not folder.is_dir() or {p.name for p in folder.iterdir() if p.name[0] != "."} - begun):
+    shard = shard_folder(folder, 0, 1).name  # what a process that was killed has left, half written or whole
+    begun = (VOCABULARY, shard, f".{shard}") if there else ()
+    if folder.exists() and (not folder.is_dir() or any(not p.name.startswith(begun) for p in folder.iterdir())):
         raise ValueError(f"{folder} exists already, and nothing is written over: choose another --out")
 
 

@@ -172,7 +172,8 @@ class Search:
             begun = study.get_trials(deepcopy=False, states=(states.RUNNING,))
             trial_minutes = self.told_of["trial_minutes"]
             is_first = not study.get_trials(deepcopy=False)
-            if not begun and left < (LEAST if is_first else max(LEAST, COMPARABLE * trial_minutes)):
+            longest = min(trial_minutes, max(study.user_attrs.values(), default=0.0))  # some end by themselves
+            if not begun and left < (LEAST if is_first else max(LEAST, COMPARABLE * longest)):
                 return True
             if begun:
                 number, values = begun[0].number, begun[0].params

@@ -204,6 +204,8 @@ def resume(
                 )
         _check_batches(changed, team)
         _check_shards(changed, on)
+        if {"swa_from", "epochs"} & names_of(changes):
+            check_averages(changed)
         display = _display(folder, quiet, team)
         data = task.restore(recipe, folder, display)
         check_validated(changed, data.splits)

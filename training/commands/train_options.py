@@ -65,7 +65,7 @@ class HelpSettings(argparse.Action):
         super().__init__(option_strings, argparse.SUPPRESS, nargs=argparse.REMAINDER, **options)
 
     def __call__(self, parser, namespace, values, option_string=None):
-        others = argparse.ArgumentParser(add_help=False)
+        others = type(parser)(add_help=False, prog=parser.prog)
         others.add_argument("--task", default=namespace.task)
         task = others.parse_known_args(values)[0].task  # which may come after, too
         print(f"settings, their defaults and meanings:\n{settings_help(task)}\n")

@@ -142,8 +142,7 @@ def open_encoded(folder, verify=False):
     if not (folder / INDEX).is_file():
         if not any(shards_of(folder)):
             raise ValueError(
-                f"{folder} holds a vocabulary, and no text in it yet: write some, with `keras-rnnlm encode CORPUS "
-                f"--out {folder} --shard 0/1`"
+                f"{folder} holds a vocabulary, and no text in it yet: keras-rnnlm encode CORPUS --out {folder}"
             )
         raise ValueError(f"{folder} holds shards that are not merged yet: keras-rnnlm encode --merge {folder}")
     encoded, tokenizer = load_encoded(folder, verify), Tokenizer.load(folder)

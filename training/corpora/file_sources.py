@@ -129,8 +129,8 @@ def _find(source, encoding, skipped, opened):
             continue
         if is_encoded(match):
             raise ValueError(
-                f"{match} is encoded text, and no folder of texts: `train` takes it alone, as the whole of its corpus. "
-                "Name the texts themselves"
+                f"{match} is what `encode` writes, and no folder of texts: `train` takes it alone, as its whole "
+                "corpus. Name the texts themselves"
             )
         for path in _walk(match):
             file = opened(path)

@@ -14,8 +14,9 @@ from keras_rnnlm.training.corpora.tables import Table
 from keras_rnnlm.training.corpora.text_files import check_encoding
 
 # What a column of labels is usually called. Where exactly one is called so, it is the one that is read.
-MOST_OF = 0.9  # of the files, which say how all of them are to be read
 USUAL = ("label", "labels", "class", "category", "sentiment", "target", "polarity", "topic", "intent")
+
+MOST_OF = 0.9  # of the files, which say how all of them are to be read
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,11 +177,12 @@ def _folders(files):
     found = [os.path.split(file.path) for file in files]
     found = [(os.path.basename(folder), bool(re.search(r"\d", name))) for folder, name in found]
     numbered = [folder for folder, is_numbered in found if is_numbered and folder.lower() not in ROLES]
-    if len(set(numbered)) < 2 or len(numbered) < MOST_OF * len(files):
+    classes = set(numbered)
+    if len(classes) < 2 or len(numbered) < MOST_OF * len(files):
         return None
-    if others := [file.name for file, (folder, _) in zip(files, found) if folder not in numbered]:
+    if others := [file.name for file, (folder, _) in zip(files, found) if folder not in classes]:
         raise ValueError(
-            f"Texts lie in a folder for each class, {', '.join(sorted(set(numbered))[:5])}, and "
+            f"Texts lie in a folder for each class, {', '.join(sorted(classes)[:5])}, and "
             f"{', '.join(others[:3])} in none of these: name the folders alone"
         )
     return [folder for folder, _ in found]

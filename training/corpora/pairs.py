@@ -14,7 +14,7 @@ LOOKED_AT = 1000  # pairs that tell what a file is
 _VARIANT = re.compile(r"\(\d+\)$")
 
 
-def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
+def read_pairs(paths, form="auto", encoding="utf-8", stress=True, checked=True):
     """A list of pairs of texts, (source, target).
 
     Args:
@@ -25,6 +25,7 @@ def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
             in capitals. For other tables see `pairs_of_table`.
         encoding: of the files.
         stress: of a dictionary, whether its vowels keep the digits.
+        checked: whether what is recognised as a dictionary has to look like one.
     """
     paths = [paths] if isinstance(paths, (str, pathlib.Path)) else list(paths)
     if len(paths) == 2:
@@ -34,13 +35,14 @@ def read_pairs(paths, form="auto", encoding="utf-8", stress=True):
             "Pairs come from one file, or from two whose lines belong together, the sources and the targets. "
             f"Received: {len(paths)} files"
         )
-    lines = _lines(paths[0], encoding)
-    if form == "auto":
+    lines, is_guessed = _lines(paths[0], encoding), form == "auto"
+    if is_guessed:
         form = "tsv" if any("\t" in line for line in lines) else "cmudict"
-        _check_plain(form, lines, paths[0])
     pairs = _table(lines, paths[0]) if form == "tsv" else _dictionary(lines, paths[0])
     if not pairs:
         raise ValueError(f"{paths[0]} holds no pairs")
+    if checked and is_guessed and form == "cmudict":
+        _check_dictionary(pairs, paths[0])
     return pairs if stress or form == "tsv" else without_stress(pairs)
 
 
@@ -93,6 +95,12 @@ def _lines(path, encoding):
 def _parallel(source, target, encoding):
     sides = [_lines(path, encoding) for path in (source, target)]
     sides = [lines[:-1] if lines[-1] == "" else lines for lines in sides]
+    some = [line for lines in sides for line in lines[:LOOKED_AT] if line.strip()]
+    if some and all("\t" in line for line in some):
+        raise ValueError(
+            f"Two files are the sources and their targets, and {source} and {target} are tables of pairs, a tab in "
+            "each line: put them together into one"
+        )
     if len(sides[0]) != len(sides[1]):
         raise ValueError(
             "Of two files each line of the one belongs to the same line of the other. Received: "
@@ -101,11 +109,6 @@ def _parallel(source, target, encoding):
     pairs = [(s.strip(), t.strip()) for s, t in zip(*sides) if s.strip() and t.strip()]
     if not pairs:
         raise ValueError(f"{source} and {target} hold no pairs")
-    if all("\t" in text for pair in pairs[:LOOKED_AT] for text in pair):
-        raise ValueError(
-            f"Two files are the sources and their targets, and {source} and {target} are tables of pairs, a tab in "
-            "each line: put them together into one"
-        )
     return pairs
 
 
@@ -125,12 +128,10 @@ def _table(lines, path):
     return pairs
 
 
-def _check_plain(form, lines, path):
-    """Raises where lines would be taken for a dictionary's, and are not: a second file was forgotten, say."""
-    if form == "tsv":
-        return
-    found = [line.split()[1:] for line in lines if len(line.split()) > 1 and not line.startswith(";;;")][:LOOKED_AT]
-    if 2 * sum(" ".join(words).isupper() for words in found) < len(found):
+def _check_dictionary(pairs, path):
+    """Raises where pairs that were taken for a dictionary's are none: a second file was forgotten, say."""
+    some = pairs[:LOOKED_AT]
+    if 2 * sum(phonemes.isupper() for _, phonemes in some) < len(some):
         raise ValueError(
             f"{path} has no tab between sources and targets, and does not look like a pronouncing dictionary, whose "
             "phonemes are capitals: name a second file with the targets, or set task_settings.format=cmudict"

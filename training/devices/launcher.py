@@ -11,11 +11,11 @@ import threading
 import time
 
 from keras_rnnlm import standard_streams
+from keras_rnnlm.training.devices.together import ENDED
 from keras_rnnlm.training.loop.interrupts import ALL, STARTED
 
 INTERRUPTED = {128 + signal.SIGINT, 128 + signal.SIGTERM}
 PATIENCE = 20  # seconds that processes have to end after one that was interrupted
-LOST = 1  # the exit code of a process that ends as another one has
 SOON = 5  # and after one that failed, which they learn of
 COMMAND = [sys.executable, "-m", "keras_rnnlm"]
 BEFORE = re.compile(rb"E\d{4} .* coordination_service")  # what JAX says before that
@@ -103,9 +103,9 @@ class _Started:
         self.end()
 
         def follows(index):
-            """What one process ends of, others end of, too: with 1, or of JAX's own accord, by SIGABRT."""
+            """What one process ends of, others end of, too: with the code of that, or of JAX's own, by SIGABRT."""
             code = codes[index]
-            return code in INTERRUPTED, code == -signal.SIGABRT, code == LOST, code > 0, index
+            return code == -signal.SIGABRT, code == ENDED, code in INTERRUPTED, code > 0, index
 
         failed = min((index for index, code in enumerate(codes) if code not in (None, 0)), key=follows, default=None)
         return failed, 0 if failed is None else codes[failed]

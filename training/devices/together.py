@@ -7,7 +7,6 @@ the process where one of them does not any more, or hangs: what waits for it on 
 
 import contextlib
 import json
-import math
 import os
 import re
 import signal
@@ -21,10 +20,10 @@ from keras_rnnlm.training.loop import interrupts
 EVERY = 1.0  # seconds between two signs of life
 LOST = 40.0  # seconds without one
 HANGS = 40.0  # seconds that others wait for a process, or a collective takes, where none took as long before
-COMPILES = 900.0  # the same at first, when some processes may compile what others have found compiled
-SILENT = 300.0  # seconds from one meeting to the next, in a validation, say: what waits there is in no meeting
+COMPILES = 900.0  # the same where a program is new, and some may compile what others have found compiled
+SILENT = 600.0  # seconds from one meeting to the next, in a validation, say: what waits there is in no meeting
 DONE = "is done"
-FEW = 2  # meetings, before which programs are compiled
+ENDED = 1  # the exit code of a process that ends as another one has
 FIRST = 86_400  # seconds that the others give the first process to read and encode a text
 
 
@@ -61,6 +60,12 @@ class Alone:
     def arrives(self):
         """This process now waits for what the devices of all compute; `meet` comes next."""
 
+    def begins_anew(self):
+        """What comes next runs a program for the first time, which may take as long as a compilation."""
+
+    def settles(self):
+        """All have run it."""
+
     @contextlib.contextmanager
     def waited_for(self):
         """What may take as long as it likes, while the others wait."""
@@ -89,8 +94,8 @@ class Together(Alone):
         self.meetings = self.texts = 0
         self.inside = None  # since when this process waits in a meeting
         self.usual = 0.0  # seconds from the last meeting to the one before, or within it
-        self.left = time.monotonic()
-        self.busy = False
+        self.left = self.excused = time.monotonic()  # the last meeting; when one was busy last
+        self.busy, self.is_new = False, True
         self.over = threading.Event()
         self.thread = threading.Thread(target=self._watch, daemon=True)
 
@@ -122,6 +127,12 @@ class Together(Alone):
         if number is not None:
             interrupts.received(number)
         return seconds, number
+
+    def begins_anew(self):
+        self.is_new = True
+
+    def settles(self):
+        self.is_new = False
 
     def pace(self, seconds, steps, most):
         """Some two seconds' worth: an interrupt waits as long."""
@@ -214,11 +225,14 @@ class Together(Alone):
     def _check_meeting(self, signs, now):
         """Ends this process where it has waited too long in a meeting, or for what the devices compute."""
         if any(sign[2] for sign in signs.values()):
-            self.left = now
+            self.excused = now
             return
-        since, limit = self.inside, max(HANGS if self.meetings > FEW else COMPILES, 2 * self.usual)
+        if not self.meetings:  # it is not training yet
+            return
+        since, limit = self.inside, max(HANGS, 2 * self.usual)
         if since is None:
-            since, limit = self.left, max(SILENT if self.meetings > FEW else math.inf, 10 * self.usual)
+            since, limit = self.left, max(SILENT, 10 * self.usual)
+        since, limit = max(since, self.excused), max(limit, COMPILES) if self.is_new else limit
         if now - since < limit:
             return
         late = [str(k) for k, sign in sorted(signs.items()) if sign[1] < self.meetings and sign[3] is None]
@@ -227,7 +241,7 @@ class Together(Alone):
 
     def _end(self, why):
         standard_streams.tell(f"ended, as {why}. {self.how}")
-        os._exit(1)  # which a launcher knows
+        os._exit(ENDED)
 
 
 def _is_of_jax(error):

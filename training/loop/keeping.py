@@ -81,8 +81,9 @@ class Keeping:
             variable.assign(arrays[name])
         known = [field.name for field in dataclasses.fields(Progress)]
         self.progress = Progress(**{name: record[name] for name in known if name in record})
-        if self.progress.best_step >= 0 and not self.folder.model_file.is_file():
-            self.display.warn(f"{self.folder.model_file} is gone: the next validation writes another in any case")
+        is_gone = self.team.is_first and self.progress.best_step >= 0 and not self.folder.model_file.is_file()
+        if self.team.told("gone" if is_gone else None):
+            self.display.warn(f"{self.folder.model_file} is gone: the next validation, or the end, writes another")
             self.progress.best, self.progress.best_step = math.inf, -1
         self.saved, self.saved_in = copy.deepcopy(self.progress), path
         backend.set_random_states(self.generators)

@@ -185,6 +185,8 @@ class Loop(Keeping):
             scaled = self.recipe.random_windows and self.recipe.reduction == "mean"
             self.lengths = self.stream.lengths(self.epoch) if scaled else None
             self.usual = growth.at(self.recipe, self.epoch).window
+            if self.recipe.grow:
+                self.team.begins_anew()
         return self.steps
 
     def _epochs(self):
@@ -277,6 +279,7 @@ class Loop(Keeping):
         backend.synchronize(self.model)
         self.team.arrives()
         p, more = self.progress, self.sums.take() | {"seconds": self._tick()}
+        self.team.settles()
         self.look_every = self.team.pace(more["seconds"], more["steps"] + more["skipped"], LOOK_EVERY)
         if not math.isfinite(more["nats"]):
             return False
@@ -311,6 +314,7 @@ class Loop(Keeping):
     def _validate(self):
         """Whether the loss is a number."""
         p, recipe = self.progress, self.recipe
+        self.team.begins_anew()  # once, at least; and for sources of another length
         self._tick()
         begun, self.looked_at, self.look_at = p.seconds, 0, 1
         try:
@@ -345,7 +349,9 @@ class Loop(Keeping):
     def _validating(self, done, windows):
         if self.team.count > 1 and done >= self.look_at:
             steps, self.looked_at = done - self.looked_at, done
-            self.look_at = done + self.team.pace(self._tick(), steps, 100)
+            self.look_at = done + self.team.pace(self._tick(), steps, 10)
+            if steps < done:  # the second time
+                self.team.settles()
         if self.interrupted:
             raise Interrupted
         self.display.validating(done, windows)

@@ -134,7 +134,7 @@ class Recipe:
     )
     ema: float | None = setting(
         None,
-        "momentum a batch of the average of weights that is validated and saved; none: none",
+        "momentum of the average of weights that is validated and saved; none: no average",
         optional(number(" between 0 and 1", lambda value: 0 < value < 1)),
     )
     swa_from: float | None = setting(

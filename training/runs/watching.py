@@ -23,7 +23,8 @@ def page():
 
 def state(folder, samples=()):
     """What the page shows, as a dict: the records that count, samples, and how many seconds ago something was new."""
-    found = {"name": folder.path.absolute().name, "samples": list(samples), "records": [], "age": None}
+    path = folder.path.absolute()
+    found = {"name": path.name, "path": str(path), "samples": list(samples), "records": [], "age": None}
     found |= {"skipped": 0, "epochs": None}
     try:
         found["age"] = max(time.time() - folder.history.stat().st_mtime, 0.0)

@@ -23,7 +23,6 @@ class LanguageModeling(Task):
         _check_text_and_data(recipe)
 
     def choose(self, given, recipe, named, folder, display, minutes):
-        from keras_rnnlm.recurrence import backend
         from keras_rnnlm.text.tokenizers import Tokenizer
         from keras_rnnlm.training.corpora import encoded_elsewhere
         from keras_rnnlm.training.recipes import choosing
@@ -53,6 +52,10 @@ class LanguageModeling(Task):
             rate_is = f"no learning rate is chosen for {recipe.optimizer}: it is {recipe.learning_rate:g}"
             display.warn(f"{rate_is}, and `keras-rnnlm lr-find` finds one")
         chosen = {name: of for name, of in chosen.items() if name not in named}
+        import_keras()  # not by what follows, as TensorFlow would greet then
+
+        from keras_rnnlm.recurrence import backend
+
         for line in choosing.told(text, minutes, rate, chosen, backend.has_gpu()):
             display.say(line)
         return {name: value for name, (value, reason) in chosen.items()}

@@ -199,7 +199,7 @@ class Translation(Task):
         if of_columns is not None:
             return encoded_pairs.encoded(of_columns["train"], vocabulary)
         own = recipe.task_settings
-        found = pairs.read_pairs(_files(text), own["format"], encoding, own["stress"])
+        found = pairs.read_pairs(_files(text), own["format"], encoding, own["stress"], checked=False)
         return encoded_pairs.encoded(found, vocabulary)
 
     def evaluate(self, folder, recipe, text, display, **options):
