@@ -95,6 +95,7 @@ class Chromium:
         """Opens a page of that many pixels, in light or dark."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
+        self.ask("Emulation.setFocusEmulationEnabled", enabled=True)  # as of a page in a window that is in front
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": mobile}
         self.ask("Emulation.setDeviceMetricsOverride", **size)
         self.ask("Page.navigate", url=address)

@@ -83,9 +83,13 @@ def _help(action):
 
 
 def _cell(text):
-    """In a table a bar ends a cell, within `code`, too; and what looks like a tag is one."""
-    parts = text.replace("|", r"\|").split("`")
-    return "`".join(part if k % 2 else part.replace("<", "&lt;") for k, part in enumerate(parts))
+    """In a table a bar ends a cell, within `code` for some readers; and what looks like a tag is one."""
+    parts = [part if k % 2 else part.replace("<", "&lt;") for k, part in enumerate(text.split("`"))]
+    for k, part in enumerate(parts):
+        if "|" in part:
+            safe = part.replace("<", "&lt;").replace("|", "&#124;")
+            parts[k] = safe if k % 2 == 0 else f"\0<code>{safe}</code>\0"
+    return "`".join(parts).replace("`\0", "").replace("\0`", "")
 
 
 PAGES = {"settings.md": settings_page, "commands.md": commands_page}

@@ -210,7 +210,7 @@ def in_float32(model):
         copy.build_from_config(model.get_build_config())
     copy.set_weights(model.get_weights())
     for layer in layers_of(copy):
-        if hasattr(layer, "finalize_state"):  # a layer of Keras's that works something out of what it has adapted to
+        if isinstance(layer, keras.layers.Normalization):  # which works something out of its weights
             layer.finalize_state()
     return copy
 

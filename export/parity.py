@@ -91,15 +91,22 @@ def _computed(interface, rng, batch, time, padding, from_zeros):
     """Random inputs, and what Keras makes of them: of more steps where it takes no so few, as a convolution may."""
     import tensorflow as tf
 
-    if interface.task is None and any(getattr(part, "padding", None) == "valid" for part in layers_of(interface.model)):
+    has_time = any(len(tensor.shape) > 1 and tensor.shape[1] is None for tensor in interface.inputs)
+    may_be_longer, failed = interface.task is None and has_time, None
+    if may_be_longer and any(getattr(layer, "padding", None) == "valid" for layer in layers_of(interface.model)):
         time += LENGTHS[0]  # of the fewest steps that a convolution takes it may make none
-    for length in (time, *(length for length in (7, *LENGTHS) if length > time)):
+    for length in (time, *(length for length in (7, *LENGTHS) if may_be_longer and length > time)):
         inputs = interface.example(rng, batch, length, padding, from_zeros)
         try:
-            return inputs, interface.numpy(inputs)
+            wanted = interface.numpy(inputs)
         except (ValueError, tf.errors.OpError) as error:
+            if not may_be_longer:
+                raise
             failed = error
-    reason = " ".join(str(failed).split())[:200]
+            continue
+        if not may_be_longer or all(value.size for value in wanted.values()):
+            return inputs, wanted
+    reason = "nothing comes of them" if failed is None else " ".join(str(failed).split())[:200]
     raise ValueError(f"Keras itself does not compute sequences of {time} to {length} steps: {reason}") from failed
 
 

@@ -24,6 +24,25 @@ def test_an_optimizer_tells_the_order_of_its_variables():
     assert [of_optimizers.index_of(optimizer, variable) for variable in variables] == [0, 1]
 
 
+@on_tensorflow
+def test_what_is_mapped_is_known_by_its_scope_within_functions_too():
+    import tensorflow as tf
+
+    from keras_rnnlm.recurrence import backend
+
+    found = []
+
+    def one(x):
+        found.append(backend.is_mapped())
+        return x
+
+    tf.vectorized_map(one, tf.ones([3, 2]))
+    tf.vectorized_map(tf.function(one), tf.ones([3, 2]))
+    tf.function(one)(tf.ones([2]))
+    one(tf.ones([2]))
+    assert found[:1] + found[-3:] == [True, True, False, False]
+
+
 def test_accumulators_and_averages_have_the_shapes_of_their_variables():
     optimizer, variables = built("SGD", gradient_accumulation_steps=2)
     assert [tuple(of_optimizers.accumulator_of(optimizer, v).shape) for v in variables] == [(2,), (3,)]

@@ -100,7 +100,7 @@ def _filled(text, **values):
 
 def _page_of(task):
     if task not in PAGES:
-        raise ValueError(f"There are pages for the tasks {', '.join(PAGES)}. Received: an export of the task {task}")
+        raise ValueError(f"There are pages for the tasks {', '.join(PAGES)}. Received: the task {task}")
     return PAGES[task]
 
 

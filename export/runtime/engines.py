@@ -47,10 +47,6 @@ class Onnx:
         self._of_begin = set(begin.get("outputs", ()))
         begun = {tensor["name"] for tensor in begin.get("inputs", ())}
         self._small = {"begin": {}, "other": {}}
-        self._how = None
-        if begun:  # and only what leads to it is computed
-            self._how = runtime.RunOptions()
-            self._how.only_execute_path_to_fetches = True
         for given in session.get_inputs() if begun else ():
             shape = [size if isinstance(size, int) else 1 for size in given.shape]
             whose = "begin" if given.name in begun else "other"
@@ -65,10 +61,10 @@ class Onnx:
 
     def _ask(self, names, small, inputs):
         given = {name: value for name, value in {**small, **inputs}.items() if name in self._taken}
-        for name, value in given.items():  # which can end the process
-            if not np.size(value):
+        for name, value in given.items():
+            if 0 in np.shape(value)[1:]:  # which can end the process
                 raise ValueError(f"{name!r} is empty: there is nothing to compute. Received: shape {np.shape(value)}")
-        return dict(zip(names, self._session.run(names, given, self._how)))
+        return dict(zip(names, self._session.run(names, given)))
 
     def step(self, inputs):
         return step_of(self.run, self._states, inputs)

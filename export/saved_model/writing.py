@@ -1,6 +1,7 @@
 """A model as a SavedModel, checked before it has its name."""
 
 import importlib
+import itertools
 import pathlib
 import warnings
 
@@ -45,9 +46,10 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
     """
     path, interface = pathlib.Path(path), interface_of(model)
     if path.is_dir() and any(path.iterdir()) and not (path / "saved_model.pb").is_file():
+        free = next(path / str(k) for k in itertools.count(1) if not (path / str(k)).exists())
         raise ValueError(
             f"{path} is a folder that holds something else, and a SavedModel is a whole folder: name one within it, "
-            f"such as {path / '1'}"
+            f"such as {free}"
         )
     tokenizer = artifacts.as_vocabulary(tokenizer, interface)
     with artifacts.whole(path) as partial:

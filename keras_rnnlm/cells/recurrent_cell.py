@@ -81,7 +81,8 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
 
     The masks of `dropout` and `recurrent_dropout` are those of Keras: drawn once a call of the layer, for each sequence
     and each gate (where `recurrent_dropout` is 0, one for all gates), and constant over time. Those of `zoneout` are
-    drawn at each step.
+    drawn at each step. JAX draws nothing within the loop of `keras.layers.RNN`: with `zoneout` or `weight_drop` put the
+    cell into `keras_rnnlm.layers.Recurrent`, or unroll the loop.
 
     >>> class LeakyCell(RecurrentCell):
     ...     gates = "n"
@@ -313,14 +314,7 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
                 f"Received shapes: {[tuple(state.shape) for state in states]}"
             )
         dtype = state_dtype(self.compute_dtype)
-        draws = training and (self.weight_drop or any(self.zoneout_rates()))
-        if draws and self._is_in_a_loop and keras.backend.backend() == "jax":
-            raise ValueError(
-                "JAX draws nothing within the loop of `keras.layers.RNN`: put the cell into "
-                "`keras_rnnlm.layers.Recurrent`, or take the layer of its name. "
-                f"Received: zoneout={self.zoneout}, weight_drop={self.weight_drop}"
-            )
-        mask = super().get_dropout_mask(inputs) if training and self.dropout else None
+        mask = self.get_dropout_mask(inputs) if training and self.dropout else None
         recurrent_mask = self.get_recurrent_dropout_mask(states[0]) if training and self.recurrent_dropout else None
         w = self.read_weights(training)
         step, kernels, parameters, constants = self.recurrence(w, recurrent_mask, training)
@@ -337,17 +331,6 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
         output = ops.cast(new[0], self.compute_dtype)
         new = [ops.cast(n, state.dtype) for n, state in zip(new, states)]
         return output, new[0] if alone else new
-
-    # `keras.layers.RNN` asks for the masks before its loop, and puts them back after it.
-    def get_dropout_mask(self, step_input):
-        self._is_in_a_loop = True
-        return super().get_dropout_mask(step_input)
-
-    def reset_dropout_mask(self):
-        self._is_in_a_loop = False
-        super().reset_dropout_mask()
-
-    _is_in_a_loop = False
 
     def get_initial_state(self, batch_size=None):
         states = self.initial_states(batch_size, self.compute_dtype)

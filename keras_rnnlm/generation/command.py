@@ -10,7 +10,9 @@ DEFAULTS = {"length": 200, "repetition_penalty": 1.0, "seed": 0}
 
 def arguments(parser):
     parser.add_argument("--prompt", action="append", help="what to go on from; several are written side by side")
-    parser.add_argument("--length", type=int, help=f"tokens to write (default: {DEFAULTS['length']})")
+    parser.add_argument(
+        "--length", type=int, help=f"tokens to write (default: {DEFAULTS['length']}, of translators 100)"
+    )
     parser.add_argument("--temperature", type=float, help="below 1 is safer, above bolder, 0 always the likeliest")
     parser.add_argument("--top-k", type=int, help="draw from the K likeliest")
     parser.add_argument("--top-p", type=float, help="draw from the likeliest that reach this probability together")

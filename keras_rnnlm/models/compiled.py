@@ -44,6 +44,11 @@ def compiled(model, method):
     return torch.no_grad()(method)
 
 
+def weights_of(model):
+    """What tells the layers' weights of now from others, such as LoRA's: a program keeps those it was made with."""
+    return tuple(id(variable) for layer in model.layers for variable in layer.variables)
+
+
 def compiled_gradient(model, method):
     """`method` with the gradient of what it returns first: a function that returns `(gradients, the rest)`.
 

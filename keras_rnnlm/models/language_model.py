@@ -12,7 +12,7 @@ from keras_rnnlm.layers.dropout import dropout_layer
 from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.models import ids, signatures
 from keras_rnnlm.models.carried import CarriedStates
-from keras_rnnlm.models.compiled import compiled
+from keras_rnnlm.models.compiled import compiled, weights_of
 from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.models.next_token import NextTokenModel, Perplexity, check_batch
 from keras_rnnlm.models.recurrent_layers import CELLS, recurrent_layers, to_config, uniform
@@ -288,7 +288,7 @@ class LanguageModel(NextTokenModel):
 
     def _compiled_step(self):
         # Of the weights of now: with LoRA there are others, and a program keeps those that it was made with.
-        step = self._programs.get(("step", *map(id, self.trainable_variables)), lambda: compiled(self, self.step))
+        step = self._programs.get(("step", *weights_of(self)), lambda: compiled(self, self.step))
 
         def convert_and_step(tokens, states):
             states = [ops.convert_to_tensor(state) for state in states]

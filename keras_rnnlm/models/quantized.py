@@ -2,7 +2,10 @@
 
 
 class QuantizedInExports:
-    """A model that Keras does not quantise: a head that reads an embedding's table would read it without its scales."""
+    """A model that Keras does not quantise.
+
+    A head that reads an embedding's table would read it without its scales, and no exporter knows Keras's own way.
+    """
 
     def quantize(self, mode=None, **kwargs):
         raise ValueError(

@@ -13,7 +13,7 @@ from keras_rnnlm.layers import Recurrent, RecurrentStack
 from keras_rnnlm.layers.dropout import Dropout
 from keras_rnnlm.layers.programs import Programs
 from keras_rnnlm.models import ids
-from keras_rnnlm.models.compiled import compiled
+from keras_rnnlm.models.compiled import compiled, weights_of
 from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.models.encoder import TEXT, encoder_from
 from keras_rnnlm.models.next_token import NextTokenModel
@@ -347,7 +347,7 @@ class Translator(NextTokenModel):
             batch_size: how many sources are encoded at a time.
         """
         a = self._arguments
-        of_now = tuple(map(id, self.trainable_variables))  # with LoRA there are others
+        of_now = weights_of(self)
         encode = self._programs.get(("encode", *of_now), lambda: compiled(self, lambda source: self.encode(source)))
         step = self._programs.get(("step", *of_now), lambda: compiled(self, self.step))
 

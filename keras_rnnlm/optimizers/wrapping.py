@@ -93,7 +93,9 @@ class WrappingOptimizer(keras.optimizers.Optimizer):
     def load_own_variables(self, store):
         names = [variable.name for variable in self._variables]
         if names and not set(store.keys()) & set(names):  # of another kind, or of a model that was not compiled
-            warnings.warn(f"What was saved is no state of a {type(self).__name__}: it begins anew.", stacklevel=2)
+            warnings.warn(
+                f"What was saved is no state of a {type(self).__name__}, whose own stays as it is.", stacklevel=2
+            )
             return
         if sorted(store.keys()) != sorted(names):
             raise ValueError(

@@ -13,6 +13,7 @@ from keras_rnnlm.recurrence.private_tensorflow import (
     could_possibly_record,
     forget_gradient,
     in_save_context,
+    is_in_map,
     is_in_xla,
     lookup_gradient,
     new_graph,
@@ -329,10 +330,8 @@ def is_saved():
 
 
 def is_mapped():
-    """Whether this is the body of a `tf.vectorized_map`: it rewrites the operators, and drops a gradient of our own."""
-    return not tf.executing_eagerly() and any(
-        scope.startswith("loop_body") for scope in tf.get_current_name_scope().split("/")
-    )
+    """Whether this is within a `tf.vectorized_map`: it rewrites the operators, and drops a gradient of our own."""
+    return not tf.executing_eagerly() and is_in_map(tf.compat.v1.get_default_graph())
 
 
 def compiles_regions():

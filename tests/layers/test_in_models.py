@@ -205,17 +205,6 @@ def test_a_mapped_layer_has_its_gradients(case):
 # Cells in Keras's own loop
 
 
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="the other backends draw within a loop")
-@pytest.mark.parametrize("options", [{"zoneout": 0.5}, {"weight_drop": 0.5}])
-def test_what_jax_cannot_draw_within_keras_loop_is_refused(options):
-    cell = cells.LSTMCell(4, **options)
-    loop = keras.layers.RNN(cell)
-    with pytest.raises(ValueError, match="put the cell into `keras_rnnlm.layers.Recurrent`"):
-        loop(inputs(), training=True)
-    cell.reset_dropout_mask()
-    assert tuple(loop(inputs()).shape) == (BATCH, 4)
-
-
 @a_few_cases
 def test_keras_runs_our_cell_with_masks_and_states(case):
     layer, weights = build(case, return_sequences=True, return_state=True)

@@ -147,14 +147,17 @@ def test_the_page_draws_and_follows_the_run(address, folder, samples):
             page.run("document.getElementById('said').textContent")
             == "Validation at step 9: loss 0.25, the best so far"
         )
-        pressed = "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'KEY'}))"
         page.run("document.querySelector('#gradients svg').focus()")
-        for key, step in (("Home", 1), ("ArrowRight", 2), ("End", 3)):
-            page.run(pressed.replace("KEY", key))
+        for key, step in (("Home", 1), ("ArrowRight", 2), ("End", 3), ("ArrowLeft", 2)):
+            page.press(key)
             assert page.run("document.getElementById('said').textContent").endswith(
                 f"before clipping 0.5 at step {step}"
             )
         assert page.run("document.activeElement.closest('figure').id") == "gradients"
+        assert page.run("document.querySelectorAll('.at').length") == 4  # in all pictures
+        page.press("Tab")
+        assert page.run("document.activeElement.closest('figure').id") == "clipping"
+        assert page.run("document.querySelectorAll('.at').length") == 0
         samples[:] = []  # `watch` was ended, and started anew
         page.wait("document.querySelectorAll('.sample').length === 0", 10)
         assert page.said == []

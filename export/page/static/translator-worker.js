@@ -56,7 +56,8 @@ async function encoded(source) {
   const filled = [...source, ...new Array(length - source.length).fill(0)];
   const outputs = await session.run({ ...empty, source: ints(filled, [1, length]) }, about.begin.outputs);
   const states = new Set(about.states.map(([name]) => name));
-  const taken = about.inputs.map(({ name }) => name).filter((name) => name !== "tokens");
+  const read = (name) => name !== "tokens" && session.inputNames.includes(name); // some states are read by nothing
+  const taken = about.inputs.map(({ name }) => name).filter(read);
   const of = (names) => Object.fromEntries(names.map((name) => [name, outputs[`${name}_begin`]]));
   return {
     constants: of(taken.filter((name) => !states.has(name))),
@@ -67,7 +68,7 @@ async function encoded(source) {
 async function step(token, constants, states) {
   const inputs = { ...empty, tokens: ints([token], [1]), ...constants, ...states };
   const outputs = await session.run(inputs, about.outputs);
-  const read = about.states.filter(([name]) => session.inputNames.includes(name)); // some are read by nothing
+  const read = about.states.filter(([name]) => session.inputNames.includes(name));
   const after = Object.fromEntries(read.map(([name, output]) => [name, outputs[output]]));
   return { logits: outputs.logits.data, attention: Array.from(outputs.attention.data), states: after };
 }

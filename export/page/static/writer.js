@@ -77,7 +77,7 @@ async function busily(work) {
   const now = document.activeElement; // the button to stop, say, which goes
   isBusy = false;
   showAll();
-  if (now !== document.body && now.checkVisibility() && !now.disabled) return;
+  if (now !== document.body && now.getClientRects().length && !now.disabled) return;
   (begun.isConnected && !begun.disabled ? begun : view.box).focus({ preventScroll: true });
 }
 
