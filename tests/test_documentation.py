@@ -191,6 +191,12 @@ def test_the_guide_lists_every_head():
     assert table_of(DOCS / "guides" / "heads.md", "| head | class | what it is |\n|---|---|---|", wanted)
 
 
+@pytest.mark.parametrize("name", ("model.py", "learning.py", "answer.py"))
+def test_the_guide_shows_a_task_of_somebody_else_as_it_is(name):
+    source = (ROOT / "tests" / "majority" / name).read_text(encoding="utf-8")
+    assert f"```python\n{source}```\n" in (DOCS / "guides" / "own-task.md").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("name", ("settings.md", "commands.md"))
 def test_a_page_that_is_a_list_is_what_its_script_writes(name):
     wanted = runpy.run_path(str(DOCS / "reference.py"))["PAGES"][name]()
