@@ -158,6 +158,6 @@ def test_the_page_draws_and_follows_the_run(address, folder, samples):
         page.press("Tab")
         assert page.run("document.activeElement.closest('figure').id") == "clipping"
         assert page.run("document.querySelectorAll('.at').length") == 0
-        samples[:] = []  # `watch` was ended, and started anew
+        samples[:] = []  # `watch` was ended, and started again
         page.wait("document.querySelectorAll('.sample').length === 0", 10)
         assert page.said == []

@@ -60,7 +60,7 @@ class Alone:
     def arrives(self):
         """This process now waits for what the devices of all compute; `meet` comes next."""
 
-    def begins_anew(self):
+    def runs_something_new(self):
         """What comes next runs a program for the first time, which may take as long as a compilation."""
 
     def settles(self):
@@ -128,7 +128,7 @@ class Together(Alone):
             interrupts.received(number)
         return seconds, number
 
-    def begins_anew(self):
+    def runs_something_new(self):
         self.is_new = True
 
     def settles(self):

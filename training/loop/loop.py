@@ -186,7 +186,7 @@ class Loop(Keeping):
             self.lengths = self.stream.lengths(self.epoch) if scaled else None
             self.usual = growth.at(self.recipe, self.epoch).window
             if self.recipe.grow:
-                self.team.begins_anew()
+                self.team.runs_something_new()
         return self.steps
 
     def _epochs(self):
@@ -314,7 +314,7 @@ class Loop(Keeping):
     def _validate(self):
         """Whether the loss is a number."""
         p, recipe = self.progress, self.recipe
-        self.team.begins_anew()  # once, at least; and for sources of another length
+        self.team.runs_something_new()  # once, at least; and for sources of another length
         self._tick()
         begun, self.looked_at, self.look_at = p.seconds, 0, 1
         try:

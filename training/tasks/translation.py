@@ -166,7 +166,7 @@ class Translation(Task):
             tell(counts / counts.sum())
 
     def begin_with(self, model, other, vocabulary, other_vocabulary):
-        """With all weights but the count of steps, by which scheduled sampling rises: it begins anew, or is no more."""
+        """With all weights but the count of steps, by which scheduled sampling rises: it begins at 0 again."""
         mine, theirs = ([v for v in one.weights if v.name != "trained_steps"] for one in (model, other))
         if [v.shape for v in mine] != [v.shape for v in theirs]:
             raise ValueError("the shapes differ")
