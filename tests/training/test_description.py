@@ -27,11 +27,11 @@ def test_a_list_of_files_is_a_table_or_lines_of_json(tmp_path):
             read_manifest(tmp_path / "b.jsonl")
 
 
-def train(folder, task, out, *more):
+def train(folder, task, out, *more, split="80/20"):
     settings = "units=16 layers=1 tokenizer=word dropout=0 batch=20 epochs=8 learning_rate=0.03 warmup_steps=5".split()
     settings += ["tied=false", "eval_every=0", *more]
     options = [word for value in settings for word in ("--set", value)]
-    given = ["train", str(folder / "list.tsv"), "--task", task, "--split", "80/20", "--out", str(out)]
+    given = ["train", str(folder / "list.tsv"), "--task", task, "--split", split, "--out", str(out)]
     return main([*given, *options, "--quiet"])
 
 
@@ -121,6 +121,6 @@ def test_a_run_on_recordings_reads_them_and_a_language_model_has_its_say(tmp_pat
 def test_what_cannot_be_read_is_told_in_a_line(task, lines, settings, message, tmp_path, capsys):
     Image.fromarray(np.zeros((4, 4), "uint8")).save(tmp_path / "a.png")
     (tmp_path / "list.tsv").write_text(lines * 20)
-    assert train(tmp_path, task, tmp_path / "run", *settings) == 2
+    assert train(tmp_path, task, tmp_path / "run", *settings, split="100/0") == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert re.search(message, line)
