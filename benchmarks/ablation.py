@@ -5,19 +5,27 @@
 Every run is kept in DIR as soon as it is over, and the same command resumes. Of each the perplexity of the validation
 text, by its best validation; validations are a part of the minutes. Medians of the seeds, with their range, or from six
 seeds on their interval. Nothing else may run on the machine meanwhile: minutes are what is compared.
+With `--of-processor` they are those that the processor was at it, on one thread, and others may run beside it.
 """
 
 import argparse
+import contextlib
 import os
 import pathlib
 import shlex
 import sys
 import tempfile
+import time
 import types
+import unittest.mock
+
+if "--of-processor" in sys.argv:  # before anything makes threads
+    os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")}
 
 from keras_rnnlm import standard_streams
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.commands.train import train
+from keras_rnnlm.training.loop import deadline, loop
 from keras_rnnlm.training.loop.failures import Failed
 from keras_rnnlm.training.recipes.recipe import Recipe
 from keras_rnnlm.training.runs.display import Display
@@ -74,7 +82,8 @@ def trials(settings):
 def measure(settings, piece, seed):
     recipe = _changed(Recipe.load(settings["recipe"]).override(settings["set"]), PIECES.get(piece, {}))
     recipe = recipe.override({"seed": seed, "max_minutes": settings["minutes"]})
-    with tempfile.TemporaryDirectory() as scratch:
+    clock = _of_processor() if settings.get("of_processor") else contextlib.nullcontext()
+    with tempfile.TemporaryDirectory() as scratch, clock:
         run = pathlib.Path(scratch, "run")
         try:
             if not train([settings["text"]], run, recipe, quiet=True):
@@ -84,6 +93,14 @@ def measure(settings, piece, seed):
                 raise
             return {"validation_perplexity": None, "tokens": 0, "failed": str(error)}
         return summary(run)["result"] | {"precision": RunFolder(run).read_recipe().precision}
+
+
+@contextlib.contextmanager
+def _of_processor():
+    """Meanwhile the clock of trainings is that of this process's processor."""
+    own = types.SimpleNamespace(**{**vars(time), "monotonic": time.process_time})
+    with unittest.mock.patch.object(loop, "time", own), unittest.mock.patch.object(deadline, "time", own):
+        yield
 
 
 def table(settings, results):
@@ -118,6 +135,7 @@ def main():
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--pieces", nargs="*", metavar="NAME", help="only these, such as 'without dropout'")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of the recipe, in all runs")
+    parser.add_argument("--of-processor", action="store_true", help="minutes of the processor's time, on one thread")
     parser.add_argument("--data", type=pathlib.Path, default=os.environ.get("KERAS_RNNLM_DATA"))
     options = parser.parse_args()
     text = options.text
@@ -135,6 +153,7 @@ def main():
         text=text,
         minutes=options.minutes,
         set=options.set,
+        **({"of_processor": True} if options.of_processor else {}),
         pieces=[piece for piece in pieces(recipe) if not options.pieces or piece in (WHOLE, *options.pieces)],
     )
     study = types.SimpleNamespace(
