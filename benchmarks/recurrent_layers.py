@@ -96,11 +96,18 @@ def torch_calls(layer, x, up, jit):
     return forward, train
 
 
+CALLS = {"tensorflow": tensorflow_calls, "jax": jax_calls, "torch": torch_calls}
+
+
+def data(batch, time_, units):
+    """What a layer reads, and what its outputs are weighed by."""
+    random = np.random.default_rng(0)
+    return (random.normal(size=(batch, time_, units)).astype("float32") for _ in range(2))
+
+
 def contenders(batch, time_, units, names):
     """(name, forward, training, seconds to the first training step)."""
-    random = np.random.default_rng(0)
-    x, up = (random.normal(size=(batch, time_, units)).astype("float32") for _ in range(2))
-    calls = {"tensorflow": tensorflow_calls, "jax": jax_calls, "torch": torch_calls}[BACKEND]
+    x, up = data(batch, time_, units)
     for name, make in LAYERS.items():
         for jit in (False, True) if BACKEND == "tensorflow" else (False,):
             label = f"{name}, jit" if jit else name
@@ -109,7 +116,7 @@ def contenders(batch, time_, units, names):
             layer = make(units)
             layer.build(x.shape)
             start = time.perf_counter()
-            forward, train = calls(layer, x, up, jit)
+            forward, train = CALLS[BACKEND](layer, x, up, jit)
             train()
             yield label, forward, train, time.perf_counter() - start
     try:
@@ -202,15 +209,11 @@ def measure(size, names, rounds):
 
 def every_cell(size, rounds):
     """By the names of cells: milliseconds of a training step, weights, and how many of our LSTM's steps it takes."""
-    batch, time_, units = size
-    random = np.random.default_rng(0)
-    x, up = (random.normal(size=(batch, time_, units)).astype("float32") for _ in range(2))
-    calls = {"tensorflow": tensorflow_calls, "jax": jax_calls, "torch": torch_calls}[BACKEND]
-    steps, weights = {}, {}
+    (x, up), units, steps, weights = data(*size), size[2], {}, {}
     for name, named in cell_list.CELLS.items():
         layer = getattr(layers, named.layer)(units, return_sequences=True)
         layer.build(x.shape)
-        steps[name], weights[name] = calls(layer, x, up, False)[1], layer.count_params()
+        steps[name], weights[name] = CALLS[BACKEND](layer, x, up, False)[1], layer.count_params()
     spent = dict(zip(steps, interleaved(list(steps.values()), rounds)))
     return {name: dict(train=ms, weights=weights[name], of_lstm=ms / spent["lstm"]) for name, ms in spent.items()}
 

@@ -44,7 +44,7 @@ def settings_page():
     for name in TASKS:
         task = task_of(Recipe(task=name))
         if task.settings:
-            own = (Recipe(task=name) if task.recipe is None else Recipe.load(task.recipe)).task_settings
+            own = Recipe.of_task(name).task_settings
             parts.append(f"\n### `{name}`\n\n{HEADING}")
             parts += [_setting(key, own[key], field) for key, field in task.settings.items()]
     return "".join(parts)
@@ -79,7 +79,7 @@ def _written(action):
 
 
 def _help(action):
-    return (action.help or "") % {**vars(action), "default": action.default}
+    return (action.help or "") % vars(action)
 
 
 def _cell(text):

@@ -6,9 +6,8 @@ import os
 import sys
 
 from keras_rnnlm import installed, standard_streams
+from keras_rnnlm.exit_codes import BROKEN_PIPE, TOLD, exit_code_of
 from keras_rnnlm.schema import nearest
-
-BROKEN_PIPE = 128 + 13  # what a shell reports of a program whose output nobody reads any more
 
 # command: what it does, and the module that owns it, with `arguments(parser)` and `run(options)`.
 COMMANDS = {
@@ -51,12 +50,12 @@ def main(argv=None, name="keras-rnnlm", offered=tuple(COMMANDS)):
         code, leaves = exit.code, exit
     except BrokenPipeError:
         code = BROKEN_PIPE
-    except (ValueError, OSError, ImportError) as error:
+    except TOLD as error:
         if installed.is_of_tensorflow(error):
             error = installed.needs_tensorflow(f"`{asked}`")
-        code, problem = getattr(error, "exit_code", 2), str(error)
+        code, problem = exit_code_of(error), str(error)
     except KeyboardInterrupt as error:
-        code, problem = getattr(error, "exit_code", 130), "interrupted"
+        code, problem = exit_code_of(error), "interrupted"
     unwritten = standard_streams.finish(sys.stdout)
     if isinstance(unwritten, BrokenPipeError):
         code, problem, leaves = BROKEN_PIPE, None, None

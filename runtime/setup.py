@@ -19,6 +19,7 @@ NAME = "keras_rnnlm_runtime"
 SOURCES = {
     "keras_rnnlm/__main__.py": "command_line.py",
     "keras_rnnlm/belonging.py": ".",
+    "keras_rnnlm/exit_codes.py": ".",
     "keras_rnnlm/installed.py": ".",
     "keras_rnnlm/quiet.py": ".",
     "keras_rnnlm/schema.py": ".",

@@ -55,7 +55,13 @@ def modules():
             of_one = name.endswith(("_backend", "_jax"))  # of the backends
             if not of_one or name.endswith((f"{BACKEND}_backend", f"_{BACKEND}")):
                 yield pytest.param(name, marks=[pytest.mark.long] if ".studies." in name else [])
-    yield from ("keras_rnnlm.distribution", "keras_rnnlm.predict", "keras_rnnlm.tasks", "keras_rnnlm.viterbi")
+    yield from (
+        "keras_rnnlm.distribution",
+        "keras_rnnlm.exit_codes",
+        "keras_rnnlm.predict",
+        "keras_rnnlm.tasks",
+        "keras_rnnlm.viterbi",
+    )
 
 
 class Checker(doctest.OutputChecker):

@@ -183,7 +183,7 @@ def test_a_layer_runs_over_each_slice_of_time(case):
     equal(model.predict(x, verbose=0), slices)
 
 
-@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others know gradients of one's own, or refuse")
+@on_tensorflow  # of the others JAX knows gradients of one's own there, and PyTorch refuses
 @a_few_cases
 def test_a_mapped_layer_has_its_gradients(case):
     import tensorflow as tf

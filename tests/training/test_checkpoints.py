@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from keras_rnnlm.belonging import other
 from keras_rnnlm.training.runs.checkpoints import Checkpoints, write_whole
 
 ARRAYS = {"model 0 kernel": np.arange(6.0).reshape(2, 3), "optimizer 0 iteration": np.int64(7)}
@@ -140,3 +141,12 @@ checkpoints.write(2, {"a": np.ones(3)}, {})
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == -9
     assert any(name.startswith("partial-") for name in os.listdir(tmp_path))
     assert Checkpoints(tmp_path).read()[0] == 1
+
+
+def test_a_model_of_a_version_that_knew_other_settings_of_its_task_is_of_its_run():
+    def differs(**settings):
+        recorded = {"recipe": {"units": 3, "task_settings": {"longest": 9, "no_longer": 1}}}
+        return other(recorded, {"recipe": {"units": 3, "task_settings": settings}})
+
+    assert differs(longest=9, since=2) is None
+    assert differs(longest=8, since=2).startswith("another recipe: task_settings=")

@@ -17,7 +17,6 @@ import pytest
 
 from keras_rnnlm import training
 from keras_rnnlm.__main__ import main
-from keras_rnnlm.belonging import other
 from keras_rnnlm.training.commands import train as train_module
 from keras_rnnlm.training.runs.kept_evaluations import keep_evaluation
 from keras_rnnlm.training.runs.run import RunFolder
@@ -245,15 +244,6 @@ def test_half_a_line_of_an_evaluation_is_taken_back(tmp_path):
 def test_what_a_checkpoint_came_to_is_not_kept_as_the_runs_own(tmp_path):
     keep_evaluation(RunFolder(tmp_path), "test", None, {"model": {"loss": 1.0}}, json.dumps, print)
     assert not RunFolder(tmp_path).evaluations.exists()
-
-
-def test_a_model_of_a_version_that_knew_other_settings_of_its_task_is_of_its_run():
-    def differs(**settings):
-        recorded = {"recipe": {"units": 3, "task_settings": {"longest": 9, "no_longer": 1}}}
-        return other(recorded, {"recipe": {"units": 3, "task_settings": settings}})
-
-    assert differs(longest=9, since=2) is None
-    assert differs(longest=8, since=2).startswith("another recipe: task_settings=")
 
 
 def test_a_file_of_log_probabilities_is_no_folder(refused, trained, tmp_path):

@@ -406,7 +406,7 @@ def _from_another_task(recipe, begun, changes, wanted):
     own = task_of(Recipe(task=wanted))
     taken = own.settings_from(begun)
     if recipe is None:
-        recipe = Recipe(task=wanted) if own.recipe is None else Recipe.load(own.recipe)
+        recipe = Recipe.of_task(wanted)
     recipe = recipe.override({"task": wanted, **taken}).override(changes)
     kept = recipe.override(taken)
     for field in dataclasses.fields(recipe):

@@ -112,9 +112,9 @@ class _Reader:
     def __init__(self, files, label_column):
         self.label_column, self.columns = label_column, {}
         plain = [file for file in files if not isinstance(file, Table)]
-        self.folders = _folders(plain)
-        labels = _labels(plain) if self.folders is None else self.folders
-        self.labels = dict(zip((file.path for file in plain), labels))
+        folders = _folders(plain)
+        self.is_text = folders is not None  # each file, and not each of its lines
+        self.labels = dict(zip((file.path for file in plain), folders if self.is_text else _labels(plain)))
         if label_column is not None and len(plain) == len(files):
             raise ValueError(
                 f"A column is one of a table, and {', '.join(file.name for file in files)} is none: drop "
@@ -128,7 +128,7 @@ class _Reader:
 
     def _of(self, file):
         label, number = self.labels[file.path], 0
-        if self.folders is not None:
+        if self.is_text:
             text = " ".join("".join(file.chunks()).split())
             if text:
                 yield text, label, file.name

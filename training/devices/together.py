@@ -16,6 +16,7 @@ import time
 import traceback
 
 from keras_rnnlm import standard_streams
+from keras_rnnlm.exit_codes import exit_code_of
 from keras_rnnlm.training.loop import interrupts
 from keras_rnnlm.training.loop.interrupts import STARTED
 
@@ -25,7 +26,6 @@ HANGS = 40.0  # seconds that others wait for a process, or a collective takes, w
 COMPILES = 900.0  # the same where a program is new, and some may compile what others have found compiled
 SILENT = 600.0  # seconds from one meeting to the next, in a validation, say: what waits there is in no meeting
 DONE = "is done"
-TOLD = (ValueError, OSError, ImportError)  # the errors that a command tells in a line
 ENDED = 1  # the exit code of a process that ends as another one has
 FIRST = 86_400  # seconds that the others give the first process to read and encode a text
 
@@ -179,7 +179,7 @@ class Together(Alone):
             if self.is_first:
                 time.sleep(3 * EVERY)  # what the others read goes with this process
             if STARTED in os.environ:  # JAX would wait for the others at the end, which are gone
-                atexit.register(os._exit, _exit_code(error))
+                atexit.register(os._exit, exit_code_of(error))
             raise
         self._leave(DONE)
 
@@ -247,12 +247,6 @@ class Together(Alone):
     def _end(self, why):
         standard_streams.tell(f"ended, as {why}. {self.how}")
         os._exit(ENDED)
-
-
-def _exit_code(error):
-    """What the command line makes of an error."""
-    usual = 130 if isinstance(error, KeyboardInterrupt) else 2
-    return getattr(error, "exit_code", usual) if isinstance(error, (KeyboardInterrupt, *TOLD)) else 1
 
 
 def _is_of_jax(error):

@@ -127,8 +127,9 @@ class Ways:
         from keras_rnnlm.training.runs.run import RunFolder, build_model
 
         if not self.ensemble:
-            for other in read_models(folder, build_model):  # the best model may be the newest checkpoint's
-                if not all(map(np.array_equal, other.get_weights(), model.get_weights())):
+            best = model.get_weights()  # which may be the newest checkpoint's, too
+            for other in read_models(folder, build_model):
+                if not all(map(np.array_equal, other.get_weights(), best)):
                     yield other
             return
         for path in self.ensemble:

@@ -225,6 +225,17 @@ class Recipe:
             )
         return given
 
+    @classmethod
+    def of_task(cls, task):
+        """The recipe that a task takes by itself.
+
+        >>> Recipe.of_task("tag") == Recipe.load("tagger"), Recipe.of_task("translate") == Recipe(task="translate")
+        (True, True)
+        """
+        own = cls(task=task)
+        name = importlib.import_module("keras_rnnlm.training.tasks").task_of(own).recipe
+        return own if name is None else cls.load(name)
+
     def override(self, assignments):
         """The recipe with other settings: a dict of them, or each `key=value` in TOML's terms, without quotation marks.
 
@@ -308,8 +319,8 @@ def settings_help(task=None):
     """The settings with their defaults and meanings, in the lines of a recipe.toml; of a task, with its own ones."""
     if task is None:
         return Recipe().to_toml().partition("\n\n")[2]
-    of_task = importlib.import_module("keras_rnnlm.training.tasks").task_of(Recipe(task=task))
-    recipe = Recipe(task=task) if of_task.recipe is None else Recipe.load(of_task.recipe)
+    recipe = Recipe.of_task(task)
+    of_task = importlib.import_module("keras_rnnlm.training.tasks").task_of(recipe)
     lines = ["", f"# Of the task {task} alone, such as --set task_settings.NAME=VALUE"]
     for name, field in of_task.settings.items():
         lines.append(toml_text.line_of(name, recipe.task_settings[name], field.metadata["help"]))
