@@ -2,8 +2,13 @@
 
 import json
 import pathlib
+import sys
+import time
 
 from keras_rnnlm.schema import is_count
+from keras_rnnlm.standard_streams import tell
+
+EVERY = 0.25  # seconds between two numbers on a terminal
 
 
 def arguments(parser):
@@ -49,10 +54,24 @@ def run(options):
         how["word_column"] = options.word_column
     found = model.predict(options.file, encoding=options.encoding, batch_size=options.batch, **how)
     if options.json:
-        print(json.dumps({"predictions": [record for _, record in found if record is not None]}))
+        print(json.dumps({"predictions": [record for _, record in counted(found) if record is not None]}))
         return
-    for line, _ in found:
-        print(line)
+    for line, _ in found if sys.stdout.isatty() else counted(found):
+        print(line, flush=sys.stdout.isatty())
+
+
+def counted(lines):
+    """The same; meanwhile a terminal is told on the standard error how many there are."""
+    if not sys.stderr.isatty():
+        yield from lines
+        return
+    drawn = 0.0
+    for number, line in enumerate(lines, 1):
+        if time.monotonic() - drawn >= EVERY:
+            tell(f"\r{number:,} lines", end="")
+            drawn = time.monotonic()
+        yield line
+    tell("\r" + " " * 20 + "\r", end="")
 
 
 def rescoring_arguments(parser):

@@ -5,7 +5,7 @@ import typing
 
 import numpy as np
 
-from keras_rnnlm.export.runtime.lines import lines_of
+from keras_rnnlm.export.runtime.lines import by_parts, lines_of
 from keras_rnnlm.export.runtime.models import ExportedModel
 from keras_rnnlm.schema import COUNT, Optional
 
@@ -74,7 +74,8 @@ class ExportedClassifier(ExportedModel):
         if file.suffix.lower() in TABLES:
             raise ValueError(f"{file} is a table: `predict` reads a text in every line")
         lines = lines_of(file, encoding)
-        answers = iter(self.classify([line for line in lines if line.strip()], batch_size))
+        texts = [line for line in lines if line.strip()]
+        answers = by_parts(lambda some: self.classify(some, batch_size), texts, batch_size)
         for line in lines:
             if not line.strip():
                 yield "", None

@@ -2,7 +2,9 @@
 
 import pathlib
 
-from keras_rnnlm.schema import read_regular
+from keras_rnnlm.schema import is_count, read_regular
+
+BATCHES = 16  # in a part: what is of one length is side by side in it
 
 
 def lines_of(file, encoding="utf-8"):
@@ -13,3 +15,10 @@ def lines_of(file, encoding="utf-8"):
         raise ValueError(f"{file} cannot be read as {encoding}: {error}") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.removesuffix("\n").split("\n") if text else []
+
+
+def by_parts(answers, asked, batch_size):
+    """What `answers` says of each, of some batches at a time: the first are told while the last are not yet read."""
+    size = BATCHES * batch_size if is_count(batch_size) else 1  # which `answers` refuses
+    for begin in range(0, len(asked), size):
+        yield from answers(asked[begin : begin + size])

@@ -5,7 +5,7 @@ import typing
 
 import numpy as np
 
-from keras_rnnlm.export.runtime.lines import lines_of
+from keras_rnnlm.export.runtime.lines import by_parts, lines_of
 from keras_rnnlm.export.runtime.models import ExportedModel
 from keras_rnnlm.schema import COUNT, is_count
 from keras_rnnlm.text.questions import questions, sentences_of, words_of
@@ -77,7 +77,8 @@ class ExportedMatcher(ExportedModel):
         """Of each question of a file the best sentence and its probability; for JSON, all sentences in their order."""
         found = list(questions(lines_of(file, encoding), str(file)))
         asked = [(question.question, list(question.sentences)) for question in found]
-        for (question, _), ranked in zip(asked, self.rank_all(asked, batch_size)):
+        answers = by_parts(lambda some: self.rank_all(some, batch_size), asked, batch_size)
+        for (question, _), ranked in zip(asked, answers):
             best = ranked[0]
             line = f"{best.probability:.4f}\t{' '.join(question.split())}\t{' '.join(best.sentence.split())}"
             yield line, {"question": question, "ranked": [one._asdict() for one in ranked]}

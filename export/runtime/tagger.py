@@ -2,7 +2,7 @@
 
 import json
 
-from keras_rnnlm.export.runtime.lines import lines_of
+from keras_rnnlm.export.runtime.lines import by_parts, lines_of
 from keras_rnnlm.export.runtime.models import ExportedModel
 from keras_rnnlm.schema import COUNT, Each, Rule, is_count
 from keras_rnnlm.text.columns import Columns
@@ -65,7 +65,8 @@ class ExportedTagger(ExportedModel):
         sentences = Columns(word_column or self.word_column).unlabelled(
             lines_of(file, encoding), str(file), self.reader()
         )
-        for words, tags in zip(sentences, self.tag(sentences, batch_size)):
+        found = by_parts(lambda some: self.tag(some, batch_size), sentences, batch_size)
+        for words, tags in zip(sentences, found):
             for word, tag in zip(words, tags):
                 yield f"{word}\t{tag}", None
             yield "", {"words": words, "tags": tags}

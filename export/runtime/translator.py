@@ -6,7 +6,7 @@ import json
 import numpy as np
 
 from keras_rnnlm import generation
-from keras_rnnlm.export.runtime.lines import lines_of
+from keras_rnnlm.export.runtime.lines import by_parts, lines_of
 from keras_rnnlm.export.runtime.models import ExportedModel, difference
 from keras_rnnlm.generation import checks
 from keras_rnnlm.generation.beam import log_softmax
@@ -133,7 +133,8 @@ class ExportedTranslator(ExportedModel):
         `options` are those of `translate`.
         """
         sources = [line.split("\t")[0].strip() for line in lines_of(file, encoding)]
-        for source, (best, *_) in zip(sources, self.translate(sources, batch_size=batch_size, **options)):
+        found = by_parts(lambda some: self.translate(some, batch_size=batch_size, **options), sources, batch_size)
+        for source, (best, *_) in zip(sources, found):
             yield best.text, {"source": source, "text": best.text, "score": best.score}
 
     def show(self, options, settings, prompts):

@@ -106,6 +106,15 @@ def test_what_cannot_be_read_is_told(files, options, message, tmp_path):
         open_labelled("stdlib")
 
 
+def test_what_a_model_is_measured_on_is_whole(tmp_path):
+    write(tmp_path, neg_txt="a\nb", pos_txt="c")
+    found = open_labelled(tmp_path, label_column="of the run's tables", whole=True)
+    assert pairs(found.splits["train"]) == [("a", "neg"), ("b", "neg"), ("c", "pos")] and len(found.splits) == 1
+    write(tmp_path, train_csv="text,label\na,b\n", dev_csv="text,label\nc,d\n")
+    with pytest.raises(ValueError, match=r"splits of their own \(train, valid\): name the files of one of them"):
+        open_labelled(tmp_path / "*.csv", whole=True)
+
+
 @pytest.mark.skipif(not (DATA / "mr-polarity").is_dir(), reason="without the corpora")
 def test_movie_reviews_are_read_whole():
     found = open_labelled(str(DATA / "mr-polarity" / "rt-polarity.*"), encoding="latin-1", split="100")

@@ -86,12 +86,24 @@ def test_trials_are_runs(tmp_path, capfd):
     killed_runs.write_text(text, lines=150)
     settings = "tokenizer=char units=12 layers=1 tied=false embedding_dim=6 window=12 epochs=1".split()
     words = [str(text), "--out", str(out), *[word for setting in settings for word in ("--set", setting)]]
-    words += ["--over", "batch=4,8", "--minutes", "0.2", "--trial-minutes", "0.2", "--json", "--quiet"]
+    words += [
+        "--valid",
+        str(text),
+        "--over",
+        "batch=4,8",
+        "--minutes",
+        "0.2",
+        "--trial-minutes",
+        "0.2",
+        "--json",
+        "--quiet",
+    ]
     assert main(["search", *words]) == 0
     told = json.loads(capfd.readouterr().out)
     assert told["trials"] and all(math.isfinite(row["loss"]) for row in told["trials"])
     for row in told["trials"]:
         assert Recipe.load(out / f"trial-{row['trial']}" / "recipe.toml").batch == row["batch"]
+    assert json.loads((out / "trial-0" / "data" / "index.json").read_text())["given"]["valid"] == [str(text)]
     assert main(["search", "--out", str(out), "--resume", "--json"]) == 0  # nothing is left to try
     assert json.loads(capfd.readouterr().out) == told
 

@@ -12,7 +12,7 @@ import sys
 import time
 
 from keras_rnnlm.installed import import_extra
-from keras_rnnlm.schema import COUNT, TEXT, check, number, parse_json, read_regular
+from keras_rnnlm.schema import COUNT, TEXT, Optional, check, number, parse_json, read_regular
 from keras_rnnlm.training.commands.info import summary
 from keras_rnnlm.training.corpora.encoded_again import absolute
 from keras_rnnlm.training.loop.interrupts import exit_code, interrupts
@@ -28,12 +28,20 @@ MINUTES = 60.0
 LEAST = 0.1  # minutes that are worth a trial
 COMPARABLE = 0.8  # of a trial's minutes: a shorter one would be compared as if it had had them all
 ABOVE = number(" above 0", lambda value: value > 0)
-SCHEMA = {"corpus": [TEXT], "over": [TEXT], "minutes": ABOVE, "trial_minutes": ABOVE, "seed": COUNT}
+SCHEMA = {
+    "corpus": [TEXT],
+    "valid": Optional(TEXT),
+    "over": [TEXT],
+    "minutes": ABOVE,
+    "trial_minutes": ABOVE,
+    "seed": COUNT,
+}
 
 
 def arguments(parser):
     parser.add_argument("corpus", nargs="*", help="texts, as `train` takes them")
     parser.add_argument("--out", type=pathlib.Path, required=True, help="a new folder; or, with --resume, an old one")
+    parser.add_argument("--valid", help="a text to validate on")
     parser.add_argument("--recipe", help="the name of a built-in recipe, or a TOML file: what is not searched over")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="a setting of it")
     parser.add_argument(
@@ -52,18 +60,21 @@ def arguments(parser):
 
 def run(options):
     import_optuna()
-    given = [name for name in ("recipe", "over", "trial_minutes", "seed") if getattr(options, name) is not None]
+    given = [
+        name for name in ("valid", "recipe", "over", "trial_minutes", "seed") if getattr(options, name) is not None
+    ]
     if options.resume and (options.corpus or options.set or given):
         raise ValueError("--resume takes all but --minutes from the search that it resumes: drop the rest")
     if not options.resume and not options.corpus:
         raise ValueError("No text to search for: name files or folders, or stdlib, Python's own library")
-    if "-" in options.corpus:
+    if "-" in [*options.corpus, options.valid]:
         raise ValueError("A search reads its text in each trial, and standard input can be read once: name a file")
     if options.resume:
         search = Search.resumed(options.out, options.minutes, options.quiet)
     else:
         told = {
             "corpus": absolute(options.corpus),  # a search is resumed from anywhere
+            **({} if options.valid is None else {"valid": absolute(options.valid)[0]}),
             "over": list(OVER) if options.over is None else options.over,
             "minutes": MINUTES if options.minutes is None else options.minutes,
             "trial_minutes": TRIAL_MINUTES if options.trial_minutes is None else options.trial_minutes,
@@ -157,6 +168,11 @@ class Search:
                 found[name] = kind(values.low, values.high, log=values.by_logarithm)
         return found
 
+    def texts(self):
+        """What each training reads, in its words."""
+        valid = self.told_of.get("valid")
+        return [*self.told_of["corpus"], *([] if valid is None else ["--valid", valid])]
+
     def folder(self, number):
         return RunFolder(self.path / f"trial-{number}")
 
@@ -211,7 +227,7 @@ class Search:
                 return math.inf, 0.0
             file = self.path / "trial.toml"
             write_whole(file, recipe.to_toml().encode())
-            command += [*self.told_of["corpus"], "--recipe", str(file)]
+            command += [*self.texts(), "--recipe", str(file)]
         command += ["--out", str(folder)] + ["--quiet"] * self.quiet
         # Of a session of its own: an interrupt that the terminal sends to all comes once.
         process = subprocess.Popen(command, start_new_session=True)
@@ -231,7 +247,9 @@ class Search:
         minutes = max(found.get("minutes", 0.0), (time.monotonic() - began) / 60)
         loss = found.get("validation_loss") if code == 0 else None
         if code == 0 and loss is None:
-            raise ValueError("A search compares validation losses, and there is no text to validate on: set split")
+            raise ValueError(
+                "A search compares validation losses, and there is no text to validate on: set split, or name --valid"
+            )
         return math.inf if loss is None else loss, minutes
 
     # What was found
@@ -258,7 +276,7 @@ class Search:
         widths = [max(len(row[k]) for row in rows) for k in range(len(names))]
         lines = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows]
         if told["best"]:
-            words = [*self.told_of["corpus"], "--recipe", told["best"], "--out", "run"]
+            words = [*self.texts(), "--recipe", told["best"], "--out", "run"]
             lines += ["", f"The best as a recipe: keras-rnnlm train {shlex.join(words)}"]
         return "\n".join(lines)
 

@@ -34,7 +34,16 @@ class Labelled:
     fingerprint: str
 
 
-def open_labelled(sources, valid=None, test=None, split=None, encoding="utf-8", text_column=None, label_column=None):
+def open_labelled(
+    sources,
+    valid=None,
+    test=None,
+    split=None,
+    encoding="utf-8",
+    text_column=None,
+    label_column=None,
+    whole=False,
+):
     """Reads labelled texts, all of them, and splits them.
 
     In a table (.csv, .tsv, .jsonl, .ndjson, .json, .parquet) a row is a text and its label. Of plain files each is of
@@ -51,9 +60,11 @@ def open_labelled(sources, valid=None, test=None, split=None, encoding="utf-8", 
         encoding: of the files.
         text_column, label_column: of tables. Without them, the only columns that are called "text", "review" or the
             like, and "label", "class" or the like.
+        whole: whether all of it is one split, "train", as where a model is measured on it; what has splits of its own
+            is refused. `label_column` is then of tables alone, and of plain files nothing.
     """
     check_encoding(encoding)
-    shares = None if split is None else shares_of(split, valid, test)
+    shares = [1] if whole else None if split is None else shares_of(split, valid, test)
     given, taken, stamps, columns = {}, set(), [], {}
     for name, paths in (("valid", valid), ("test", test), ("train", sources)):
         if paths is None:
@@ -80,7 +91,8 @@ def open_labelled(sources, valid=None, test=None, split=None, encoding="utf-8", 
             continue
         found = Files(paths, encoding, [], taken if name == "train" else (), text_column)
         taken |= {os.path.realpath(file.path) for _, file in found.files}
-        reader = _Reader([file for _, file in found.files], label_column)
+        tables = [isinstance(file, Table) for _, file in found.files]
+        reader = _Reader([file for _, file in found.files], label_column if any(tables) or not whole else None)
         own = found.own_splits(whole=name != "train")
         for part, parts in own.items():
             rows = reader.rows([document.file for document in parts])
@@ -91,6 +103,8 @@ def open_labelled(sources, valid=None, test=None, split=None, encoding="utf-8", 
     if not splits:
         raise ValueError("Labelled texts have at least one source: a file, a folder or a pattern.")
     splits |= {name: parts["train"] for name, parts in given.items()}
+    if whole and len(splits) > 1:
+        raise ValueError(f"The texts have splits of their own ({', '.join(splits)}): name the files of one of them")
     if shares is not None and len(splits) > 1 + len(given):
         raise ValueError(
             f"The texts bring their own splits ({', '.join(splits)}): leave out `split`. Received: split={split!r}"

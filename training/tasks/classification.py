@@ -117,7 +117,7 @@ class Classification(Task):
         if not os.path.exists(path) and not glob.has_magic(os.fspath(path)) and not of_rows([os.fspath(path)]):
             return None
         columns = {"text_column": recipe.text_column, "label_column": recipe.task_settings["label_column"]}
-        rows = open_labelled(path, split="100", encoding=encoding, **columns).splits["train"]
+        rows = open_labelled(path, encoding=encoding, whole=True, **columns).splits["train"]
         return encoded(rows, data.vocabulary, recipe.task_settings["characters"])
 
     def describe(self, data):
