@@ -3,12 +3,17 @@
 import contextlib
 import dataclasses
 import pathlib
+import typing
 import warnings
 
 from keras_rnnlm import tasks
-from keras_rnnlm.export.parity import Parity
 from keras_rnnlm.export.runtime.answers import answer_of
 from keras_rnnlm.whole_files import written_whole
+
+if typing.TYPE_CHECKING:
+    from keras_rnnlm.export.parity import Parity
+
+RECURRENT = ("LSTM", "GRU", "RNN", "Loop", "WHILE")  # operators of a recurrence
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +39,14 @@ class Exported:
     quantize: str | None
     bytes: int
     operators: dict
-    parity: Parity
+    parity: "Parity"
     quantized: int = 0
+
+    def __str__(self):
+        recurrent = {name: count for name, count in self.operators.items() if name in RECURRENT}
+        operators = "".join(f", {count} {name}" for name, count in recurrent.items())
+        error = "" if self.parity is None else f", error {self.parity.error:.1e}"
+        return f"{self.path}: {self.format}, {self.quantize or 'float32'}, {self.bytes:,} bytes{error}{operators}"
 
 
 @contextlib.contextmanager

@@ -42,6 +42,7 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
     >>> manifest["task"]
     'language_model'
     """
+    import_keras()
     from keras_rnnlm.export import artifacts
     from keras_rnnlm.export.interface import interface_of
     from keras_rnnlm.export.runtime.answers import answer_of
@@ -54,6 +55,11 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
             f"A format is one of {', '.join(FORMATS)}. Received: {', '.join(map(repr, unknown)) or 'none'}"
         )
     check_to_make(out)
+    if run.suffix == ".keras" and run.is_file():
+        raise ValueError(
+            f"{run} is a Keras model, and this is for the directories of runs. In Python: "
+            f'keras_rnnlm.export.to_onnx(keras.models.load_model("{run.name}"), "{run.stem}.onnx")'
+        )
     _check_there(run, "model.keras")
     interface = interface_of(model_of(run))
     answer = answer_of(interface.description(), trusted=True)

@@ -99,8 +99,12 @@ class Interface:
         return graph, names
 
     def example(self, rng, batch, time, padding=None, from_zeros=False):
-        """Random inputs: of every row but the first, with padding, the end is zeros; states are zeros if asked for."""
+        """Random inputs, of every row but the first with masked steps where there are masks; states zeros if asked for.
+
+        With padding the end is masked. Else one step is, of a model without signatures whose layers make masks.
+        """
         found, padding = {}, padding or self.signature.padding
+        masked_by = None if hasattr(self.model, "signatures") else mask_value(self.model)
         for tensor in self.inputs:
             shape = [size if size is not None else batch if k == 0 else time for k, size in enumerate(tensor.shape)]
             if "int" in tensor.dtype:
@@ -110,9 +114,13 @@ class Interface:
             else:
                 is_state = tensor.name in {state.name for state in self.states}
                 value = rng.normal(size=shape) * ((0 if from_zeros else 0.5) if is_state else 1)
-            if padding == "right" and len(shape) > 1 and tensor.shape[1] is None:
+            if len(shape) > 1 and (tensor.shape[1] is None or masked_by is not None):
+                hidden = 0 if masked_by is None or "float" not in tensor.dtype else masked_by
                 for row in range(1, batch):
-                    value[row, rng.integers(1, time + 1) :] = 0
+                    if padding == "right":
+                        value[row, rng.integers(1, shape[1] + 1) :] = hidden
+                    elif masked_by is not None:
+                        value[row, rng.integers(shape[1])] = hidden
             found[tensor.name] = value.astype(tensor.dtype)
         return found
 
@@ -191,6 +199,16 @@ def _inputs_of(model):
 def layers_of(model):
     """Every layer in it, however deep."""
     return model._flatten_layers(include_self=False, recursive=True)
+
+
+def mask_value(model):
+    """What a masked step holds, of a model whose layers make masks of their inputs; else None."""
+    for layer in layers_of(model):
+        if isinstance(layer, keras.layers.Masking):
+            return layer.mask_value
+        if isinstance(layer, keras.layers.Embedding) and layer.mask_zero:
+            return 0
+    return None
 
 
 def check_stateless(layer):

@@ -5,6 +5,7 @@ import pathlib
 import sys
 import time
 
+from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.schema import is_count
 from keras_rnnlm.standard_streams import tell
 
@@ -118,9 +119,11 @@ def answer(path, format=None, *, threads=None, trusted=False):
     if format is not None or threads is not None:
         raise ValueError(f"{path} is a run, which Keras computes: --format and --threads are of exports")
     try:
+        from keras_rnnlm.training.runs.run import load_run
+
+        import_keras()
         from keras_rnnlm.export.interface import Interface
         from keras_rnnlm.export.runtime.answers import answer_of
-        from keras_rnnlm.training.runs.run import load_run
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith(__name__.partition(".")[0]):
             raise

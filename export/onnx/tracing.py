@@ -40,10 +40,10 @@ def native(padding=None):
 def _write(layer, sequences, states, mask, reads, padding, told):
     check_stateless(layer)  # Keras's own export comes here alone
     reasons = obstacles(layer.cell)
-    if mask is not None and padding is None:
-        reasons.append('a mask; padding="right" says that it hides the ends of sequences only')
+    if mask is not None and padding is None and not reasons:
+        reasons.append('a mask; where it hides the ends of sequences only, `export.to_onnx(..., padding="right")`')
     if reasons:
-        message = f"{layer.name!r} becomes a Loop of small operators, slower than a native node: {'; '.join(reasons)}"
+        message = f"{layer.name!r} becomes a Loop: right, and slower than a native node: {'; '.join(reasons)}"
         if message not in told:
             told.add(message)
             warnings.warn(message, stacklevel=1)

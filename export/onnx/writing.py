@@ -23,8 +23,10 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         path: the file, ending in ".onnx".
         opset: of ONNX, at least 18.
         quantize: "int8", "float16" (stored so, computed in float32), or None.
-        padding: "right" where masks hide the ends of sequences only. Without it a layer with a mask becomes a Loop,
-            unless the model's signature says so.
+        padding: "right" where masks hide the ends of sequences only, as `keras.utils.pad_sequences(padding="post")`
+            pads them. Without it a layer with a mask becomes a Loop, unless the model's signature says so. It is a
+            promise: of sequences with a masked step before one that is not, the file then gives other numbers, and no
+            error.
         tokenizer: to put into the file of a language model: a `keras_rnnlm.text.Tokenizer`, or a tokenizer.json's path;
             of a model of another task, its vocabulary.
         tokens: ids of a real text, on which the perplexity is compared, too.

@@ -11,8 +11,11 @@ def lines_of(file, encoding="utf-8"):
     """The lines of a text file, however they end, without a byte order mark. What is no text is told in a line."""
     try:
         text = read_regular(pathlib.Path(file)).decode("utf-8-sig" if encoding == "utf-8" else encoding)
+    except FileNotFoundError as error:
+        raise ValueError(f"There is no file {file}") from error
     except (OSError, UnicodeError, LookupError) as error:
-        raise ValueError(f"{file} cannot be read as {encoding}: {error}") from error
+        way = ". `encoding`, --encoding, says how it is written" if isinstance(error, UnicodeError) else ""
+        raise ValueError(f"{file} cannot be read as {encoding}: {error}{way}") from error
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     return text.removesuffix("\n").split("\n") if text else []
 

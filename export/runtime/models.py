@@ -51,12 +51,36 @@ class ExportedModel:
         return cls(engine, kind, about, tokenizer, missing)
 
     def run(self, inputs):
+        """What the model gives, a dict of arrays by name, for arrays by name, as it takes them in Keras."""
         names = [tensor["name"] for tensor in self.about.get("inputs", ())]
         is_by_name = isinstance(inputs, collections.abc.Mapping)
         if not is_by_name or any(name not in inputs for name in names):
             came = ", ".join(map(str, inputs)) or "none" if is_by_name else type(inputs).__name__
             raise ValueError(f"`run` takes a dict of arrays by name, with {', '.join(names)}. Received: {came}")
+        if "task" not in self.about:
+            inputs = self._as_taken(inputs)
         return self.engine.run(inputs)
+
+    def _as_taken(self, inputs):
+        """Arrays of the types that the file takes; a number that would be cut off, or a foreign name, is refused."""
+        types = {tensor["name"]: tensor["dtype"] for tensor in self.about.get("inputs", ())}
+        if types and (foreign := set(inputs) - set(types)):
+            raise ValueError(
+                f"`run` takes a dict of arrays by name, with {', '.join(types)}. Received beside: {', '.join(foreign)}"
+            )
+        found = {}
+        for name, value in inputs.items():
+            value, wanted = np.asarray(value), np.dtype(types.get(name, np.asarray(value).dtype))
+            if not np.can_cast(value.dtype, wanted, "same_kind") and not (
+                wanted.kind == "f" and value.dtype.kind in "iub"
+            ):
+                raise ValueError(f"{name!r} is of {wanted}. Received: {value.dtype}")
+            found[name] = value.astype(wanted, copy=False)
+        return found
+
+    def __repr__(self):
+        given = ", ".join(f"{t['name']} {t['dtype']} {tuple(t['shape'])}" for t in self.about.get("inputs", ()))
+        return f"<{type(self).__name__}, {self.format}: {given} -> {', '.join(self.about.get('outputs', ()))}>"
 
     def reader(self):
         """The tokenizer, or what else its task knows symbols by, or a ValueError that says why there is none."""

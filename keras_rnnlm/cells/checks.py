@@ -13,6 +13,23 @@ def check_layout(layer, weights):
         )
 
 
+def checked_step(cell, step):
+    """The step, which says so where it does not return what it has to."""
+    name, names, widths = cell.name, ", ".join(cell.state_names), list(cell.state_widths)
+
+    def checked(dot, x, states, p):
+        new = step(dot, x, states, p)
+        shapes = [tuple(getattr(state, "shape", ())) for state in new] if isinstance(new, (list, tuple)) else None
+        if shapes is None or [shape[-1:] for shape in shapes] != [(width,) for width in widths]:
+            raise ValueError(
+                f"`step` of {name!r} returns its new states, a tuple of {names}, (batch, width), of widths {widths}. "
+                f"Received: {type(new).__name__ if shapes is None else f'shapes {shapes}'}"
+            )
+        return new
+
+    return checked
+
+
 def check_reads(cell, reads, batch=None):
     """What every step reads, by name, where it is what the cell has to be given."""
     given = {} if reads is None else reads

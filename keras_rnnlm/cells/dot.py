@@ -11,6 +11,10 @@ class Dot:
 
     def __call__(self, operand, name, plus=None):
         """`operand @ kernel`, `+ plus` where given: what is added here need not be read again by the gradient."""
+        if name not in self.kernels:
+            raise ValueError(
+                f"`dot` multiplies by {', '.join(self.kernels) or 'nothing'} here. Received: name={name!r}"
+            )
         kernel = self.kernels[name]
         y = cast(ops.matmul(cast(operand, kernel.dtype), kernel), self.dtype)
         if plus is not None:

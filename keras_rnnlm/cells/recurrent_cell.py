@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_rnnlm.cells import equations, mogrifier, weight_drop
-from keras_rnnlm.cells.checks import check_layout, check_reads
+from keras_rnnlm.cells.checks import check_layout, check_reads, checked_step
 from keras_rnnlm.cells.dot import Dot, DroppedDot, state_dtype
 from keras_rnnlm.cells.private_keras import DropoutRNNCell
 from keras_rnnlm.cells.signature import deserialize, keyword_only, serialize, with_options
@@ -290,6 +290,7 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
 
     def whole(self, step, training):
         """The step with what the options put around it."""
+        step = checked_step(self, step)
         step = mogrifier.in_front(self, step) if self.mogrifier else step
         return step if training else self.expect_zoneout(step)
 

@@ -54,7 +54,37 @@ class Weights:
         return another(self.bias_initializer, number)(shape, dtype=dtype)
 
     def declare(self, name, shape, kind, initializer=None):
-        """Adds a weight with the initializer, regularizer and constraint of its kind, and random numbers of its own."""
+        """Adds a weight, which becomes the attribute `name`, and returns it. `read_weights` gives it by that name.
+
+        Args:
+            name: of the weight.
+            shape: of it.
+            kind: "kernel", "recurrent" or "bias", or what else the cell has a `..._initializer` for: by it go its
+                initializer, regularizer and constraint. "recurrent" are those that read the states.
+            initializer: instead of that of its kind: a function of shape and dtype.
+
+        >>> class Decaying(RecurrentCell):
+        ...     gates = "n"
+        ...
+        ...     def build(self, input_shape):
+        ...         super().build(input_shape)
+        ...         self.declare("decay", (self.units,), "bias")
+        ...
+        ...     def parameters(self, w):
+        ...         return {"decay": w["decay"]}
+        ...
+        ...     def step(self, dot, x, states, p):
+        ...         (h,) = states
+        ...         keep = ops.sigmoid(p["decay"])
+        ...         return (keep * h + (1 - keep) * self.activation(dot(h, "recurrent_kernel", x)),)
+        >>> cell = Decaying(4)
+        >>> output, state = cell(np.ones((2, 3)), np.zeros((2, 4)))
+        >>> cell.decay.shape
+        (4,)
+        """
+        known = [argument.removesuffix("_initializer") for argument in self.arguments if "_initializer" in argument]
+        if kind not in known:
+            raise ValueError(f"The kind of a weight is one of {', '.join(known)}. Received: kind={kind!r}, of {name!r}")
         if initializer is None:
             initializer = another(getattr(self, f"{kind}_initializer"), self.kinds.count(kind))
         self.kinds.append(kind)
@@ -74,6 +104,7 @@ class Weights:
         self.declared.append(name)
         if kind == "recurrent":
             self.recurrent_names.append(name)
+        return variable
 
     def declare_norm(self, name, width, bias=False):
         """Adds the gain of a layer normalization, ones at first, and its bias where it has one."""

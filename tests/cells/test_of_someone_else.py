@@ -3,8 +3,10 @@
 import types
 
 import numpy as np
+import pytest
 
 from keras_rnnlm import cells, layers, models, recurrence
+from keras_rnnlm.cells import RecurrentCell
 from keras_rnnlm.layers import fused
 from keras_rnnlm.training.recipes import recipe
 from keras_rnnlm.training.runs import run
@@ -55,3 +57,37 @@ def test_a_subclass_of_ours_runs_its_own_equations():
     plain = layers.Recurrent(doubled.cell, return_sequences=True, return_trace=True)
     np.testing.assert_allclose(numpy(doubled(x)), numpy(plain(x)[0]), atol=1e-5)
     assert "DoubledCell may have equations of its own" in fused.obstacles(doubled)
+
+
+@pytest.mark.parametrize(
+    "step, message",
+    [
+        (
+            lambda self, dot, x, states, p: dot(states[0], "recurrent_kernel", x),
+            "`step` of .* a tuple of h, .*Received",
+        ),
+        (lambda self, dot, x, states, p: (x, x), r"of widths \[4\]. Received: shapes \[\(2, 4\), \(2, 4\)\]"),
+        (lambda self, dot, x, states, p: (x[:, :3],), r"of widths \[4\]. Received: shapes \[\(2, 3\)\]"),
+        (
+            lambda self, dot, x, states, p: (dot(states[0], "kernel", x),),
+            "multiplies by recurrent_kernel here. Received",
+        ),
+    ],
+)
+def test_a_step_that_is_wrong_is_told_what_it_has_to_be(step, message):
+    cell = type("Cell", (RecurrentCell,), {"gates": "n", "step": step})
+    with pytest.raises(ValueError, match=message):
+        layers.Recurrent(cell(4))(np.ones((2, 3, 5), "float32"))
+
+
+def test_a_weight_of_no_kind_is_told_the_kinds():
+    class Cell(RecurrentCell):
+        gates = "n"
+
+        def build(self, input_shape):
+            super().build(input_shape)
+            assert self.declare("decay", (self.units,), "bias") is self.decay
+            self.declare("other", (self.units,), "zeros")
+
+    with pytest.raises(ValueError, match="one of kernel, recurrent, bias. Received: kind='zeros', of 'other'"):
+        Cell(4).build((2, 3))

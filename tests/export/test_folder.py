@@ -322,6 +322,10 @@ def test_a_tokenizer_with_more_ids_than_the_model_is_not_exported(trained, tmp_p
 
 def test_what_is_no_language_model_is_not_exported_as_a_run(trained, tmp_path):
     run = shutil.copytree(trained[0], tmp_path / "run")
+    with pytest.raises(
+        ValueError, match=r'is a Keras model, .* In Python: .*load_model\("model.keras"\), "model.onnx"\)'
+    ):
+        export.export_run(run / "model.keras", tmp_path / "out")
     regressor().save(run / "model.keras")
     with pytest.raises(ValueError, match="holds a Functional"):
         export.export_run(run, tmp_path / "out", ["onnx"])

@@ -13,6 +13,7 @@ import pytest
 from keras_rnnlm import export, layers
 from keras_rnnlm.export import runtime
 from keras_rnnlm.export.onnx import count_operators, tracing
+from keras_rnnlm.export.runtime import engines
 from tests.export import models
 
 NODES = {"lstm": "LSTM", "gru": "GRU", "simple_rnn": "RNN"}
@@ -127,9 +128,42 @@ def test_a_tagger_with_right_padding_has_a_node_for_each_direction(tmp_path):
 
 
 def test_any_mask_makes_loops_aloud(tmp_path):
-    with pytest.warns(UserWarning, match='becomes a Loop.*padding="right"'):
+    with pytest.warns(UserWarning, match='becomes a Loop.*a mask; .*padding="right"'):
         made = export.to_onnx(models.tagger(), tmp_path / "m.onnx")
     assert recurrent(made.operators) == {"Loop": 4}
+
+
+@pytest.mark.parametrize("padding, masked", [(None, "some"), ("right", "ends")])
+def test_what_is_compared_has_masked_steps(padding, masked, tmp_path, monkeypatch):
+    """So a file that did not read a mask, or not where it stands, would not be like the model."""
+    seen, run = [], engines.Onnx.run
+    monkeypatch.setattr(engines.Onnx, "run", lambda self, given: seen.append(given["series"]) or run(self, given))
+    series = keras.Input((None, 2), name="series")
+    x = layers.LSTM(4, peephole=True)(keras.layers.Masking(-1.0)(series))
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*becomes a Loop.*")
+        made = export.to_onnx(keras.Model(series, x), tmp_path / "m.onnx", padding=padding)
+    hidden = (seen[0] == -1).all(axis=-1)
+    assert made.parity.error < 1e-5 and not hidden[0].any()
+    if masked == "ends":
+        assert hidden.any() and (hidden[:, 1:] >= hidden[:, :-1]).all()
+    else:
+        assert hidden[1:].sum(axis=1).tolist() == [1, 1]
+
+
+def test_arrays_of_a_model_of_ones_own_are_taken_in_its_types(tmp_path):
+    made = export.to_onnx(models.regressor(), tmp_path / "m.onnx")
+    assert str(made) == f"{made.path}: onnx, float32, {made.bytes:,} bytes, error {made.parity.error:.1e}, 1 GRU"
+    loaded = runtime.load(tmp_path / "m.onnx")
+    given = {tensor["name"]: np.ones([size or 3 for size in tensor["shape"]]) for tensor in loaded.about["inputs"]}
+    (found,) = loaded.run(given).values()  # float64
+    (wanted,) = loaded.run({name: value.astype("int32") for name, value in given.items()}).values()
+    np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(ValueError, match="Received beside: other"):
+        loaded.run({**given, "other": 1})
+    with pytest.raises(ValueError, match="'series' is of float32. Received: complex128"):
+        loaded.run({**given, "series": given["series"] * 1j})
+    assert repr(loaded).startswith("<ExportedModel, onnx: ") and "series float32 (" in repr(loaded)
 
 
 @pytest.mark.parametrize("return_sequences", [True, False])

@@ -278,6 +278,7 @@ def test_nothing_slow_is_imported():
         ("mark.txt", "mark.txt is empty"),
         ("empty.gz", "empty.gz is empty"),
         ("images", "The folder .*images holds no text"),
+        ("wide.txt", r"wide.txt is not utf-8: the byte 0xff at offset 0 .*--encoding utf-16"),
         ("latin.txt", r"latin.txt is not utf-8: the byte 0xe9 at offset 9 .*--encoding latin-1"),
         ("cut.txt", r"cut.txt is not utf-8: the byte 0xc3 at offset 4 "),
         ("wrong.gz", "wrong.gz is no whole gzip file"),
@@ -291,7 +292,14 @@ def test_nothing_slow_is_imported():
 )
 def test_a_source_that_is_no_text_is_told(tmp_path, monkeypatch, source, message):
     monkeypatch.chdir(tmp_path)
-    write(tmp_path, empty__txt="", short__txt="a", latin__txt="abc\nd\nef \xe9".encode("latin-1"), cut__txt=b"abcd\xc3")
+    write(
+        tmp_path,
+        empty__txt="",
+        short__txt="a",
+        latin__txt="abc\nd\nef \xe9".encode("latin-1"),
+        wide__txt="abc".encode("utf-16"),
+        cut__txt=b"abcd\xc3",
+    )
     write(tmp_path, wrong__gz=LINES, half__gz=gzip.compress(LINES.encode())[:-20], empty__gz=gzip.compress(b""))
     write(tmp_path, mark__txt=b"\xef\xbb\xbf")
     (tmp_path / "images").mkdir()

@@ -286,6 +286,7 @@ def test_what_belongs_together_is_overridden_together():
             "cell_option.peephole=true",
             "There is no setting 'cell_option': did you mean cell_options?",
         ),
+        ("tag_column=4", "There is no setting 'tag_column': did you mean task_settings.tag_column, of --task tag?"),
         ("xyz=1", "There is no setting 'xyz': there are tokenizer, vocabulary_size, "),
         ("units", "A setting is given as key=value, such as units=650. Received: 'units'"),
         ("units.x=1", "`units.x` names an entry of what is no table. Received: 'units.x=1'"),

@@ -30,7 +30,8 @@ def run(options):
     given = [name for name in alone if getattr(options, name) is not None]
     if options.resume and (options.corpus or given):
         raise ValueError(
-            "--resume takes the text and the recipe of the run; only --set may change a setting. Received: "
+            "--resume takes the text and the recipe of the run; only --set may change a setting, such as max_minutes. "
+            "Received: "
             f"{' '.join([*options.corpus, *('--' + name.replace('_', '-') for name in given)])}"
         )
     if not options.resume and not options.corpus:

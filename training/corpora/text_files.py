@@ -48,9 +48,11 @@ class TextFile:
                 yield rest
         except UnicodeDecodeError as error:
             at = read - len(error.object) + error.start
+            with self.open() as file:
+                likely = "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
             raise ValueError(
                 f"{self.name} is not {self.encoding}: the byte {error.object[error.start]:#04x} at offset {at:,} "
-                'cannot be read. Say how the text is written, for example encoding="latin-1" (`--encoding latin-1`).'
+                f'cannot be read. Say how the text is written, for example encoding="{likely}" (`--encoding {likely}`).'
             ) from error
         except UnicodeError as error:
             raise ValueError(f"{self.name} is not {self.encoding}: {error}. Say how the text is written.") from error

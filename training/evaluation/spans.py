@@ -1,5 +1,6 @@
 """Named things in tags: which words each one spans, and how many of them were found."""
 
+import collections
 import re
 
 _BIO = re.compile(r"O|[BI]-.+")
@@ -65,10 +66,33 @@ def span_scores(wanted, got, unknown=None):
     >>> span_scores([["B-A", "I-A", "O"]], [["B-A", "I-A", "B-A"]])
     {'precision': 0.5, 'recall': 1.0, 'f1': 0.6666666666666666}
     """
-    right = there = found = 0
+    return _scores(_counted(wanted, got, unknown))
+
+
+def f1_by_kind(wanted, got, unknown=None):
+    """F1 of the spans of each kind by themselves.
+
+    >>> f1_by_kind([["B-A", "I-A", "B-B"]], [["B-A", "I-A", "O"]])
+    {'A': 1.0, 'B': 0.0}
+    """
+    counts = _counted(wanted, got, unknown)
+    of = {kind: [{kind: count[kind]} for count in counts] for kind in sorted(set().union(*counts))}
+    return {kind: _scores(some)["f1"] for kind, some in of.items()}
+
+
+def _counted(wanted, got, unknown):
+    """How many spans of each kind are right, are wanted, and were found."""
+    right, there, found = (collections.Counter() for _ in range(3))
     for one, other in zip(wanted, got, strict=True):
-        one = {span if one[span[2] : span[2] + 1] != [unknown] else ("?", *span) for span in spans(one)}
-        other = spans(other)
-        right, there, found = right + len(one & other), there + len(one), found + len(other)
+        lost = {span for span in spans(one) if one[span[2] : span[2] + 1] == [unknown]}
+        one, other = spans(one), spans(other)
+        right.update(kind for kind, *_ in (one - lost) & other)
+        there.update(kind for kind, *_ in one)
+        found.update(kind for kind, *_ in other)
+    return right, there, found
+
+
+def _scores(counts):
+    right, there, found = (sum(count.values()) for count in counts)
     precision, recall = right / found if found else 0.0, right / there if there else 0.0
     return {"precision": precision, "recall": recall, "f1": 2 * right / (there + found) if there + found else 0.0}

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_rnnlm.text.vocabulary import UNKNOWN
 from keras_rnnlm.training import tasks
-from keras_rnnlm.training.evaluation.spans import is_bio, span_scores
+from keras_rnnlm.training.evaluation.spans import f1_by_kind, is_bio, span_scores
 from keras_rnnlm.training.streams import Examples
 from keras_rnnlm.viterbi import best_tags
 
@@ -15,8 +15,8 @@ class TagScorer(tasks.Scorer):
     """Scores sentences: the loss a word, the share of right tags, and of tags B-TYPE and I-TYPE the spans.
 
     Precision, recall and F1 are of spans that are right as a whole, as seqeval counts them. F1 says which model is
-    best; where tags are no BIO, the accuracy does. A tag that the training text lacks is never given, and its word
-    wrong; its sentence is left out of the loss.
+    best; where tags are no BIO, the accuracy does. In detail the F1 of each kind of span is told, too. A tag that the
+    training text lacks is never given, and its word wrong; its sentence is left out of the loss.
 
     Args:
         labels: the names of the tags.
@@ -65,7 +65,10 @@ class TagScorer(tasks.Scorer):
         if new.any():
             found["accuracy_of_new_words"] = float(right[new].mean())
         if self.has_spans:
-            found |= span_scores(*(self._named(ids, split.bounds) for ids in (split.labels, tags)), UNKNOWN_TAG)
+            both = [self._named(ids, split.bounds) for ids in (split.labels, tags)]
+            found |= span_scores(*both, UNKNOWN_TAG)
+            if self.in_detail:
+                found |= {f"f1_of_{kind}": score for kind, score in f1_by_kind(*both, UNKNOWN_TAG).items()}
         return found
 
     def _named(self, ids, bounds):

@@ -348,7 +348,14 @@ def _files():
 
 def _check_known(key):
     if key not in SETTINGS:
+        of_tasks = [name for name in tasks.TASKS if key in _task_settings(name)]
+        if of_tasks:
+            raise ValueError(f"There is no setting {key!r}: did you mean task_settings.{key}, of --task {of_tasks[0]}?")
         raise ValueError(f"There is no setting {key!r}: {nearest(key, SETTINGS)}")
+
+
+def _task_settings(name):
+    return importlib.import_module("keras_rnnlm.training.tasks").task_of(Recipe(task=name)).settings
 
 
 def _assigned(changes):

@@ -70,6 +70,7 @@ class Tagging(Task):
                 vocabulary_size=recipe.vocabulary_size,
                 longest_word=recipe.task_settings["longest_word"],
             )
+        _check_tags(vocabulary.labels, splits["train"])
         for name, found in placed.items():
             unknown, count = _unknown(found, vocabulary), sum(len(words) for words, _ in splits[name])
             if 2 * len(unknown) > count:
@@ -215,6 +216,19 @@ def _placed(lines, name, recipe):
     """The words, the tags and the place of each sentence of a file."""
     for words, tags, numbers in _columns(recipe).placed(lines, name):
         yield words, tags, (name, numbers)
+
+
+MANY_TAGS = 100  # from here on they may be words, or numbers, of another column
+
+
+def _check_tags(labels, sentences):
+    """Raises where there are too many tags for what is read of them to be tags."""
+    count = sum(len(words) for words, _ in sentences)
+    if len(labels) > MANY_TAGS and 10 * len(labels) > count:
+        raise ValueError(
+            f"{len(labels):,} different tags in {count:,} words, {', '.join(map(repr, labels[:3]))} and the like: "
+            "which column holds the tags? task_settings.tag_column says which, task_settings.word_column the words'"
+        )
 
 
 def _begun(found, name, display):

@@ -65,6 +65,7 @@ class Scorer:
 
     decides = "loss"
     larger_is_better = False
+    in_detail = False  # whether `score` tells what is of `evaluate` alone, too
 
     def __init__(self, model):
         self.model = model
@@ -221,7 +222,9 @@ class Task:
             raise ValueError(f"The run {folder} has no {text} split, but {', '.join(data.splits)}: name one")
         model = folder.read_model(data.fingerprints.get("text") if is_own else None)
         recipe = dataclasses.replace(recipe, eval_batch=options["batch"] or recipe.eval_batch)
-        return {"model": self.scorer(model, data, recipe).score(split, display.evaluating), **self.others(split)}
+        scorer = self.scorer(model, data, recipe)
+        scorer.in_detail = True
+        return {"model": scorer.score(split, display.evaluating), **self.others(split)}
 
     def others(self, split):
         """What ways without a model come to on a split, for `evaluate` to show beside it: dicts by name."""
