@@ -19,7 +19,11 @@ def arguments(parser):
 def run(options):
     import json
 
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
+        raise ValueError(
+            f"Exports are made with Keras's backend tensorflow, of runs of any: KERAS_BACKEND=tensorflow keras-rnnlm "
+            f"export {options.run_directory} ... Received: KERAS_BACKEND={os.environ['KERAS_BACKEND']}"
+        )
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_: tell(f"keras-rnnlm export: warning: {message}")  # in one line
         manifest = export_run(options.run_directory, options.out, options.format, options.quantize, say=tell)

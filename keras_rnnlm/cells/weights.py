@@ -63,7 +63,7 @@ class Weights:
                 initializer, regularizer and constraint. "recurrent" are those that read the states.
             initializer: instead of that of its kind: a function of shape and dtype.
 
-        >>> class Decaying(RecurrentCell):
+        >>> class Decaying(keras_rnnlm.cells.RecurrentCell):
         ...     gates = "n"
         ...
         ...     def build(self, input_shape):
@@ -79,7 +79,7 @@ class Weights:
         ...         return (keep * h + (1 - keep) * self.activation(dot(h, "recurrent_kernel", x)),)
         >>> cell = Decaying(4)
         >>> output, state = cell(np.ones((2, 3)), np.zeros((2, 4)))
-        >>> cell.decay.shape
+        >>> tuple(cell.decay.shape)
         (4,)
         """
         known = [argument.removesuffix("_initializer") for argument in self.arguments if "_initializer" in argument]

@@ -12,14 +12,15 @@ Weights of `keras.layers.LSTM`, `GRU` and `SimpleRNN` need no conversion: `set_w
 import numpy as np
 
 # PyTorch's rows of gates, and where each goes in our columns.
+KINDS = {4: "lstm", 3: "gru", 1: "rnn"}
 TORCH_GATES = {"lstm": ("ifgo", "ifgo"), "gru": ("rzn", "zrn"), "rnn": ("h", "h")}
 
 
 def from_torch(state_dict, kind=None, layer=0, reverse=False, prefix=None):
-    """The weights of one layer and direction of a `torch.nn.LSTM`, `GRU` or `RNN`, for `set_weights`.
+    """The weights of one layer and direction of a `torch.nn.LSTM`, `GRU` or `RNN`, or of a cell, for `set_weights`.
 
     Args:
-        state_dict: the module's `state_dict()`, tensors or arrays by name.
+        state_dict: the module, or its `state_dict()`, tensors or arrays by name.
         kind: `"lstm"`, `"gru"` or `"rnn"`. None tells it by the shape.
         layer: which layer of the stack.
         reverse: take the backward direction of a bidirectional module.
@@ -33,7 +34,9 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False, prefix=None):
     >>> [weight.shape for weight in from_torch(zeros)]  # three gates: a GRU
     [(3, 12), (4, 12)]
     """
-    suffix = f"_l{layer}" + ("_reverse" if reverse else "")
+    state_dict = state_dict.state_dict() if hasattr(state_dict, "state_dict") else state_dict
+    is_cell = any(name.endswith("weight_ih") for name in state_dict) and layer == 0 and not reverse
+    suffix = "" if is_cell else _suffix(layer, reverse)
     names = [f"{name}{suffix}" for name in ("weight_ih", "weight_hh")]
     state_dict = _without_prefix(state_dict, prefix, names[0])
     missing = [name for name in names if name not in state_dict]
@@ -47,7 +50,8 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False, prefix=None):
     units = recurrent.shape[1] if projection is None else projection.shape[1]
     number = recurrent.shape[0] // units
     if kind is None:
-        kind = {4: "lstm", 3: "gru", 1: "rnn"}.get(number)
+        kind = KINDS.get(number)
+    kind = kind.lower() if isinstance(kind, str) else kind
     if kind not in TORCH_GATES or len(TORCH_GATES[kind][0]) != number or recurrent.shape[0] % units:
         raise ValueError(
             f'`kind` is "lstm" (4 gates), "gru" (3) or "rnn" (1), and {names[1]} has units rows for each gate. '
@@ -57,14 +61,62 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False, prefix=None):
 
     def columns(rows):
         """(gates * units, ...) by rows in their order, to columns in ours."""
-        blocks = dict(zip(theirs, np.split(rows, number)))
-        return np.concatenate([blocks[gate] for gate in ours]).T
+        return _in_order(rows, theirs, ours).T
 
     weights = [columns(kernel), columns(recurrent)]
     if f"bias_ih{suffix}" in state_dict:
         biases = [columns(_array(state_dict[f"{name}{suffix}"])) for name in ("bias_ih", "bias_hh")]
         weights.append(np.stack(biases) if kind == "gru" else sum(biases))
     return weights if projection is None else [*weights, _array(projection).T]
+
+
+def to_torch(weights, layer=0, reverse=False):
+    """The other way: what a `torch.nn.LSTM`, `GRU` or `RNN` loads, arrays by name, of one layer and direction.
+
+    Args:
+        weights: `get_weights()` of an `LSTM`, `GRU` or `SimpleRNN` that is plain, or of an LSTM with a projection.
+        layer: which layer of the module it becomes.
+        reverse: whether it becomes the backward direction.
+
+    Of PyTorch's two biases the second is zeros, but for a GRU's, which has both.
+
+    >>> layer = keras_rnnlm.layers.GRU(4)
+    >>> layer.build((None, None, 3))
+    >>> {name: array.shape for name, array in to_torch(layer.get_weights()).items()}
+    {'weight_ih_l0': (12, 3), 'weight_hh_l0': (12, 4), 'bias_ih_l0': (12,), 'bias_hh_l0': (12,)}
+    """
+    arrays = [_array(weight) for weight in weights]
+    shapes = [array.shape for array in arrays]
+    projection = None
+    if len(shapes) > 2 and shapes[-1] == (shapes[0][-1] // 4, shapes[1][0]):
+        projection, shapes = arrays.pop(), shapes[:-1]
+    are_plain = 2 <= len(shapes) <= 3 and len(shapes[0]) == len(shapes[1]) == 2 and shapes[0][1] == shapes[1][1]
+    units = 0 if not are_plain else shapes[1][0] if projection is None else projection.shape[0]
+    kind = KINDS.get(shapes[1][1] // units) if units and shapes[1][1] % units == 0 else None
+    bias_of = {"gru": (2, 3 * units), "lstm": (4 * units,), "rnn": (units,)}
+    if kind is None or len(shapes) == 3 and shapes[2] != bias_of[kind] or projection is not None and kind != "lstm":
+        raise ValueError(
+            "`weights` are those of a plain LSTM, GRU with reset_after=True or SimpleRNN: kernel, recurrent kernel, "
+            f"and bias where there is one. Received shapes: {[_array(weight).shape for weight in weights]}"
+        )
+    theirs, ours = TORCH_GATES[kind]
+    kernel, recurrent, *bias = (_in_order(array.T, ours, theirs) for array in arrays)
+    found, suffix = {"weight_ih": kernel, "weight_hh": recurrent}, _suffix(layer, reverse)
+    if bias:
+        both = bias[0].T if kind == "gru" else (bias[0], np.zeros_like(bias[0]))
+        found |= dict(zip(("bias_ih", "bias_hh"), both))
+    found |= {} if projection is None else {"weight_hr": projection.T}
+    return {f"{name}{suffix}": array for name, array in found.items()}
+
+
+def _suffix(layer, reverse):
+    return f"_l{layer}" + ("_reverse" if reverse else "")
+
+
+def _in_order(rows, given, wanted):
+    """Blocks of rows, one for each gate, in another order."""
+    blocks = dict(zip(given, np.split(rows, len(given))))
+    return np.concatenate([blocks[gate] for gate in wanted])
 
 
 def _without_prefix(state_dict, prefix, name):

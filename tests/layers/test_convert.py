@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_rnnlm import layers
-from keras_rnnlm.layers.convert import from_addons, from_torch
+from keras_rnnlm.layers.convert import from_addons, from_torch, to_torch
 from tests import reference
 from tests.support import numpy
 
@@ -64,6 +64,47 @@ def test_weights_from_a_torch_module_give_its_outputs(module, layer):
         ours.set_weights(from_torch(theirs.state_dict(), layer=k))
         y = ours(y)
     np.testing.assert_allclose(numpy(y), theirs(torch.tensor(x))[0].detach().numpy(), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: layers.LSTM(4),
+        lambda: layers.LSTM(4, use_bias=False),
+        lambda: layers.LSTM(4, projection_units=2),
+        lambda: layers.LSTM(4, projection_units=2, use_bias=False),
+        lambda: layers.GRU(4),
+        lambda: layers.GRU(2, use_bias=False),
+        lambda: layers.SimpleRNN(4),
+    ],
+)
+def test_weights_go_to_torch_and_come_back(make):
+    layer = make()
+    layer.build((None, None, 3))
+    weights = [np.random.default_rng(k).normal(size=w.shape) for k, w in enumerate(layer.weights)]
+    for how in ({}, dict(layer=1, reverse=True)):
+        back = from_torch(to_torch(weights, **how), **how)
+        for before, after in zip(weights, back, strict=True):
+            np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("make", [lambda: layers.LSTM(4, peephole=True), lambda: layers.GRU(4, reset_after=False)])
+def test_what_torch_does_not_have_is_not_converted(make):
+    layer = make()
+    layer.build((None, None, 3))
+    with pytest.raises(
+        ValueError, match="those of a plain LSTM, GRU with reset_after=True or SimpleRNN.*Received shapes"
+    ):
+        to_torch(layer.get_weights())
+
+
+def test_weights_of_a_cell_and_of_a_module_itself_are_taken():
+    state_dict = random_state_dict(3)
+    cell = {name.removesuffix("_l0"): array for name, array in state_dict.items()}
+    module = type("Module", (), {"state_dict": lambda self: cell})()
+    for found in (from_torch(cell, kind="GRU"), from_torch(module)):
+        for one, other in zip(found, from_torch(state_dict), strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 def test_a_projected_state_and_a_module_of_a_model_are_found():

@@ -273,7 +273,7 @@ def test_settings_are_overridden(assignments, expected):
 
 def test_what_belongs_together_is_overridden_together():
     # Neither would be right without the other.
-    assert Recipe().override(["units=[3,2,1]", "layers=3"]).layers == 3
+    assert Recipe().override(["units=[3,2,1]", "layers=3", "dropout=.5"]).dropout == 0.5
 
 
 @pytest.mark.parametrize(

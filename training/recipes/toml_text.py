@@ -1,5 +1,6 @@
 """Settings in the terms of TOML."""
 
+import contextlib
 import json
 import re
 import tomllib
@@ -14,7 +15,11 @@ def parse(text):
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
-        return text.strip()
+        text = text.strip()
+        if text.lstrip("+-").startswith("."):  # .5, which TOML does not have
+            with contextlib.suppress(ValueError):
+                return float(text)
+        return text
     return parsed["value"] if len(parsed) == 1 else text.strip()
 
 
