@@ -13,7 +13,8 @@ from keras_rnnlm.whole_files import written_whole
 if typing.TYPE_CHECKING:
     from keras_rnnlm.export.parity import Parity
 
-RECURRENT = ("LSTM", "GRU", "RNN", "Loop", "WHILE")  # operators of a recurrence
+# Operators of a recurrence.
+LOOPS = ("LSTM", "GRU", "RNN", "com.microsoft.DynamicQuantizeLSTM", "Loop", "WHILE", "While", "StatelessWhile")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Exported:
     quantized: int = 0
 
     def __str__(self):
-        recurrent = {name: count for name, count in self.operators.items() if name in RECURRENT}
+        recurrent = {name: count for name, count in self.operators.items() if name in LOOPS}
         operators = "".join(f", {count} {name}" for name, count in recurrent.items())
         error = "" if self.parity is None else f", error {self.parity.error:.1e}"
         return f"{self.path}: {self.format}, {self.quantize or 'float32'}, {self.bytes:,} bytes{error}{operators}"

@@ -58,7 +58,7 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
     if run.suffix == ".keras" and run.is_file():
         raise ValueError(
             f"{run} is a Keras model, and this is for the directories of runs. In Python: "
-            f'keras_rnnlm.export.to_onnx(keras.models.load_model("{run.name}"), "{run.stem}.onnx")'
+            f'keras_rnnlm.export.to_onnx(keras.models.load_model("{run}"), "{run.stem}.onnx")'
         )
     _check_there(run, "model.keras")
     interface = interface_of(model_of(run))

@@ -119,7 +119,7 @@ class Interface:
                 for row in range(1, batch):
                     if padding == "right":
                         value[row, rng.integers(1, shape[1] + 1) :] = hidden
-                    elif masked_by is not None:
+                    elif masked_by is not None and shape[1] > 1:  # of one step nothing would be left
                         value[row, rng.integers(shape[1])] = hidden
             found[tensor.name] = value.astype(tensor.dtype)
         return found
@@ -203,12 +203,10 @@ def layers_of(model):
 
 def mask_value(model):
     """What a masked step holds, of a model whose layers make masks of their inputs; else None."""
-    for layer in layers_of(model):
-        if isinstance(layer, keras.layers.Masking):
-            return layer.mask_value
-        if isinstance(layer, keras.layers.Embedding) and layer.mask_zero:
-            return 0
-    return None
+    layers = layers_of(model)
+    values = [layer.mask_value for layer in layers if isinstance(layer, keras.layers.Masking)]
+    values += [0 for layer in layers if isinstance(layer, keras.layers.Embedding) and layer.mask_zero]
+    return values[0] if values else None
 
 
 def check_stateless(layer):

@@ -26,7 +26,9 @@ def read_manifest(folder, trusted=False):
         if version in FORMATS:
             check(manifest, {"task": Optional(or_null(TEXT))})
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ValueError(f"{folder} is no export folder: it holds no {MANIFEST}, which is of exported runs") from error
+        raise ValueError(
+            f"{folder} is no export folder: it holds no {MANIFEST}, which `keras-rnnlm export RUN` writes"
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise _damaged(path, error) from error
     if version not in FORMATS:

@@ -67,12 +67,14 @@ def counted(lines):
         yield from lines
         return
     drawn = 0.0
-    for number, line in enumerate(lines, 1):
-        if time.monotonic() - drawn >= EVERY:
-            tell(f"\r{number:,} lines", end="")
-            drawn = time.monotonic()
-        yield line
-    tell("\r" + " " * 20 + "\r", end="")
+    try:
+        for number, line in enumerate(lines, 1):
+            if time.monotonic() - drawn >= EVERY:
+                tell(f"\r{number:,} lines", end="")
+                drawn = time.monotonic()
+            yield line
+    finally:
+        tell("\r" + " " * 20 + "\r", end="")
 
 
 def rescoring_arguments(parser):

@@ -22,6 +22,7 @@ def lines_of(file, encoding="utf-8"):
 
 def by_parts(answers, asked, batch_size):
     """What `answers` says of each, of some batches at a time: the first are told while the last are not yet read."""
-    size = BATCHES * batch_size if is_count(batch_size) else 1  # which `answers` refuses
-    for begin in range(0, len(asked), size):
-        yield from answers(asked[begin : begin + size])
+    if not is_count(batch_size):
+        raise ValueError(f"`batch_size` is a whole number, at least 1. Received: batch_size={batch_size!r}")
+    for begin in range(0, len(asked), BATCHES * batch_size):
+        yield from answers(asked[begin : begin + BATCHES * batch_size])

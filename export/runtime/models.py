@@ -64,23 +64,31 @@ class ExportedModel:
     def _as_taken(self, inputs):
         """Arrays of the types that the file takes; a number that would be cut off, or a foreign name, is refused."""
         types = {tensor["name"]: tensor["dtype"] for tensor in self.about.get("inputs", ())}
-        if types and (foreign := set(inputs) - set(types)):
+        if not types:
+            return inputs
+        if foreign := sorted(map(str, set(inputs) - set(types))):
             raise ValueError(
                 f"`run` takes a dict of arrays by name, with {', '.join(types)}. Received beside: {', '.join(foreign)}"
             )
         found = {}
         for name, value in inputs.items():
-            value, wanted = np.asarray(value), np.dtype(types.get(name, np.asarray(value).dtype))
-            if not np.can_cast(value.dtype, wanted, "same_kind") and not (
-                wanted.kind == "f" and value.dtype.kind in "iub"
-            ):
-                raise ValueError(f"{name!r} is of {wanted}. Received: {value.dtype}")
+            value, wanted = np.asarray(value), np.dtype(types[name])
+            is_number = value.dtype.kind in ("fiub" if wanted.kind == "f" else "iub")
+            fits = is_number and (
+                wanted.kind not in "iu"
+                or not value.size
+                or np.iinfo(wanted).min <= value.min()
+                and value.max() <= np.iinfo(wanted).max
+            )
+            if not fits:
+                raise ValueError(f"{name!r} is of {wanted}. Received: {value.max() if is_number else value.dtype}")
             found[name] = value.astype(wanted, copy=False)
         return found
 
     def __repr__(self):
-        given = ", ".join(f"{t['name']} {t['dtype']} {tuple(t['shape'])}" for t in self.about.get("inputs", ()))
-        return f"<{type(self).__name__}, {self.format}: {given} -> {', '.join(self.about.get('outputs', ()))}>"
+        taken = [f"{t['name']} {t['dtype']} {tuple(t.get('shape', ()))}" for t in self.about.get("inputs", ())]
+        what = f": {', '.join(taken)} -> {', '.join(self.about.get('outputs', ()))}" if taken else ""
+        return f"<{type(self).__name__}, {self.format}{what}>"
 
     def reader(self):
         """The tokenizer, or what else its task knows symbols by, or a ValueError that says why there is none."""

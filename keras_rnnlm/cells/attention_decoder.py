@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from keras_rnnlm.cells.checks import checked_step
 from keras_rnnlm.cells.recurrent_cell import RecurrentCell
 
 SCORES = ("dot", "general", "additive")
@@ -100,7 +101,7 @@ class AttentionDecoderCell(RecurrentCell):
             else:
                 read = h * p[f"dropout_{k}"] if f"dropout_{k}" in p else h
                 z = dot(read, f"layer_{k}_kernel", p.get(f"input_bias_{k}"))
-            after = cell.step(_OfLayer(dot, k), z, tuple(mine), _of_layer(p, k))
+            after = checked_step(cell, cell.step)(_OfLayer(dot, k), z, tuple(mine), _of_layer(p, k))
             h = after[0] if k == 0 or not self.residual else h + after[0]
             new += after
 

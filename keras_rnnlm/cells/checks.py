@@ -19,8 +19,9 @@ def checked_step(cell, step):
 
     def checked(dot, x, states, p):
         new = step(dot, x, states, p)
-        shapes = [tuple(getattr(state, "shape", ())) for state in new] if isinstance(new, (list, tuple)) else None
-        if shapes is None or [shape[-1:] for shape in shapes] != [(width,) for width in widths]:
+        shapes = [_shape(state) for state in new] if isinstance(new, (list, tuple)) else None
+        fit = shapes is not None and len(shapes) == len(widths)
+        if not fit or any(shape[-1:] not in ((width,), (None,)) for shape, width in zip(shapes, widths)):
             raise ValueError(
                 f"`step` of {name!r} returns its new states, a tuple of {names}, (batch, width), of widths {widths}. "
                 f"Received: {type(new).__name__ if shapes is None else f'shapes {shapes}'}"
@@ -28,6 +29,12 @@ def checked_step(cell, step):
         return new
 
     return checked
+
+
+def _shape(state):
+    """What is known of it while a graph is traced."""
+    shape = getattr(state, "shape", ())
+    return (None,) if getattr(shape, "rank", 0) is None else tuple(shape)
 
 
 def check_reads(cell, reads, batch=None):

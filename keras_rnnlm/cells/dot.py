@@ -35,6 +35,8 @@ class DroppedDot:
 
     def __call__(self, operand, name, plus=None):
         if name not in self.products:
+            if any(name == f"{product}_{gate}" for product, gates in self.products.items() for gate in gates):
+                raise ValueError(f"`dot` multiplies by {', '.join(self.products)}. Received: name={name!r}")
             return self.dot(operand, name, plus)
         gates = self.products[name]
         y = [self.dot(operand * self.masks[f"mask_{gate}"], f"{name}_{gate}") for gate in gates]

@@ -82,8 +82,8 @@ class Weights:
         >>> tuple(cell.decay.shape)
         (4,)
         """
-        known = [argument.removesuffix("_initializer") for argument in self.arguments if "_initializer" in argument]
-        if kind not in known:
+        if not hasattr(self, f"{kind}_initializer"):
+            known = [name.removesuffix("_initializer") for name in self.arguments if name.endswith("_initializer")]
             raise ValueError(f"The kind of a weight is one of {', '.join(known)}. Received: kind={kind!r}, of {name!r}")
         if initializer is None:
             initializer = another(getattr(self, f"{kind}_initializer"), self.kinds.count(kind))

@@ -11,8 +11,9 @@ Weights of `keras.layers.LSTM`, `GRU` and `SimpleRNN` need no conversion: `set_w
 
 import numpy as np
 
-# PyTorch's rows of gates, and where each goes in our columns.
+# By the number of gates.
 KINDS = {4: "lstm", 3: "gru", 1: "rnn"}
+# PyTorch's rows of gates, and where each goes in our columns.
 TORCH_GATES = {"lstm": ("ifgo", "ifgo"), "gru": ("rzn", "zrn"), "rnn": ("h", "h")}
 
 
@@ -35,8 +36,7 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False, prefix=None):
     [(3, 12), (4, 12)]
     """
     state_dict = state_dict.state_dict() if hasattr(state_dict, "state_dict") else state_dict
-    is_cell = any(name.endswith("weight_ih") for name in state_dict) and layer == 0 and not reverse
-    suffix = "" if is_cell else _suffix(layer, reverse)
+    suffix = "" if layer == 0 and not reverse and _is_cell(state_dict, prefix) else _suffix(layer, reverse)
     names = [f"{name}{suffix}" for name in ("weight_ih", "weight_hh")]
     state_dict = _without_prefix(state_dict, prefix, names[0])
     missing = [name for name in names if name not in state_dict]
@@ -71,14 +71,19 @@ def from_torch(state_dict, kind=None, layer=0, reverse=False, prefix=None):
 
 
 def to_torch(weights, layer=0, reverse=False):
-    """The other way: what a `torch.nn.LSTM`, `GRU` or `RNN` loads, arrays by name, of one layer and direction.
+    """The other way: arrays by PyTorch's names, of one layer and direction of a `torch.nn.LSTM`, `GRU` or `RNN`.
+
+    The module takes them, those of all its layers and directions in one dict, by
+    `module.load_state_dict({name: torch.tensor(array) for name, array in found.items()})`.
 
     Args:
         weights: `get_weights()` of an `LSTM`, `GRU` or `SimpleRNN` that is plain, or of an LSTM with a projection.
         layer: which layer of the module it becomes.
         reverse: whether it becomes the backward direction.
 
-    Of PyTorch's two biases the second is zeros, but for a GRU's, which has both.
+    Of PyTorch's two biases the second is zeros, but for a GRU's, which has both. It goes by shapes: without biases a
+    coupled LSTM, or one with an open gate, and a GRU with `reset_after=False` look like a plain GRU, and an SLSTM like
+    an LSTM. That they are plain is the caller's to know.
 
     >>> layer = keras_rnnlm.layers.GRU(4)
     >>> layer.build((None, None, 3))
@@ -88,7 +93,9 @@ def to_torch(weights, layer=0, reverse=False):
     arrays = [_array(weight) for weight in weights]
     shapes = [array.shape for array in arrays]
     projection = None
-    if len(shapes) > 2 and shapes[-1] == (shapes[0][-1] // 4, shapes[1][0]):
+    # PyTorch's projections are narrower than the units.
+    is_projection = len(shapes) > 2 and len(shapes[-1]) == 2 and shapes[-1][1] < shapes[-1][0]
+    if is_projection and shapes[-1] == (shapes[0][-1] // 4, shapes[1][0]):
         projection, shapes = arrays.pop(), shapes[:-1]
     are_plain = 2 <= len(shapes) <= 3 and len(shapes[0]) == len(shapes[1]) == 2 and shapes[0][1] == shapes[1][1]
     units = 0 if not are_plain else shapes[1][0] if projection is None else projection.shape[0]
@@ -107,6 +114,13 @@ def to_torch(weights, layer=0, reverse=False):
         found |= dict(zip(("bias_ih", "bias_hh"), both))
     found |= {} if projection is None else {"weight_hr": projection.T}
     return {f"{name}{suffix}": array for name, array in found.items()}
+
+
+def _is_cell(state_dict, prefix):
+    """Whether the names are those of a `torch.nn.LSTMCell` or the like, and of no module of layers."""
+    named = [name for name in state_dict if prefix is None or name.startswith(prefix)]
+    is_of_layers = any(name.endswith(f"weight_ih{_suffix(0, False)}") for name in named)
+    return not is_of_layers and any(name.endswith("weight_ih") for name in named)
 
 
 def _suffix(layer, reverse):

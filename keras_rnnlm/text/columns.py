@@ -12,9 +12,9 @@ class Columns:
 
     Columns are separated by tabs where the first line has one, else by white space. A line of white space alone ends
     a sentence. A line that begins a sentence with "# " is a comment, unless it has as many columns as the words have:
-    "#", "#tag" and "1-2" may be words. A line with "-DOCSTART-", by which CoNLL-2003 begins a document, is passed over
-    where it stands alone. Where the first column numbers the words and they are read from another, as in CoNLL-U, lines
-    of the numbers "1-2" and "1.1" are passed over.
+    "#", "#tag" and "1-2" may be words. A line that begins a sentence and holds "-DOCSTART-", as CoNLL-2003 begins a
+    document, is passed over. Where the first column numbers the words and they are read from another, as in CoNLL-U,
+    lines of the numbers "1-2" and "1.1" are passed over.
 
     Args:
         word, tag: which columns hold them, from 1 on. By default the first and the second; of ten columns, as CoNLL-U
@@ -58,9 +58,11 @@ class Columns:
         for number, line in enumerate(lines, 1):
             line = line.rstrip("\r\n")
             if not line.strip(" \t"):
-                if rows and not _begins_a_document(rows):
+                if rows:
                     yield rows, form
                 rows = []
+                continue
+            if not rows and "-DOCSTART-" in line.split():
                 continue
             if _is_comment(line, form, begins=not rows):
                 continue
@@ -80,7 +82,7 @@ class Columns:
                     f"{name}, line {number}: the {'word' if not word else 'tag'} is empty. Received: {line[:80]!r}"
                 )
             rows.append((number, cells))
-        if rows and not _begins_a_document(rows):
+        if rows:
             yield rows, form
 
 
@@ -121,10 +123,6 @@ def _is_comment(line, form, begins):
         return False
     # A space may be what separates the columns, and "#" a word.
     return "\t" not in line and (form is None or form.separator == "\t" or len(form.cells(line)) != form.width)
-
-
-def _begins_a_document(rows):
-    return len(rows) == 1 and "-DOCSTART-" in rows[0][1]
 
 
 def _has_a_sentence_a_line(found, vocabulary):

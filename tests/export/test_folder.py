@@ -323,7 +323,7 @@ def test_a_tokenizer_with_more_ids_than_the_model_is_not_exported(trained, tmp_p
 def test_what_is_no_language_model_is_not_exported_as_a_run(trained, tmp_path):
     run = shutil.copytree(trained[0], tmp_path / "run")
     with pytest.raises(
-        ValueError, match=r'is a Keras model, .* In Python: .*load_model\("model.keras"\), "model.onnx"\)'
+        ValueError, match=r'is a Keras model, .* In Python: .*load_model\(".*run/model.keras"\), "model.onnx"\)'
     ):
         export.export_run(run / "model.keras", tmp_path / "out")
     regressor().save(run / "model.keras")

@@ -88,7 +88,9 @@ def test_weights_go_to_torch_and_come_back(make):
             np.testing.assert_array_equal(before, after)
 
 
-@pytest.mark.parametrize("make", [lambda: layers.LSTM(4, peephole=True), lambda: layers.GRU(4, reset_after=False)])
+@pytest.mark.parametrize(
+    "make", [lambda: layers.LSTM(4, peephole="o", peephole_kind="full"), lambda: layers.GRU(4, reset_after=False)]
+)
 def test_what_torch_does_not_have_is_not_converted(make):
     layer = make()
     layer.build((None, None, 3))
@@ -105,6 +107,32 @@ def test_weights_of_a_cell_and_of_a_module_itself_are_taken():
     for found in (from_torch(cell, kind="GRU"), from_torch(module)):
         for one, other in zip(found, from_torch(state_dict), strict=True):
             np.testing.assert_array_equal(one, other)
+
+
+def test_a_module_of_layers_goes_before_a_cell_beside_it():
+    wanted = random_state_dict(4)
+    both = {f"encoder.lstm.{name}": array for name, array in wanted.items()}
+    both |= {f"decoder.cell.{name}": array for name, array in random_state_dict(3, suffix="", seed=1).items()}
+    for how in ({}, {"prefix": "encoder.lstm."}):
+        for one, other in zip(from_torch(both, **how), from_torch(wanted), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert from_torch(both, prefix="decoder.cell.")[0].shape == (3, 12)
+
+
+@pytest.mark.parametrize("module, layer", [("LSTM", layers.LSTM), ("GRU", layers.GRU), ("RNN", layers.SimpleRNN)])
+def test_a_torch_module_with_our_weights_gives_our_outputs(module, layer):
+    torch = pytest.importorskip("torch")
+    x, found, outputs = np.random.default_rng(1).normal(size=(2, 5, 3)).astype("float32"), {}, []
+    for how in ({}, {"reverse": True}):
+        ours = layer(4, go_backwards=bool(how))
+        outputs.append(numpy(ours(x)))
+        found |= to_torch(ours.get_weights(), **how)
+    theirs = getattr(torch.nn, module)(3, 4, batch_first=True, bidirectional=True)
+    theirs.load_state_dict({name: torch.tensor(np.array(array)) for name, array in found.items()})
+    got = theirs(torch.tensor(x))[0].detach().numpy()
+    np.testing.assert_allclose(
+        np.concatenate([got[:, -1, :4], got[:, 0, 4:]], 1), np.concatenate(outputs, 1), atol=1e-5
+    )
 
 
 def test_a_projected_state_and_a_module_of_a_model_are_found():

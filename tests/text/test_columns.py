@@ -38,7 +38,7 @@ def test_columns_are_chosen_and_without_tags_one_is_enough():
     assert read("The\tDET\tDT\ncat\tNOUN\tNN", tag=3) == [(["The", "cat"], ["DT", "NN"])]
     assert read("The\ncat\r\n\nsat\n", tags=False) == [(["The", "cat"], None), (["sat"], None)]
     assert read("\n\n# only a comment\n") == []
-    assert read("-DOCSTART- -X- O\n\na X O\n\n-DOCSTART- -X- O\n\nb Y O\n", tag=3) == [(["a"], ["O"]), (["b"], ["O"])]
+    assert read("-DOCSTART- -X- O\n\na X O\n\n-DOCSTART-\nb Y O\n", tag=3) == [(["a"], ["O"]), (["b"], ["O"])]
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_what_a_model_is_measured_on_is_whole(tmp_path):
     found = open_labelled(tmp_path, label_column="of the run's tables", whole=True)
     assert pairs(found.splits["train"]) == [("a", "neg"), ("b", "neg"), ("c", "pos")] and len(found.splits) == 1
     write(tmp_path, train_csv="text,label\na,b\n", dev_csv="text,label\nc,d\n")
-    with pytest.raises(ValueError, match=r"splits of their own \(train, valid\): name the files of one of them"):
+    with pytest.raises(ValueError, match=r"splits of their own \(train, valid\): name one of them alone"):
         open_labelled(tmp_path / "*.csv", whole=True)
 
 

@@ -276,6 +276,11 @@ def test_what_belongs_together_is_overridden_together():
     assert Recipe().override(["units=[3,2,1]", "layers=3", "dropout=.5"]).dropout == 0.5
 
 
+def test_a_setting_of_the_task_is_told_its_name():
+    with pytest.raises(ValueError, match="There is no setting 'lower': did you mean task_settings.lower[?]"):
+        Recipe().override(["task=classify", "lower=true"])
+
+
 @pytest.mark.parametrize(
     "assignment, message",
     [

@@ -80,15 +80,16 @@ def test_a_search_whose_first_trial_fails_leaves_its_folder_to_the_next(tmp_path
 
 
 @pytest.mark.long
-def test_trials_are_runs(tmp_path, capfd):
+def test_trials_are_runs(tmp_path, capfd, monkeypatch):
     pytest.importorskip("optuna")
+    monkeypatch.chdir(tmp_path)
     text, out = tmp_path / "text.txt", tmp_path / "search"
     killed_runs.write_text(text, lines=150)
     settings = "tokenizer=char units=12 layers=1 tied=false embedding_dim=6 window=12 epochs=1".split()
     words = [str(text), "--out", str(out), *[word for setting in settings for word in ("--set", setting)]]
     words += [
         "--valid",
-        str(text),
+        text.name,
         "--over",
         "batch=4,8",
         "--minutes",

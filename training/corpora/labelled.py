@@ -104,7 +104,7 @@ def open_labelled(
         raise ValueError("Labelled texts have at least one source: a file, a folder or a pattern.")
     splits |= {name: parts["train"] for name, parts in given.items()}
     if whole and len(splits) > 1:
-        raise ValueError(f"The texts have splits of their own ({', '.join(splits)}): name the files of one of them")
+        raise ValueError(f"The texts have splits of their own ({', '.join(splits)}): name one of them alone")
     if shares is not None and len(splits) > 1 + len(given):
         raise ValueError(
             f"The texts bring their own splits ({', '.join(splits)}): leave out `split`. Received: split={split!r}"

@@ -49,7 +49,9 @@ class TextFile:
         except UnicodeDecodeError as error:
             at = read - len(error.object) + error.start
             with self.open() as file:
-                likely = "utf-16" if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "latin-1"
+                is_wide = file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+            is_known = codecs.lookup(self.encoding).name.startswith("utf-16")
+            likely = "utf-16" if is_wide and not is_known else "latin-1"
             raise ValueError(
                 f"{self.name} is not {self.encoding}: the byte {error.object[error.start]:#04x} at offset {at:,} "
                 f'cannot be read. Say how the text is written, for example encoding="{likely}" (`--encoding {likely}`).'

@@ -84,8 +84,8 @@ def _counted(wanted, got, unknown):
     """How many spans of each kind are right, are wanted, and were found."""
     right, there, found = (collections.Counter() for _ in range(3))
     for one, other in zip(wanted, got, strict=True):
-        lost = {span for span in spans(one) if one[span[2] : span[2] + 1] == [unknown]}
-        one, other = spans(one), spans(other)
+        tags, one, other = one, spans(one), spans(other)
+        lost = {span for span in one if tags[span[2] : span[2] + 1] == [unknown]}
         right.update(kind for kind, *_ in (one - lost) & other)
         there.update(kind for kind, *_ in one)
         found.update(kind for kind, *_ in other)

@@ -68,7 +68,9 @@ class TagScorer(tasks.Scorer):
             both = [self._named(ids, split.bounds) for ids in (split.labels, tags)]
             found |= span_scores(*both, UNKNOWN_TAG)
             if self.in_detail:
-                found |= {f"f1_of_{kind}": score for kind, score in f1_by_kind(*both, UNKNOWN_TAG).items()}
+                by_kind = f1_by_kind(*both, UNKNOWN_TAG)
+                by_kind.pop(UNKNOWN_TAG.partition("-")[2], None)  # of no kind that it knows
+                found |= {f"f1_of_{kind}": score for kind, score in by_kind.items()}
         return found
 
     def _named(self, ids, bounds):

@@ -201,7 +201,7 @@ class Recipe:
         try:
             settings = tomllib.loads(read_regular(file, LARGEST).decode("utf-8-sig"))
             for key in settings:
-                _check_known(key)
+                _check_known(key, settings.get("task"))
             return cls(**settings)
         except (ValueError, RecursionError) as error:
             deep = isinstance(error, RecursionError)
@@ -247,7 +247,7 @@ class Recipe:
         changes = {}
         for assignment, path, value in _assigned(assignments):
             key, *inner = [part.strip() for part in path.split(".")]
-            _check_known(key)
+            _check_known(key, changes.get("task", self.task))
             if not inner:
                 changes[key] = value
                 continue
@@ -346,11 +346,14 @@ def _files():
     return dict(sorted(files.items()))
 
 
-def _check_known(key):
+def _check_known(key, task=None):
     if key not in SETTINGS:
+        if task in tasks.TASKS and key in _task_settings(task):
+            raise ValueError(f"There is no setting {key!r}: did you mean task_settings.{key}?")
         of_tasks = [name for name in tasks.TASKS if key in _task_settings(name)]
         if of_tasks:
-            raise ValueError(f"There is no setting {key!r}: did you mean task_settings.{key}, of --task {of_tasks[0]}?")
+            those = " or ".join(of_tasks)
+            raise ValueError(f"There is no setting {key!r}: did you mean task_settings.{key}, of --task {those}?")
         raise ValueError(f"There is no setting {key!r}: {nearest(key, SETTINGS)}")
 
 

@@ -70,7 +70,7 @@ class Tagging(Task):
                 vocabulary_size=recipe.vocabulary_size,
                 longest_word=recipe.task_settings["longest_word"],
             )
-        _check_tags(vocabulary.labels, splits["train"])
+            _check_tags(vocabulary.labels, splits["train"])
         for name, found in placed.items():
             unknown, count = _unknown(found, vocabulary), sum(len(words) for words, _ in splits[name])
             if 2 * len(unknown) > count:
@@ -218,13 +218,13 @@ def _placed(lines, name, recipe):
         yield words, tags, (name, numbers)
 
 
-MANY_TAGS = 100  # from here on they may be words, or numbers, of another column
+MANY_TAGS, MOST_TAGS = 100, 10_000  # from the first on they may be words of another column; a CRF squares them
 
 
 def _check_tags(labels, sentences):
     """Raises where there are too many tags for what is read of them to be tags."""
     count = sum(len(words) for words, _ in sentences)
-    if len(labels) > MANY_TAGS and 10 * len(labels) > count:
+    if len(labels) > MANY_TAGS and (4 * len(labels) > count or len(labels) > MOST_TAGS):
         raise ValueError(
             f"{len(labels):,} different tags in {count:,} words, {', '.join(map(repr, labels[:3]))} and the like: "
             "which column holds the tags? task_settings.tag_column says which, task_settings.word_column the words'"

@@ -52,6 +52,7 @@ class Scorer:
     Attributes:
         decides: which of the numbers says which model is best.
         larger_is_better: whether it is better when it is larger.
+        in_detail: whether `score` tells what is of `evaluate` alone, too.
 
     >>> class Accuracy(Scorer):
     ...     decides, larger_is_better = "accuracy", True
@@ -65,7 +66,7 @@ class Scorer:
 
     decides = "loss"
     larger_is_better = False
-    in_detail = False  # whether `score` tells what is of `evaluate` alone, too
+    in_detail = False
 
     def __init__(self, model):
         self.model = model
