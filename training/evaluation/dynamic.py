@@ -5,6 +5,7 @@ import contextlib
 import numpy as np
 from keras import ops
 
+from keras_rnnlm import recurrence
 from keras_rnnlm.models.compiled import compiled_gradient
 from keras_rnnlm.training.evaluation.scorer import Scorer
 
@@ -38,6 +39,7 @@ class DynamicScorer(Scorer):
             raise ValueError("A model of sentences by themselves does not read on: it is not evaluated dynamically")
         self._gradient = compiled_gradient(model, self._loss)
         self._variables = list(model.trainable_variables)
+        self._learn = recurrence.backend.region(self._one_step)  # in one pass over the weights, on TensorFlow
         self._scales = None
 
     def observe(self, tokens, windows=300):
@@ -93,12 +95,19 @@ class DynamicScorer(Scorer):
 
     def _read(self, tokens, targets, states):
         gradients, (losses, *states) = self._gradient(tokens, targets, states)
-        for variable, gradient, step, pull, begin in zip(
-            self._variables, gradients, self._steps, self._pulls, self._begin
-        ):
-            value = variable.value - ops.cast(gradient, variable.dtype) * step
-            variable.assign(value + pull * (begin - variable.value) if self.decay else value)
+        pulls = list(zip(self._pulls, self._begin)) if self.decay else None
+        self._learn(gradients, self._steps, pulls)
         return losses, states
+
+    def _one_step(self, gradients, steps, pulls):
+        """`pulls`: of each variable how far it goes back, and to what; or None."""
+        for number, (variable, gradient, step) in enumerate(zip(self._variables, gradients, steps)):
+            before = ops.convert_to_tensor(variable.value)
+            value = before - ops.cast(gradient, variable.dtype) * step
+            if pulls is not None:
+                pull, begin = pulls[number]
+                value = value + pull * (begin - before)
+            variable.assign(value)
 
 
 def _copy(variable):
