@@ -5,6 +5,7 @@ import pathlib
 import warnings
 
 from keras_rnnlm.export.folder import FORMATS, export_run
+from keras_rnnlm.installed import has_tensorflow
 from keras_rnnlm.standard_streams import tell
 
 
@@ -19,7 +20,7 @@ def arguments(parser):
 def run(options):
     import json
 
-    if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow":
+    if os.environ.setdefault("KERAS_BACKEND", "tensorflow") != "tensorflow" and has_tensorflow():
         raise ValueError(
             f"Exports are made with Keras's backend tensorflow, of runs of any: KERAS_BACKEND=tensorflow keras-rnnlm "
             f"export {options.run_directory} ... Received: KERAS_BACKEND={os.environ['KERAS_BACKEND']}"
