@@ -42,9 +42,7 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
     >>> manifest["task"]
     'language_model'
     """
-    import_keras()
     from keras_rnnlm.export import artifacts
-    from keras_rnnlm.export.interface import interface_of
     from keras_rnnlm.export.runtime.answers import answer_of
 
     run, out = pathlib.Path(run), pathlib.Path(out)
@@ -61,7 +59,10 @@ def export_run(run, out, formats=FORMATS, quantize=None, say=lambda text: None):
             f'keras_rnnlm.export.to_onnx(keras.models.load_model("{run}"), "{run.stem}.onnx")'
         )
     _check_there(run, "model.keras")
-    interface = interface_of(model_of(run))
+    model = model_of(run)
+    from keras_rnnlm.export.interface import interface_of  # which imports Keras: what is wrong was told before
+
+    interface = interface_of(model)
     answer = answer_of(interface.description(), trusted=True)
     names = tasks.vocabulary_of(interface.task).FILES if answer.takes_text else ()
     for name in names:

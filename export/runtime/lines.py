@@ -20,9 +20,13 @@ def lines_of(file, encoding="utf-8"):
     return text.removesuffix("\n").split("\n") if text else []
 
 
-def by_parts(answers, asked, batch_size):
-    """What `answers` says of each, of some batches at a time: the first are told while the last are not yet read."""
+def check_batch_size(batch_size):
     if not is_count(batch_size):
         raise ValueError(f"`batch_size` is a whole number, at least 1. Received: batch_size={batch_size!r}")
+
+
+def by_parts(answers, asked, batch_size):
+    """What `answers` says of each, of some batches at a time: the first are told while the last are not yet read."""
+    check_batch_size(batch_size)
     for begin in range(0, len(asked), BATCHES * batch_size):
         yield from answers(asked[begin : begin + BATCHES * batch_size])

@@ -5,9 +5,9 @@ import typing
 
 import numpy as np
 
-from keras_rnnlm.export.runtime.lines import by_parts, lines_of
+from keras_rnnlm.export.runtime.lines import by_parts, check_batch_size, lines_of
 from keras_rnnlm.export.runtime.models import ExportedModel
-from keras_rnnlm.schema import COUNT, is_count
+from keras_rnnlm.schema import COUNT
 from keras_rnnlm.text.questions import questions, sentences_of, words_of
 
 
@@ -58,8 +58,7 @@ class ExportedMatcher(ExportedModel):
                 the speed.
             batch_size: how many at a time.
         """
-        if not is_count(batch_size):
-            raise ValueError(f"`batch_size` is a whole number, at least 1. Received: batch_size={batch_size!r}")
+        check_batch_size(batch_size)
         vocabulary, words = self.reader(), [_words_of(*one) for one in asked]
         sizes = [(len(texts), max(map(len, texts), default=0)) for _, texts in words]
         by_size = sorted((k for k, (_, longest) in enumerate(sizes) if longest), key=sizes.__getitem__)

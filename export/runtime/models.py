@@ -52,20 +52,17 @@ class ExportedModel:
 
     def run(self, inputs):
         """What the model gives, a dict of arrays by name, for arrays by name, as it takes them in Keras."""
-        names = [tensor["name"] for tensor in self.about.get("inputs", ())]
-        is_by_name = isinstance(inputs, collections.abc.Mapping)
-        if not is_by_name or any(name not in inputs for name in names):
-            came = ", ".join(map(str, inputs)) or "none" if is_by_name else type(inputs).__name__
-            raise ValueError(f"`run` takes a dict of arrays by name, with {', '.join(names)}. Received: {came}")
-        if "task" not in self.about:
-            inputs = self._as_taken(inputs)
-        return self.engine.run(inputs)
-
-    def _as_taken(self, inputs):
-        """Arrays of the types that the file takes; a number that would be cut off, or a foreign name, is refused."""
         types = {tensor["name"]: tensor["dtype"] for tensor in self.about.get("inputs", ())}
-        if not types:
-            return inputs
+        is_by_name = isinstance(inputs, collections.abc.Mapping)
+        if not is_by_name or any(name not in inputs for name in types):
+            came = ", ".join(map(str, inputs)) or "none" if is_by_name else type(inputs).__name__
+            raise ValueError(f"`run` takes a dict of arrays by name, with {', '.join(types)}. Received: {came}")
+        is_ones_own = types and "task" not in self.about
+        return self.engine.run(self._as_taken(inputs, types) if is_ones_own else inputs)
+
+    @staticmethod
+    def _as_taken(inputs, types):
+        """Arrays of the types that the file takes; a number that would be cut off, or a foreign name, is refused."""
         if foreign := sorted(map(str, set(inputs) - set(types))):
             raise ValueError(
                 f"`run` takes a dict of arrays by name, with {', '.join(types)}. Received beside: {', '.join(foreign)}"

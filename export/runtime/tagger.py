@@ -2,9 +2,9 @@
 
 import json
 
-from keras_rnnlm.export.runtime.lines import by_parts, lines_of
+from keras_rnnlm.export.runtime.lines import by_parts, check_batch_size, lines_of
 from keras_rnnlm.export.runtime.models import ExportedModel
-from keras_rnnlm.schema import COUNT, Each, Rule, is_count
+from keras_rnnlm.schema import COUNT, Each, Rule
 from keras_rnnlm.text.columns import Columns
 from keras_rnnlm.viterbi import best_tags
 
@@ -42,8 +42,7 @@ class ExportedTagger(ExportedModel):
             batch_size: how many at a time.
         """
         vocabulary, sentences = self.reader(), [_checked(sentence) for sentence in sentences]
-        if not is_count(batch_size):
-            raise ValueError(f"`batch_size` is a whole number, at least 1. Received: batch_size={batch_size!r}")
+        check_batch_size(batch_size)
         found = [[] for _ in sentences]
         by_length = sorted((k for k, words in enumerate(sentences) if words), key=lambda k: len(sentences[k]))
         for begin in range(0, len(by_length), batch_size):

@@ -58,26 +58,19 @@ def are_of_spans(tags):
     return all(map(_BIO.fullmatch, tags)) and any(tag != "O" for tag in tags)
 
 
-def span_scores(wanted, got, unknown=None):
+def span_scores(wanted, got, unknown=None, in_detail=False):
     """Precision, recall and F1 of the spans in lists of sentences' tags; all that is found has to be right.
 
-    A span after which an `unknown` tag is wanted is never found: it may go on there.
+    A span after which an `unknown` tag is wanted is never found: it may go on there. In detail the F1 of each kind of
+    span by itself is told, too.
 
     >>> span_scores([["B-A", "I-A", "O"]], [["B-A", "I-A", "B-A"]])
     {'precision': 0.5, 'recall': 1.0, 'f1': 0.6666666666666666}
     """
-    return _scores(_counted(wanted, got, unknown))
-
-
-def f1_by_kind(wanted, got, unknown=None):
-    """F1 of the spans of each kind by themselves.
-
-    >>> f1_by_kind([["B-A", "I-A", "B-B"]], [["B-A", "I-A", "O"]])
-    {'A': 1.0, 'B': 0.0}
-    """
     counts = _counted(wanted, got, unknown)
-    of = {kind: [{kind: count[kind]} for count in counts] for kind in sorted(set().union(*counts))}
-    return {kind: _scores(some)["f1"] for kind, some in of.items()}
+    found = _scores(*(sum(count.values()) for count in counts))
+    kinds = set().union(*counts) - {(unknown or "").partition("-")[2]} if in_detail else ()
+    return found | {f"f1_of_{kind}": _scores(*(count[kind] for count in counts))["f1"] for kind in sorted(kinds)}
 
 
 def _counted(wanted, got, unknown):
@@ -92,7 +85,6 @@ def _counted(wanted, got, unknown):
     return right, there, found
 
 
-def _scores(counts):
-    right, there, found = (sum(count.values()) for count in counts)
+def _scores(right, there, found):
     precision, recall = right / found if found else 0.0, right / there if there else 0.0
     return {"precision": precision, "recall": recall, "f1": 2 * right / (there + found) if there + found else 0.0}

@@ -4,7 +4,7 @@ import numpy as np
 
 from keras_rnnlm.text.vocabulary import UNKNOWN
 from keras_rnnlm.training import tasks
-from keras_rnnlm.training.evaluation.spans import f1_by_kind, is_bio, span_scores
+from keras_rnnlm.training.evaluation.spans import is_bio, span_scores
 from keras_rnnlm.training.streams import Examples
 from keras_rnnlm.viterbi import best_tags
 
@@ -66,11 +66,7 @@ class TagScorer(tasks.Scorer):
             found["accuracy_of_new_words"] = float(right[new].mean())
         if self.has_spans:
             both = [self._named(ids, split.bounds) for ids in (split.labels, tags)]
-            found |= span_scores(*both, UNKNOWN_TAG)
-            if self.in_detail:
-                by_kind = f1_by_kind(*both, UNKNOWN_TAG)
-                by_kind.pop(UNKNOWN_TAG.partition("-")[2], None)  # of no kind that it knows
-                found |= {f"f1_of_{kind}": score for kind, score in by_kind.items()}
+            found |= span_scores(*both, UNKNOWN_TAG, self.in_detail)
         return found
 
     def _named(self, ids, bounds):

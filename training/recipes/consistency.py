@@ -18,9 +18,14 @@ def check(recipe):
     _check_optimisation(recipe)
 
 
+def task_of(recipe):
+    """How the model of a recipe learns. Imported here: the tasks' settings are made of this room's rules."""
+    return importlib.import_module("keras_rnnlm.training.tasks").task_of(recipe)
+
+
 def _check_task(recipe):
     """The task's own settings, those that are not given as their defaults, and what the task says of all others."""
-    task = importlib.import_module("keras_rnnlm.training.tasks").task_of(recipe)
+    task = task_of(recipe)
     own = dict(recipe.task_settings)
     for name in task.retired_settings:
         if own.get(name) in (None, "none"):

@@ -233,7 +233,7 @@ class Recipe:
         (True, True)
         """
         own = cls(task=task)
-        name = importlib.import_module("keras_rnnlm.training.tasks").task_of(own).recipe
+        name = consistency.task_of(own).recipe
         return own if name is None else cls.load(name)
 
     def override(self, assignments):
@@ -320,7 +320,7 @@ def settings_help(task=None):
     if task is None:
         return Recipe().to_toml().partition("\n\n")[2]
     recipe = Recipe.of_task(task)
-    of_task = importlib.import_module("keras_rnnlm.training.tasks").task_of(recipe)
+    of_task = consistency.task_of(recipe)
     lines = ["", f"# Of the task {task} alone, such as --set task_settings.NAME=VALUE"]
     for name, field in of_task.settings.items():
         lines.append(toml_text.line_of(name, recipe.task_settings[name], field.metadata["help"]))
@@ -348,17 +348,11 @@ def _files():
 
 def _check_known(key, task=None):
     if key not in SETTINGS:
-        if task in tasks.TASKS and key in _task_settings(task):
-            raise ValueError(f"There is no setting {key!r}: did you mean task_settings.{key}?")
-        of_tasks = [name for name in tasks.TASKS if key in _task_settings(name)]
+        of_tasks = [name for name in tasks.TASKS if key in consistency.task_of(Recipe(task=name)).settings]
         if of_tasks:
-            those = " or ".join(of_tasks)
-            raise ValueError(f"There is no setting {key!r}: did you mean task_settings.{key}, of --task {those}?")
+            those = "" if task in of_tasks else f", of --task {' or '.join(of_tasks)}"
+            raise ValueError(f"There is no setting {key!r}: did you mean task_settings.{key}{those}?")
         raise ValueError(f"There is no setting {key!r}: {nearest(key, SETTINGS)}")
-
-
-def _task_settings(name):
-    return importlib.import_module("keras_rnnlm.training.tasks").task_of(Recipe(task=name)).settings
 
 
 def _assigned(changes):
