@@ -17,7 +17,7 @@ from keras_rnnlm.layers.exporting import exporting
 LEAST = 1024
 
 
-def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
+def to_litert(model, path, *, quantize=None, tokens=None, samples=None, tolerance=None):
     """Writes a model for LiteRT, and checks in its interpreter that it computes what the model does.
 
     A LanguageModel becomes two signatures that share their weights: `score` takes `tokens`, int32 (batch, time), and
@@ -29,6 +29,8 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
         path: the file, ending in ".tflite".
         quantize: "int8" (weights in int8, sums in float32), "float16" (stored so), or None.
         tokens: ids of a real text, on which the perplexity is compared, too.
+        samples: inputs of your own, as the model is called on them (a dict by name, a list, or one array), on which
+            it is compared, too; in int8, whose error depends on what comes in, in place of random numbers.
         tolerance: the largest relative error to let through, instead of the format's own bound.
 
     Returns:
@@ -50,7 +52,7 @@ def to_litert(model, path, *, quantize=None, tokens=None, tolerance=None):
         if foreign:
             raise ValueError(f"LiteRT alone has no {', '.join(foreign)}, which the model needs")
         partial.write_bytes(content)
-        measured = parity.measure(interface, engines.LiteRT(partial, None), quantize, tokens=tokens)
+        measured = parity.measure(interface, engines.LiteRT(partial, None), quantize, tokens=tokens, samples=samples)
         artifacts.raise_unless_equal(measured, quantize, "LiteRT file", tolerance)
     return artifacts.Exported(path, "litert", quantize, manifest.size(path), found, measured, quantized)
 

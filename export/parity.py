@@ -9,7 +9,7 @@ import numpy as np
 from keras_rnnlm.export.bounds import BOUNDS, PERPLEXITY
 from keras_rnnlm.export.interface import layers_of
 from keras_rnnlm.export.runtime.answers import answer_of
-from keras_rnnlm.export.runtime.models import difference
+from keras_rnnlm.export.runtime.models import difference, taken
 
 CASES = ((3, 7), (1, 1))  # batch and time
 LONGER = ((2, 40),)  # and of what splits in time
@@ -45,7 +45,7 @@ class Parity:
         return found
 
 
-def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0):
+def measure(interface, engine, quantize=None, padding=None, tokens=None, samples=None, seed=0):
     """Runs an export beside the model: whole sequences and, of what splits in time, halves and single steps.
 
     Args:
@@ -55,6 +55,7 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0)
         quantize, padding: as in the export. In int8 the states begin at zero, as a text's do: how it rounds states that
             no text leads to is no measure of it.
         tokens: what a task's answer measures a perplexity of: ids of a real text.
+        samples: inputs to compare on, too; in int8 in place of random ones.
         seed: of the random inputs.
     """
     if tokens is not None and len(tokens) < 2:
@@ -69,7 +70,11 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0)
             worst[name in states] = _largest(worst[name in states], difference(value, got[name]))
 
     signature = interface.signature
-    for batch, time in CASES + LONGER if signature.splits_in_time else CASES:
+    if samples is not None:
+        given = _by_name(interface, samples)
+        compare(interface.numpy(given), engine.run(given))
+    cases = CASES + LONGER if signature.splits_in_time else CASES
+    for batch, time in () if samples is not None and quantize == "int8" else cases:
         inputs, wanted = _computed(interface, rng, batch, time, padding, from_zeros=quantize == "int8")
         compare(wanted, engine.run(inputs))
         if signature.step is not None:
@@ -85,6 +90,21 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, seed=0)
         for name, run in (("wanted_perplexity", interface.numpy), ("perplexity", engine.run)):
             found[name] = answer(interface, run).perplexity(tokens)
     return Parity(worst[False], worst[True], **found)
+
+
+def _by_name(interface, samples):
+    """Arrays by the names of the inputs, of the types that these take."""
+    types = {tensor.name: tensor.dtype for tensor in interface.inputs}
+    if isinstance(samples, dict):
+        found = samples
+    else:
+        found = list(samples) if isinstance(samples, (list, tuple)) else [samples]
+        if len(found) != len(types):
+            raise ValueError(f"`samples` are {len(types)} arrays, {', '.join(types)}. Received: {len(found)}")
+        found = dict(zip(types, found))
+    if missing := [name for name in types if name not in found]:
+        raise ValueError(f"`samples` have no {', '.join(missing)}. Received: {', '.join(map(str, found)) or 'none'}")
+    return taken(found, types, "`samples` are")
 
 
 def _computed(interface, rng, batch, time, padding, from_zeros):

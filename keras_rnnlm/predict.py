@@ -27,7 +27,7 @@ def arguments(parser):
     parser.add_argument("--threads", type=int, help="how many threads an exported file may use")
     parser.add_argument("--trusted", action="store_true", help="an export is your own: run and import what it names")
     parser.add_argument(
-        "--word-column", type=int, metavar="N", help="of taggers: the words' (default: the run's own, or the first)"
+        "--word-column", type=int, metavar="N", help="of taggers: the words' (default: that which it learned from)"
     )
     parser.add_argument("--beam", type=int, metavar="N", help="of translators: follow N hypotheses (default: 1)")
     parser.add_argument(
@@ -48,7 +48,7 @@ def run(options):
     if how and not hasattr(model, "translate"):
         raise ValueError(f"--beam, --length and --language-model are of translators, and {options.model} is none")
     if options.word_column is not None:
-        if not hasattr(model, "word_column"):
+        if not hasattr(model, "tag"):
             raise ValueError(f"--word-column is of taggers, and {options.model} is none")
         if not is_count(options.word_column):
             raise ValueError(f"--word-column is at least 1. Received: {options.word_column}")
@@ -136,11 +136,7 @@ def answer(path, format=None, *, threads=None, trusted=False):
     trained = load_run(path)
     (signature,) = trained.model.signatures()
     about = Interface(trained.model, signature).description()
-    found = answer_of(about, trusted=True).of(_Keras(trained.model, signature), None, about, trained.vocabulary)
-    if hasattr(found, "word_column"):
-        column = trained.recipe.task_settings.get("word_column")
-        found.word_column = None if isinstance(column, str) else column  # a name is of a data set, and no file's
-    return found
+    return answer_of(about, trusted=True).of(_Keras(trained.model, signature), None, about, trained.vocabulary)
 
 
 class _Keras:

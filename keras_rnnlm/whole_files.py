@@ -71,6 +71,8 @@ def reason(error):
     """Why something could not be written, in words."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "the disk is full"
+    if error.errno == errno.ENOENT:
+        return "there is no such folder"
     if error.errno == errno.EFBIG:
         return "the file would be larger than this process may write"
     return error.strerror or str(error)

@@ -24,5 +24,9 @@ def run(options):
     settings, prompts = command.settings(options), options.prompt or [""]
     model = runtime.load(options.artifact, options.format, threads=options.threads, trusted=options.trusted)
     if model.asked is not None:
+        if not options.prompt:
+            raise ValueError(
+                f"What is {options.artifact} to answer to? --prompt TEXT, or keras-rnnlm predict for a file"
+            )
         command.check_read(options, model.asked, f"{options.artifact}, an export of the task {model.about['task']}")
     model.show(options, settings, prompts)

@@ -12,7 +12,9 @@ from keras_rnnlm.schema import is_whole
 NEWEST = 18  # of the opsets that tf2onnx writes; ONNX itself lifts a graph to a newer one
 
 
-def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=None, tokens=None, tolerance=None):
+def to_onnx(
+    model, path, *, opset=18, quantize=None, padding=None, tokenizer=None, tokens=None, samples=None, tolerance=None
+):
     """Writes a model as ONNX, and checks in ONNX Runtime that it computes what the model does.
 
     A LanguageModel takes `tokens` (int32, (batch, time)) and its states by name, and gives `logits` and the states: one
@@ -30,6 +32,8 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         tokenizer: to put into the file of a language model: a `keras_rnnlm.text.Tokenizer`, or a tokenizer.json's path;
             of a model of another task, its vocabulary.
         tokens: ids of a real text, on which the perplexity is compared, too.
+        samples: inputs of your own, as the model is called on them (a dict by name, a list, or one array), on which
+            it is compared, too; in int8, whose error depends on what comes in, in place of random numbers.
         tolerance: the largest relative error to let through, instead of the format's own bound.
 
     Returns:
@@ -58,7 +62,7 @@ def to_onnx(model, path, *, opset=18, quantize=None, padding=None, tokenizer=Non
         _describe(proto, interface, tokenizer)
         _save(proto, partial)
         _check_graph(partial)
-        measured = parity.measure(interface, engines.Onnx(partial, None), quantize, padding, tokens)
+        measured = parity.measure(interface, engines.Onnx(partial, None), quantize, padding, tokens, samples)
         artifacts.raise_unless_equal(measured, quantize, "ONNX file", tolerance)
     operators = count_operators(proto)
     return artifacts.Exported(path, "onnx", quantize, manifest.size(path), operators, measured, quantized)

@@ -23,6 +23,7 @@ class ExportedDescriber(ExportedTranslator):
         start, end: the ids before the first symbol of a target, and after its last.
     """
 
+    asked = None
     sizes = ("target_vocabulary", "start", "end")
     manifest = {
         "model": {

@@ -16,6 +16,28 @@ def _is_numbers(value):
 NUMBERS = Each(Rule("numbers, or lists of them", _is_numbers))
 
 
+def taken(inputs, types, which):
+    """Arrays of the types that a model takes; a number that would be cut off, or a foreign name, is refused."""
+    if foreign := sorted(map(str, set(inputs) - set(types))):
+        raise ValueError(
+            f"{which} a dict of arrays by name, with {', '.join(types)}. Received beside: {', '.join(foreign)}"
+        )
+    found = {}
+    for name, value in inputs.items():
+        value, wanted = np.asarray(value), np.dtype(types[name])
+        is_number = value.dtype.kind in ("fiub" if wanted.kind == "f" else "iub")
+        fits = is_number and (
+            wanted.kind not in "iu"
+            or not value.size
+            or np.iinfo(wanted).min <= value.min()
+            and value.max() <= np.iinfo(wanted).max
+        )
+        if not fits:
+            raise ValueError(f"{name!r} is of {wanted}. Received: {value.max() if is_number else value.dtype}")
+        found[name] = value.astype(wanted, copy=False)
+    return found
+
+
 class ExportedModel:
     """A model in its runtime: `run(inputs)` from a dict of numpy arrays to a dict of numpy arrays.
 
@@ -58,29 +80,7 @@ class ExportedModel:
             came = ", ".join(map(str, inputs)) or "none" if is_by_name else type(inputs).__name__
             raise ValueError(f"`run` takes a dict of arrays by name, with {', '.join(types)}. Received: {came}")
         is_ones_own = types and "task" not in self.about
-        return self.engine.run(self._as_taken(inputs, types) if is_ones_own else inputs)
-
-    @staticmethod
-    def _as_taken(inputs, types):
-        """Arrays of the types that the file takes; a number that would be cut off, or a foreign name, is refused."""
-        if foreign := sorted(map(str, set(inputs) - set(types))):
-            raise ValueError(
-                f"`run` takes a dict of arrays by name, with {', '.join(types)}. Received beside: {', '.join(foreign)}"
-            )
-        found = {}
-        for name, value in inputs.items():
-            value, wanted = np.asarray(value), np.dtype(types[name])
-            is_number = value.dtype.kind in ("fiub" if wanted.kind == "f" else "iub")
-            fits = is_number and (
-                wanted.kind not in "iu"
-                or not value.size
-                or np.iinfo(wanted).min <= value.min()
-                and value.max() <= np.iinfo(wanted).max
-            )
-            if not fits:
-                raise ValueError(f"{name!r} is of {wanted}. Received: {value.max() if is_number else value.dtype}")
-            found[name] = value.astype(wanted, copy=False)
-        return found
+        return self.engine.run(taken(inputs, types, "`run` takes") if is_ones_own else inputs)
 
     def __repr__(self):
         taken = [f"{t['name']} {t['dtype']} {tuple(t.get('shape', ()))}" for t in self.about.get("inputs", ())]

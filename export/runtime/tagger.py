@@ -17,10 +17,7 @@ class ExportedTagger(ExportedModel):
     Attributes:
         format: "onnx", "litert" or "saved_model".
         tokenizer: its `Vocabulary`, whose labels are the tags; None where the export came without one.
-        word_column: which column of a file `predict` reads: of a run, that which it was trained on.
     """
-
-    word_column = None
 
     takes_text = True
     asked = ()
@@ -59,11 +56,11 @@ class ExportedTagger(ExportedModel):
         """A word and its tag a line, a tab between, and an empty line after each sentence.
 
         `file` is in columns, a word a line, as `keras_rnnlm.text.columns` reads them; its tags, if any, are not read.
-        `word_column` is the number of the words' column, from 1 on, where it is not the one that `Columns` takes.
+        `word_column` is the number of the words' column, from 1 on, where it is not the one that the run learned from.
         """
-        sentences = Columns(word_column or self.word_column).unlabelled(
-            lines_of(file, encoding), str(file), self.reader()
-        )
+        vocabulary = self.reader()
+        columns = Columns(word_column or vocabulary.word_column)
+        sentences = columns.unlabelled(lines_of(file, encoding), str(file), vocabulary)
         found = by_parts(lambda some: self.tag(some, batch_size), sentences, batch_size)
         for words, tags in zip(sentences, found):
             for word, tag in zip(words, tags):

@@ -16,7 +16,7 @@ from keras_rnnlm.layers import exporting
 MORE = {"language_model": "keras_rnnlm.export.saved_model.endpoints"}
 
 
-def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
+def to_saved_model(model, path, *, tokenizer=None, tokens=None, samples=None, tolerance=None):
     """Writes a model as a SavedModel, and checks that it computes what the model does when it is loaded again.
 
     The signatures of a LanguageModel are
@@ -34,6 +34,8 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
         path: the folder. TensorFlow Serving wants a number as its name: "my_model/1".
         tokenizer: a `keras_rnnlm.text.Tokenizer`, or the path of its tokenizer.json.
         tokens: ids of a real text, on which the perplexity is compared, too.
+        samples: inputs of your own, as the model is called on them (a dict by name, a list, or one array), on which
+            it is compared, too.
         tolerance: the largest relative error to let through, instead of the format's own bound.
 
     Returns:
@@ -56,7 +58,7 @@ def to_saved_model(model, path, *, tokenizer=None, tokens=None, tolerance=None):
         write(interface, partial, tokenizer)
         _warn_of_operators(partial)
         engine = engines.SavedModel(partial, None, trusted=True)
-        measured = parity.measure(interface, engine, tokens=tokens)
+        measured = parity.measure(interface, engine, tokens=tokens, samples=samples)
         artifacts.raise_unless_equal(measured, None, "SavedModel", tolerance)
         if interface.task in MORE:
             importlib.import_module(MORE[interface.task]).check(interface, engine, tokenizer, tokens)

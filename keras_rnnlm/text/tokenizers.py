@@ -14,7 +14,7 @@ from keras_rnnlm import quiet
 from keras_rnnlm.schema import TEXT, Optional, Rule, is_a, is_whole, parse_json, read_regular, whole
 from keras_rnnlm.text import pipelines
 from keras_rnnlm.text.vocabulary import file_of
-from keras_rnnlm.whole_files import written_whole
+from keras_rnnlm.whole_files import write_whole
 
 # What other people's vocabularies call the end of a text.
 ENDS = ("<eos>", "</s>", "<|endoftext|>", "<|end_of_text|>", "<end_of_turn>", "[EOS]", "[SEP]")
@@ -173,8 +173,7 @@ class Tokenizer:
 
     def save(self, path):
         """Writes the tokenizer.json, to a path or into a folder."""
-        with written_whole(file_of(self, path)) as partial:
-            partial.write_text(self.definition, encoding="utf-8")
+        write_whole(file_of(self, path), self.definition.encode())
 
     @property
     def definition(self):

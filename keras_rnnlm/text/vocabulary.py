@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from keras_rnnlm.schema import FLAG, TEXT, parse_json, read_regular, whole
+from keras_rnnlm.schema import COUNT, FLAG, TEXT, Optional, parse_json, read_regular, whole
 from keras_rnnlm.whole_files import write_whole
 
 PADDING, UNKNOWN = 0, 1  # of words and of characters
@@ -22,6 +22,7 @@ SCHEMA = {
     "words": [TEXT],
     "characters": [TEXT],
     "labels": [TEXT],
+    "word_column": Optional(COUNT),
 }
 
 
@@ -67,6 +68,7 @@ class Vocabulary(OneFile):
         words, characters, labels: lists, from the numbers 2, 2 and 0 on.
         lower: whether words are looked up in lower case. Their characters are as they are written.
         longest_word: how many characters of a word are read, the first ones.
+        word_column: which column of a file its words were read from, from 1 on; None: that which `Columns` takes.
         fingerprint: a hash of all that defines the numbers.
 
     >>> vocabulary = Vocabulary.learn([["The", "cat"], ["the", "dog"]], ["D", "N"], lower=True)
@@ -82,6 +84,7 @@ class Vocabulary(OneFile):
         data = parse_json(definition, SCHEMA)
         self.lower, self.longest_word = data["lower"], data["longest_word"]
         self.words, self.characters, self.labels = data["words"], data["characters"], data["labels"]
+        self.word_column = data.get("word_column")
         for name in ("words", "characters", "labels"):
             if len(set(data[name])) != len(data[name]):
                 raise ValueError(f"`{name}` are each there once")
@@ -90,7 +93,7 @@ class Vocabulary(OneFile):
         self._label_ids = {label: id for id, label in enumerate(self.labels)}
 
     @classmethod
-    def learn(cls, texts, labels, *, lower=False, min_count=1, vocabulary_size=None, longest_word=20):
+    def learn(cls, texts, labels, *, lower=False, min_count=1, vocabulary_size=None, longest_word=20, word_column=None):
         """The vocabulary of texts, each a list of words.
 
         A character that comes once is left out: what stands for an unknown one then has something to learn from.
@@ -102,6 +105,7 @@ class Vocabulary(OneFile):
             min_count: words that are rarer are left out.
             vocabulary_size: the most words, those for padding and unknown words included: the most frequent stay.
             longest_word: how many characters of a word are read.
+            word_column: which column of a file the words were read from, where it was named.
         """
         counts = collections.Counter(itertools.chain.from_iterable(texts))
         letters = collections.Counter()
@@ -121,8 +125,15 @@ class Vocabulary(OneFile):
             "words": words,
             "characters": [letter for letter, count in _by_frequency(letters) if count > 1],
             "labels": sorted(set(labels)),
+            **_named(word_column),
         }
         return cls(json.dumps(data))
+
+    def of_column(self, word_column):
+        """The same symbols, of words that are read from another column of a file."""
+        data = parse_json(self.definition)
+        data.pop("word_column", None)
+        return type(self)(json.dumps(data | _named(word_column)))
 
     @property
     def sizes(self):
@@ -171,7 +182,13 @@ class Vocabulary(OneFile):
         """The text of the vocabulary.json."""
         data = {"format": 1, "lower": self.lower, "longest_word": self.longest_word}
         data |= {"words": self.words, "characters": self.characters, "labels": self.labels}
+        data |= _named(self.word_column)
         return json.dumps(data, ensure_ascii=True, indent=0)
+
+
+def _named(word_column):
+    """What a vocabulary.json says of a column: nothing where none was named."""
+    return {} if word_column is None else {"word_column": word_column}
 
 
 def file_of(vocabulary, path):

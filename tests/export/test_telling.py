@@ -4,15 +4,16 @@ import os
 import resource
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
-from keras_rnnlm import __main__, export
+from keras_rnnlm import __main__, export, layers
 from keras_rnnlm.export.manifest import read_manifest
 from keras_rnnlm.export.runtime.language_model import CHECKED
 from keras_rnnlm.text import Tokenizer
 from keras_rnnlm.training import encode_corpus, open_corpus
-from tests.export.models import language_model, run_directory
+from tests.export.models import language_model, randomized, run_directory
 
 TEXT = "the cat sat on the mat\n" * 30
 
@@ -55,6 +56,41 @@ def test_the_weights_that_were_quantized_are_counted(quantize, tmp_path):
         made = write(model, tmp_path / name, quantize=quantize, tolerance=0.2)  # in int8 a small model is off by much
         assert made.quantize == quantize
         assert large - 300 <= made.quantized <= large + 500  # biases of a gate may be among them
+
+
+WRITERS = [(export.to_onnx, "m.onnx"), (export.to_litert, "m.tflite"), (export.to_saved_model, "m")]
+
+
+@pytest.fixture
+def of_two():
+    first, second = keras.Input((None, 40), name="first"), keras.Input((None, 40), name="second")
+    states = layers.LSTM(40, peephole=True)(keras.layers.Concatenate()([first, second]))
+    return randomized(keras.Model([first, second], states), scale=0.05)
+
+
+@pytest.mark.parametrize("write, name", WRITERS)
+def test_an_error_is_that_of_the_samples_that_are_given(write, name, of_two, tmp_path):
+    ones, more = np.ones((2, 9, 40)), {} if name == "m" else {"quantize": "int8"}
+    by_any = write(of_two, tmp_path / name, **more).parity.error
+    by_ones = write(of_two, tmp_path / name, samples={"second": ones, "first": ones}, **more).parity.error
+    assert 0 < by_ones <= 0.02
+    if more:
+        assert by_ones != by_any
+        nothing = np.zeros((1, 3, 40), int)
+        assert write(of_two, tmp_path / name, samples=[nothing] * 2, **more).parity.error < 0.1 * by_any
+
+
+def test_samples_that_do_not_fit_are_told(of_two, tmp_path):
+    ones = np.ones((2, 9, 40))
+    for given, message in (
+        (ones, "`samples` are 2 arrays, first, second. Received: 1"),
+        ({"first": ones}, "`samples` have no second. Received: first"),
+        ({"first": ones, "second": ones, "third": ones}, "Received beside: third"),
+        ([ones, ones.astype(str)], "'second' is of float32. Received: <U32"),
+        ([ones * np.nan, ones], "does not compute what the model does"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            export.to_saved_model(of_two, tmp_path / "m", samples=given)
 
 
 def test_a_saved_model_says_that_it_stays_in_float32_and_takes_ids(run, tmp_path, capsys):

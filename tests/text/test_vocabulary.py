@@ -51,6 +51,9 @@ def test_what_is_saved_is_the_same_and_known_by_its_fingerprint(vocabulary, tmp_
         Vocabulary.of(loaded.definitions).encode(TEXTS)["words"].tolist() == vocabulary.encode(TEXTS)["words"].tolist()
     )
     assert Vocabulary.learn(TEXTS, ["N"]).fingerprint != Vocabulary.learn(TEXTS, ["V"]).fingerprint
+    second = loaded.of_column(2)
+    assert Vocabulary.of(second.definitions).word_column == 2 and second.words == loaded.words
+    assert second.of_column(None).definition == loaded.definition
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,6 @@ from keras_rnnlm.training.corpora import examples
 from keras_rnnlm.training.evaluation.spans import span_scores, spans
 from keras_rnnlm.training.loop import loop as loop_module
 from keras_rnnlm.training.recipes.recipe import Recipe
-from keras_rnnlm.training.runs import run as run_module
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.run import RunFolder, load_run
 from keras_rnnlm.training.tasks import Data, Given, task_of
@@ -180,12 +179,13 @@ def test_spans_that_begin_with_i_are_read_as_those_that_begin_with_b(tmp_path, c
         meet = [tag[:2] == "B-" and tag[2:] == other[2:] for tag, other in zip(tags, before)]
         older.append((words, [tag if met else tag.replace("B-", "I-") for tag, met in zip(tags, meet)]))
     write(tmp_path / "train.tsv", older)
-    recipe, folder = Recipe(task="tag", split="90/10"), RunFolder(tmp_path / "run")
+    recipe, folder = Recipe(task="tag", split="90/10", task_settings={"word_column": 1}), RunFolder(tmp_path / "run")
     folder.path.mkdir()
     data = task_of(recipe).prepare(Given([str(tmp_path / "train.tsv")], None, None), recipe, folder, Display())
     assert "train: " in (told := capsys.readouterr().err) and "begin with I-, which is read as B-" in told
     named = [data.vocabulary.labels[k] for k in data.splits["train"].labels]
     wanted = [tag for _, tags in sentences(27, 0) for tag in tags]
+    assert data.vocabulary.word_column == 1  # which an export takes along
     assert {"B-who", "I-who", "B-where"} < set(data.vocabulary.labels) and named == wanted
 
 
@@ -268,7 +268,7 @@ def test_it_exports_natively_verifies_and_keeps_its_vocabulary(exported, capsys)
 
 
 @on_tensorflow
-def test_a_run_and_its_files_predict_the_same_of_a_file(folder, exported, capsys, monkeypatch):
+def test_a_run_and_its_files_predict_the_same_of_a_file(folder, exported, capsys):
     path = folder / "words.txt"
     path.write_text("Ann\nsees\nRome\n\nOslo\n")
     wanted = "Ann\tB-who\nsees\tO\nRome\tB-where\n\nOslo\tB-where\n\n"
@@ -282,14 +282,14 @@ def test_a_run_and_its_files_predict_the_same_of_a_file(folder, exported, capsys
         assert told(capsys, "predict", *given, path)[:2] == (0, wanted)
     code, out, (line,) = told(capsys, "predict", exported, path, "--word-column", "3")
     assert code == 2 and "2 columns, and words are read from the column 3" in line
-    trained = load_run(folder / "run")
-    recipe = trained.recipe.override({"task_settings.word_column": 2})
-    monkeypatch.setattr(run_module, "load_run", lambda path: dataclasses.replace(trained, recipe=recipe))
-    assert told(capsys, "predict", folder / "run", path)[:2] == (0, wanted)
+    loaded = runtime.load(exported)
+    loaded.tokenizer = loaded.tokenizer.of_column(2)
+    assert "".join(line + "\n" for line, _ in loaded.predict(path)) == wanted
     path.write_text("Ann sees Rome .\n")
     code, out, (line,) = told(capsys, "predict", exported, path)
     assert code == 2 and out == "" and "put one word a line, and an empty line between sentences" in line
     assert told(capsys, "run", exported, "--prompt", "Ann sees")[1] == "Ann\tB-who\nsees\tO\n\n"
+    assert told(capsys, "run", exported)[2][0].endswith("--prompt TEXT, or keras-rnnlm predict for a file")
 
 
 @on_tensorflow

@@ -33,11 +33,15 @@ def run(options):
                 values = [measured.get(key) for measured in found]
                 rows.append((f"{text}: {key}{of}", [value and round(value, 3) for value in values]))
     recipes = [found["recipe"] for found in runs.values()]
-    default = dataclasses.asdict(Recipe())
-    for key in default:
+    for key, default in dataclasses.asdict(Recipe()).items():
         values = [recipe[key] for recipe in recipes]
-        if any(value != default[key] for value in values):
-            rows.append((key, values))
+        if not isinstance(default, dict):
+            rows += [(key, values)] * any(value != default for value in values)
+            continue
+        usual = [getattr(Recipe(task=recipe["task"]), key) for recipe in recipes]
+        for name in dict.fromkeys(name for value in values for name in value):
+            found = [value.get(name) for value in values]
+            rows += [(f"{key}.{name}", found)] * any(f != u.get(name) for f, u in zip(found, usual))
     width = max(len(key) for key, _ in rows)
     columns = [max(len(_shown(row[1][k])) for row in rows) for k in range(len(runs))]
     for key, values in rows:

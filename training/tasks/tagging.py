@@ -56,8 +56,10 @@ class Tagging(Task):
         if are_of_spans({tag for _, tags, _ in placed["train"] for tag in tags}):
             placed = {name: _begun(found, name, display) for name, found in placed.items()}
         splits = {name: [(words, tags) for words, tags, _ in found] for name, found in placed.items()}
+        column = recipe.task_settings["word_column"]
+        column = None if isinstance(column, str) else column  # a name is of a data set, and no file's
         if first is not None:
-            vocabulary = first.read_vocabulary(self.vocabulary_class)
+            vocabulary = first.read_vocabulary(self.vocabulary_class).of_column(column)
             new = {tag for _, tags in splits["train"] for tag in tags} - set(vocabulary.labels)
             if new:
                 raise ValueError(f"The run {first} knows no tag {sorted(new)[0]!r}: begin without it")
@@ -69,6 +71,7 @@ class Tagging(Task):
                 min_count=recipe.min_count,
                 vocabulary_size=recipe.vocabulary_size,
                 longest_word=recipe.task_settings["longest_word"],
+                word_column=column,
             )
             _check_tags(vocabulary.labels, splits["train"])
         for name, found in placed.items():
