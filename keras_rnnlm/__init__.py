@@ -11,7 +11,7 @@ import sys
 
 from keras_rnnlm.import_hooks import After, KerasFirst
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 ROOMS = (
     "cells",
