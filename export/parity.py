@@ -10,6 +10,7 @@ from keras_rnnlm.export.bounds import BOUNDS, PERPLEXITY
 from keras_rnnlm.export.interface import layers_of
 from keras_rnnlm.export.runtime.answers import answer_of
 from keras_rnnlm.export.runtime.models import difference, taken
+from keras_rnnlm.layers.stackable import fits
 
 CASES = ((3, 7), (1, 1))  # batch and time
 LONGER = ((2, 40),)  # and of what splits in time
@@ -60,6 +61,9 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, samples
     """
     if tokens is not None and len(tokens) < 2:
         raise ValueError(f"`tokens` are at least two ids: the first is not predicted. Received: tokens={tokens!r}")
+    told = answer_of(interface.description(), trusted=True)
+    if tokens is not None and not hasattr(told, "perplexity"):
+        raise ValueError("`tokens` are of models that predict them: other models are compared on `samples`")
     rng, states = np.random.default_rng(seed), {state.output for state in interface.states}
     worst = {True: 0.0, False: 0.0}  # of the states, of the other outputs
 
@@ -86,7 +90,7 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, samples
             inputs = interface.begin.example(rng, batch, time, padding)
             compare(interface.begin.numpy(inputs), engine.ask(interface.begin.signature.name, inputs))
     found = {}
-    if tokens is not None and hasattr(answer_of(interface.description(), trusted=True), "perplexity"):
+    if tokens is not None:
         for name, run in (("wanted_perplexity", interface.numpy), ("perplexity", engine.run)):
             found[name] = answer(interface, run).perplexity(tokens)
     return Parity(worst[False], worst[True], **found)
@@ -99,12 +103,21 @@ def _by_name(interface, samples):
         found = samples
     else:
         found = list(samples) if isinstance(samples, (list, tuple)) else [samples]
-        if len(found) != len(types):
-            raise ValueError(f"`samples` are {len(types)} arrays, {', '.join(types)}. Received: {len(found)}")
-        found = dict(zip(types, found))
+        free = [tensor.name for tensor in interface.signature.inputs]
+        if len(found) != len(free):
+            raise ValueError(f"`samples` are {len(free)} arrays, {', '.join(free)}. Received: {len(found)}")
+        found = dict(zip(free, found))
+    states = {state.name for state in interface.states}
+    rows = max((len(value) for value in found.values() if np.ndim(value)), default=0)
+    found = {t.name: np.zeros([rows, *t.shape[1:]], t.dtype) for t in interface.inputs if t.name in states} | found
     if missing := [name for name in types if name not in found]:
         raise ValueError(f"`samples` have no {', '.join(missing)}. Received: {', '.join(map(str, found)) or 'none'}")
-    return taken(found, types, "`samples` are")
+    found = taken(found, types, "`samples` are")
+    for tensor in interface.inputs:
+        shape = found[tensor.name].shape
+        if not fits(shape, tensor.shape):
+            raise ValueError(f"`samples`: {tensor.name!r} is of shape {tuple(tensor.shape)}. Received: shape {shape}")
+    return found
 
 
 def _computed(interface, rng, batch, time, padding, from_zeros):

@@ -79,8 +79,16 @@ class ExportedModel:
         if not is_by_name or any(name not in inputs for name in types):
             came = ", ".join(map(str, inputs)) or "none" if is_by_name else type(inputs).__name__
             raise ValueError(f"`run` takes a dict of arrays by name, with {', '.join(types)}. Received: {came}")
-        is_ones_own = types and "task" not in self.about
-        return self.engine.run(taken(inputs, types, "`run` takes") if is_ones_own else inputs)
+        return self.engine.run(self._checked(inputs, types) if types else inputs)
+
+    def _checked(self, inputs, types):
+        """Of the types that the file takes. A task's ids are from 0 on: some runtimes count others from the end."""
+        found = taken(inputs, types, "`run` takes")
+        if "task" in self.about:
+            for name, value in found.items():
+                if value.dtype.kind == "i" and value.size and value.min() < 0:
+                    raise ValueError(f"{name!r} are ids, from 0 on. Received: {value.min()}")
+        return found
 
     def __repr__(self):
         taken = [f"{t['name']} {t['dtype']} {tuple(t.get('shape', ()))}" for t in self.about.get("inputs", ())]

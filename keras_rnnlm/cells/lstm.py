@@ -152,7 +152,7 @@ class LSTMCell(RecurrentCell):
             raise ValueError(f"`projection_units` is the width of h, or None. Received: projection_units={projected!r}")
         if clip is not None and (isinstance(clip, bool) or not isinstance(clip, numbers.Real) or clip <= 0):
             raise ValueError(f"`cell_clip` is a positive number, or None. Received: cell_clip={clip!r}")
-        self.only_adds_x = not self.layer_norm
+        self.only_adds_x = type(self).only_adds_x and not self.layer_norm
         self.squash = self.activation if self.output_activation == SAME else self.output_activation
 
     def _peepholes(self, missing):

@@ -108,6 +108,8 @@ class RecurrentCell(Weights, DropoutRNNCell, keras.layers.Layer):
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        if "step" in vars(cls) and "only_adds_x" not in vars(cls):
+            cls.only_adds_x = False  # other equations than those that it was said of
         inherited = {}
         for base in reversed(cls.__mro__):
             inherited |= vars(base).get("options", {})

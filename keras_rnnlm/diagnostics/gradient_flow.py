@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_rnnlm.diagnostics.steps import steps
-from keras_rnnlm.models import LanguageModel
+from keras_rnnlm.models import LanguageModel, ids
 from keras_rnnlm.recurrence import backend
 
 
@@ -98,6 +98,7 @@ def _loss(model, targets, seed):
                 "The loss of a LanguageModel is that of the token after the last one of each row, (batch,): pass "
                 "`gradient_flow(model, tokens[:, :-1], tokens[:, -1])`. Received: targets=None"
             )
+        ids.check(targets, model.vocabulary_size, ids.TARGETS)
         targets = ops.convert_to_tensor(targets, dtype="int32")
 
         def cross_entropy(output):

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_rnnlm.diagnostics.steps import layers_of
+from keras_rnnlm.layers import RecurrentStack
 from keras_rnnlm.schema import is_count
 
 
@@ -66,7 +67,10 @@ def singular_values(model, k=5):
     if not is_count(k):
         raise ValueError(f"`k` is a whole number of singular values, at least 1. Received: k={k!r}")
     names, values = [], []
-    for number, layer in enumerate(layers_of(model)):
+    layers = [(f"layer {number}", layer) for number, layer in enumerate(layers_of(model))]
+    if isinstance(model, RecurrentStack):
+        layers += [(f"layer {number} backwards", layer) for number, layer in enumerate(model.backwards)]
+    for which, layer in layers:
         cell = getattr(layer, "cell", None)
         if cell is None:
             continue
@@ -78,6 +82,6 @@ def singular_values(model, k=5):
             blocks = {name: kernel}
             if gates:
                 blocks = {f"{name}, {gate}": m for gate, m in zip(gates, np.split(kernel, len(gates), axis=1))}
-            names += [f"layer {number}, {name}" for name in blocks]
+            names += [f"{which}, {name}" for name in blocks]
             values += [np.linalg.svd(matrix, compute_uv=False)[:k] for matrix in blocks.values()]
     return SingularValues(names, values)

@@ -10,7 +10,7 @@ from keras import ops
 from keras_rnnlm.heads import Head
 from keras_rnnlm.layers import RecurrentStack
 from keras_rnnlm.layers.stackable import Stackable
-from keras_rnnlm.models import LanguageModel
+from keras_rnnlm.models import LanguageModel, ids
 from keras_rnnlm.models.compiled import compiled
 
 PER_STEP = (
@@ -113,6 +113,8 @@ def steps(model, inputs, states=None):
         wanted = "(batch, time)" if dimensions == 2 else "(batch, time, features)"
         shape = tuple(sequences.shape)
         raise ValueError(f"`inputs` are {wanted}, and have at least one step. Received: inputs of shape {shape}")
+    if dimensions == 2:
+        ids.check(inputs, reads.input_dim, ids.TOKENS)
     if not model.built:
         model.build((None, None, *sequences.shape[2:]))
     if states is None:

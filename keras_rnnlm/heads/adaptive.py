@@ -225,7 +225,7 @@ class AdaptiveSoftmax(Head):
         self.read_frequencies(frequencies)
         if not self.use_bias:
             return
-        by_rank, shortlist = np.asarray(frequencies, "float64"), self.cutoffs[0]
+        by_rank, shortlist = self.checked_frequencies(frequencies), self.cutoffs[0]
         if self.order == "frequencies":
             by_rank = by_rank[ops.convert_to_numpy(self.ids)]
         parts = [by_rank[begin:end] for begin, end in self.clusters]

@@ -3,6 +3,7 @@
 import types
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_rnnlm.heads.cross_entropy import losses_of_logits
@@ -98,6 +99,19 @@ class Head(keras.layers.Layer):
 
     def begin_with_frequencies(self, frequencies):
         """The same, for a head with a bias to begin with them. It includes `read_frequencies`."""
+
+    def checked_frequencies(self, frequencies):
+        """In float64, or a ValueError: of a token that never occurs the logarithm would be no number."""
+        frequencies = np.asarray(frequencies, "float64")
+        if frequencies.shape != (self.vocabulary_size,):
+            raise ValueError(
+                f"Frequencies of tokens are {self.vocabulary_size} numbers. Received: shape {frequencies.shape}"
+            )
+        if not (np.isfinite(frequencies).all() and (frequencies > 0).all()):
+            raise ValueError(
+                "Frequencies of tokens are numbers above 0: add 1 to each where some never occur. Received: others"
+            )
+        return frequencies
 
     def get_config(self):
         return {

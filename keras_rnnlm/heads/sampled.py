@@ -76,12 +76,9 @@ class SampledSoftmax(VocabularyLogits):
         )
 
     def read_frequencies(self, frequencies):
-        frequencies = np.asarray(frequencies, "float64")
         if self.proposal != "unigram":
             return
-        if not (np.isfinite(frequencies).all() and (frequencies > 0).all()):
-            raise ValueError("Frequencies of tokens to be drawn are numbers above 0. Received: some that are not")
-        for name, table in zip(_TABLES, _tables(frequencies, self.num_sampled)):
+        for name, table in zip(_TABLES, _tables(self.checked_frequencies(frequencies), self.num_sampled)):
             getattr(self, name).assign(table)
 
     def draw(self):
@@ -112,13 +109,15 @@ class SampledSoftmax(VocabularyLogits):
         if self.bias is not None:
             offsets = offsets + ops.cast(ops.take(ops.cast(self.bias, self.bias.dtype), ids, axis=0), "float32")
         count = self.num_sampled
+        # TensorFlow does not know the length of what it cuts from rows of any number.
+        table, beside = ops.reshape(vectors[:count], (count, kernel.shape[1])), ops.reshape(offsets[:count], (count,))
         own = ops.sum(ops.cast(rows, "float32") * ops.cast(vectors[count:], "float32"), axis=-1) + offsets[count:]
         # A target that was drawn stands among the others already.
         places = ops.full((self.vocabulary_size,), count, dtype="int32")
         places = ops.scatter_update(places, drawn[:, None], ops.arange(count, dtype="int32"))
         places = ops.take(places, labels, axis=0)
         own = ops.where(places < count, NONE, ops.where(known, own, float("nan")))
-        total, losses = in_chunks(BESIDE, rows, vectors[:count], offsets[:count], places, weights, [own])
+        total, losses = in_chunks(BESIDE, rows, table, beside, places, weights, [own])
         losses = _among_all(ops.where(known, losses, float("nan")), log_chances[count:])
         return total, ops.reshape(losses, ops.shape(targets))
 

@@ -72,7 +72,7 @@ class VocabularyLogits(Head):
     def begin_with_frequencies(self, frequencies):
         self.read_frequencies(frequencies)
         if self.bias is not None:
-            self.bias.assign(np.log(frequencies))
+            self.bias.assign(np.log(self.checked_frequencies(frequencies)))
 
     @property
     def _table(self):

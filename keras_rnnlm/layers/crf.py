@@ -191,7 +191,10 @@ class CRFLoss(keras.losses.Loss):
     """
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        return super().__call__(y_true, y_pred, _by_step(sample_weight))
+        weights = _by_step(sample_weight)
+        if weights is not None:  # Keras multiplies a mask into them, on PyTorch in place
+            weights = ops.broadcast_to(weights, ops.shape(y_pred)[:2])
+        return super().__call__(y_true, y_pred, weights)
 
     def call(self, y_true, y_pred):
         return -log_probabilities_of(y_pred, y_true)

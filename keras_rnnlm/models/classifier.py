@@ -15,7 +15,7 @@ from keras_rnnlm.models.recurrent_layers import from_config
 from keras_rnnlm.models.regularizers import WordDropout
 from keras_rnnlm.models.signatures import Signature
 from keras_rnnlm.models.tally import Tally
-from keras_rnnlm.models.words import WordModel, check_counts, read_both
+from keras_rnnlm.models.words import WordModel, check_counts, numbers_of, read_both
 from keras_rnnlm.optimizers import replicas
 from keras_rnnlm.schema import is_a
 
@@ -256,7 +256,7 @@ class Classifier(WordModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         logs = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)
-        classes = ops.reshape(ops.cast(y, "int32"), (-1,))
+        classes = numbers_of(y, "the numbers of classes")
         is_known = ops.logical_and(classes >= 0, classes < self._arguments.classes)
         chosen = ops.take_along_axis(logs, ops.expand_dims(ops.where(is_known, classes, 0), 1), axis=1)[:, 0]
         losses = ops.where(is_known, -chosen, float("nan"))

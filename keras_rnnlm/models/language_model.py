@@ -244,6 +244,8 @@ class LanguageModel(NextTokenModel):
 
     def step(self, tokens, states):
         """One step, without a loop: tokens (batch,) and states to logits (batch, vocabulary) and the new states."""
+        if len(tokens.shape) != 1:
+            raise ValueError(f"A step takes one token of each text, (batch,). Received: shape {tuple(tokens.shape)}")
         x, states = self.stack.step(self._embedded(tokens), states)
         return self.head(x), states
 

@@ -11,7 +11,7 @@ from keras_rnnlm.models.pooling import max_over_time, mean_over_time
 from keras_rnnlm.models.recurrent_layers import recurrent_layers
 from keras_rnnlm.models.signatures import Signature, Tensor
 from keras_rnnlm.models.tally import Tally
-from keras_rnnlm.models.words import WordModel, check_counts
+from keras_rnnlm.models.words import WordModel, check_counts, numbers_of
 from keras_rnnlm.optimizers import replicas
 from keras_rnnlm.schema import is_whole
 
@@ -194,7 +194,7 @@ class Matcher(WordModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         logs = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)
-        right = ops.reshape(ops.cast(y, "int32"), (-1,))
+        right = numbers_of(y, "the numbers of the right sentences")
         there = _is_there(x["sentences"])
         is_known = ops.logical_and(right >= 0, right < ops.shape(logs)[1])
         at = ops.expand_dims(ops.where(is_known, right, 0), 1)

@@ -135,6 +135,8 @@ class Tagger(WordModel):
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         shown = ops.not_equal(read_both(x)[0], 0)
+        if y is None:
+            raise ValueError("Targets are the numbers of tags, (batch, time). Received: none")
         losses, weights = self._losses_of(y_pred, y, shown), ops.cast(shown, "float32")
         if sample_weight is not None:
             given = ops.cast(sample_weight, "float32")

@@ -13,7 +13,7 @@ def targets_and_weights(y, sample_weight, shape, vocabulary_size):
     """
     if y is None:
         raise ValueError("A LanguageModel learns from (tokens, next tokens). Received: a dataset without targets")
-    if _rank(y) is None:
+    if rank_of(y) is None:
         import tensorflow as tf
 
         y = tf.ensure_shape(y, shape)
@@ -27,7 +27,7 @@ def targets_and_weights(y, sample_weight, shape, vocabulary_size):
     if sample_weight is None:
         return targets, weights
     sample_weight = ops.cast(sample_weight, "float32")
-    if _rank(sample_weight) is None:
+    if rank_of(sample_weight) is None:
         sample_weight = ops.reshape(sample_weight, (ops.shape(targets)[0], -1))
     if len(sample_weight.shape) == 1:
         sample_weight = sample_weight[:, None]
@@ -40,6 +40,6 @@ def targets_and_weights(y, sample_weight, shape, vocabulary_size):
     return ops.where(weights == 0, 0, targets), weights
 
 
-def _rank(tensor):
+def rank_of(tensor):
     """The number of dimensions, or None where TensorFlow does not know it: `len` of such a shape is an error."""
     return tensor.shape.rank if hasattr(tensor.shape, "rank") else len(tensor.shape)

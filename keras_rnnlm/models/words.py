@@ -12,6 +12,7 @@ from keras_rnnlm.models.embedding import Embedding
 from keras_rnnlm.models.quantized import QuantizedInExports
 from keras_rnnlm.models.recurrent_layers import from_config, recurrent_layers, to_config
 from keras_rnnlm.models.signatures import Tensor
+from keras_rnnlm.models.targets import rank_of
 from keras_rnnlm.optimizers.wrapping import compile_again
 from keras_rnnlm.schema import is_count
 
@@ -36,6 +37,12 @@ class WordModel(QuantizedInExports, keras.Model):
         how = {"bidirectional": bidirectional, "locked_dropout": locked_dropout, **options}
         self.stack = RecurrentStack(stacked, a.connection, a.dropout, name="stack", **how)
         self.dropout = dropout_layer(a.dropout, locked_dropout, name="dropout", **options)
+
+    def compile(self, optimizer="rmsprop", loss=None, **kwargs):
+        """As `keras.Model.compile`, without a loss: the model brings its own."""
+        if loss is not None:
+            raise ValueError(f"A {type(self).__name__} brings its loss: drop `loss`. Received: loss={loss!r}")
+        super().compile(optimizer=optimizer, **kwargs)
 
     def compile_from_config(self, config):
         compile_again(self, config)
@@ -110,6 +117,16 @@ def read_both(inputs):
             f"shapes {tuple(words.shape)} and {tuple(characters.shape)}"
         )
     return words, characters
+
+
+def numbers_of(y, what):
+    """Targets that are a number a row, int32 (batch,). `what` they are is for messages."""
+    if y is None:
+        raise ValueError(f"Targets are {what}, a number a row, (batch,). Received: none")
+    rank = rank_of(y)
+    if rank is not None and (rank not in (1, 2) or rank == 2 and y.shape[1] not in (1, None)):
+        raise ValueError(f"Targets are {what}, a number a row, (batch,). Received: shape {tuple(y.shape)}")
+    return ops.reshape(ops.cast(y, "int32"), (-1,))
 
 
 def check_counts(**given):

@@ -57,6 +57,9 @@ def test_a_subclass_of_ours_runs_its_own_equations():
     plain = layers.Recurrent(doubled.cell, return_sequences=True, return_trace=True)
     np.testing.assert_allclose(numpy(doubled(x)), numpy(plain(x)[0]), atol=1e-5)
     assert "DoubledCell may have equations of its own" in fused.obstacles(doubled)
+    again = layers.Recurrent(doubled.cell, return_sequences=True, remat=True)  # which projects x within the loop
+    np.testing.assert_allclose(numpy(again(x)), numpy(doubled(x)), atol=1e-5)
+    assert cells.LSTMCell(4).only_adds_x and not doubled.cell.only_adds_x
 
 
 @pytest.mark.parametrize(

@@ -84,5 +84,10 @@ def test_what_does_not_fit_is_told():
         gradient_flow(keras.layers.Dense(3), np.zeros((1, 2, 3)))
     with pytest.raises(ValueError, match="Only a LanguageModel has `targets`"):
         gradient_flow(layers.GRU(3), np.zeros((1, 2, 3)), targets=[1])
+    model, tokens = models.LanguageModel(5, units=3, layers=1, cell="simple_rnn"), np.zeros((1, 2), "int32")
     with pytest.raises(ValueError, match="targets=None"):
-        gradient_flow(models.LanguageModel(5, units=3, layers=1, cell="simple_rnn"), np.zeros((1, 2), "int32"))
+        gradient_flow(model, tokens)
+    with pytest.raises(ValueError, match="Targets are ids of the vocabulary, .*Received: 5"):
+        gradient_flow(model, tokens, [5])
+    with pytest.raises(ValueError, match="Tokens are ids of the vocabulary, .*Received: -1"):
+        gradient_flow(model, tokens - 1, [1])

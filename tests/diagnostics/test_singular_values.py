@@ -46,6 +46,13 @@ def test_matrices_that_no_gate_divides_come_whole():
     assert [len(values) for values in found.values()] == [4] * 5 + [12]
 
 
+def test_both_directions_of_a_stack_are_told():
+    stack = layers.RecurrentStack([layers.GRU(3)], bidirectional=True)
+    stack.build((None, None, 2))
+    names = singular_values(stack).names
+    assert names[3:] == [name.replace("layer 0", "layer 0 backwards") for name in names[:3]]
+
+
 def test_what_does_not_fit_is_told():
     with pytest.raises(ValueError, match="not built"):
         singular_values(layers.GRU(3))

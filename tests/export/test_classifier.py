@@ -1,6 +1,7 @@
 """A classifier's file gives what the model gives."""
 
 import numpy as np
+import pytest
 
 from keras_rnnlm import export
 from keras_rnnlm.models import Classifier
@@ -24,3 +25,9 @@ def test_a_classifier_is_exported_with_every_pooling(tmp_path):
         assert not file.endswith(".onnx") or made.operators["LSTM"] == 2  # one a direction
         found = export.runtime.load(tmp_path / file).run({"words": words})["logits"]
         np.testing.assert_allclose(found, model.predict(words, verbose=0), atol=1e-5)
+    loaded = export.runtime.load(tmp_path / "m.onnx")
+    np.testing.assert_array_equal(
+        loaded.run({"words": words.astype("int64")})["logits"], loaded.run({"words": words})["logits"]
+    )
+    with pytest.raises(ValueError, match="'words' are ids, from 0 on. Received: -1"):
+        loaded.run({"words": words - 1})

@@ -80,13 +80,22 @@ def test_an_error_is_that_of_the_samples_that_are_given(write, name, of_two, tmp
         assert write(of_two, tmp_path / name, samples=[nothing] * 2, **more).parity.error < 0.1 * by_any
 
 
+def test_samples_of_a_language_model_begin_with_zeros(tmp_path):
+    model, tokens = language_model("gru", layers=1, units=4), np.ones((2, 5), int)
+    for given in (tokens, [tokens], {"tokens": tokens}):
+        assert export.to_saved_model(model, tmp_path / "m", samples=given).parity.error < 1e-5
+
+
 def test_samples_that_do_not_fit_are_told(of_two, tmp_path):
+    with pytest.raises(ValueError, match="`tokens` are of models that predict them"):
+        export.to_saved_model(of_two, tmp_path / "m", tokens=[1, 2, 3])
     ones = np.ones((2, 9, 40))
     for given, message in (
         (ones, "`samples` are 2 arrays, first, second. Received: 1"),
         ({"first": ones}, "`samples` have no second. Received: first"),
         ({"first": ones, "second": ones, "third": ones}, "Received beside: third"),
         ([ones, ones.astype(str)], "'second' is of float32. Received: <U32"),
+        ([ones, ones[:, :, 1:]], r"'second' is of shape \(None, None, 40\). Received: shape \(2, 9, 39\)"),
         ([ones * np.nan, ones], "does not compute what the model does"),
     ):
         with pytest.raises(ValueError, match=message):

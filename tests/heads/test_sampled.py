@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_rnnlm.heads import SampledSoftmax, sampled
+from keras_rnnlm.models import LanguageModel
 from tests.heads.every_head import VOCABULARY, features_and_targets, frequencies, head_of, weights_of
 from tests.heads.test_every_head import by_all_logits, tensors, total_of
 from tests.support import largest_relative_difference, numpy, value_and_gradients
@@ -93,13 +94,28 @@ def test_the_losses_that_are_logged_estimate_those_of_the_whole_vocabulary(monke
     )
 
 
+def test_it_learns_from_batches_of_any_size():
+    model = LanguageModel(30, units=4, layers=1, head="sampled", head_options={"num_sampled": 9})
+    model.compile("adam")
+    tokens = np.random.default_rng(0).integers(0, 30, (3, 5))
+    assert np.isfinite(model.fit(tokens, tokens, batch_size=2, verbose=0).history["loss"]).all()
+
+
 def test_its_settings_follow_the_vocabulary():
     found = [SampledSoftmax(size).num_sampled for size in (1000, 33_278, 1_000_000)]
     assert found == [256, 2079, 8192]
     head = SampledSoftmax(1000, proposal="log_uniform")
     assert SampledSoftmax.from_config(head.get_config()).get_config() == head.get_config()
-    with pytest.raises(ValueError, match="Frequencies of tokens to be drawn are numbers above 0"):
+    with pytest.raises(ValueError, match="Frequencies of tokens are numbers above 0"):
         SampledSoftmax(1000).read_frequencies(np.zeros(1000))
+    for name, options in (("full", None), ("adaptive", {"cutoffs": [10]})):
+        head = LanguageModel(30, units=4, layers=1, head=name, head_options=options).head
+        for wrong, message in (
+            (np.arange(30), "above 0: add 1 to each"),
+            (np.ones(29), r"30 numbers. Received: shape \(29,\)"),
+        ):
+            with pytest.raises(ValueError, match=message):
+                head.begin_with_frequencies(wrong)
 
 
 def test_tokens_that_are_always_drawn_leave_the_rest_to_the_others():

@@ -245,6 +245,16 @@ def test_sample_weights_are_of_sequences_or_of_steps(shape):
     assert float(accuracy.result()) == pytest.approx(right @ np.arange(BATCH) / np.arange(BATCH).sum(), rel=1e-5)
 
 
+def test_sequences_of_a_masked_model_have_weights():
+    words, tags = np.array([[1, 2, 0], [3, 0, 0]]), np.array([[1, 2, 0], [0, 0, 0]])
+    model = keras.Sequential([keras.Input((None,)), keras.layers.Embedding(5, TAGS, mask_zero=True), CRF(TAGS)])
+    model.compile("sgd", CRFLoss())
+    both, first, second = (
+        model.evaluate(words, tags, sample_weight=np.array(w), verbose=0) for w in ([1, 2], [1, 0], [0, 2])
+    )
+    assert both == pytest.approx(first + second, rel=1e-5) and min(first, second) > 0
+
+
 def test_a_target_that_is_no_tag_has_no_likelihood():
     found = numpy(build().log_likelihood(data()[:3], [[0, 1, 3, 0], [0, -1, 0, 0], [0, 1, 2, 0]]))
     assert np.isnan(found[:2]).all() and found[2] < 0

@@ -234,3 +234,13 @@ def test_inputs_that_do_not_fit_are_named():
         build()(words[0])
     with pytest.raises(ValueError, match="a dict of `words` and `characters`"):
         build(characters=CHARACTERS)(words)
+
+
+def test_a_loss_of_ones_own_and_targets_that_are_no_numbers_of_classes_are_refused():
+    model, (words, classes) = build(), texts()
+    with pytest.raises(ValueError, match="A Classifier brings its loss: drop `loss`. Received: loss='mse'"):
+        model.compile("adam", loss="mse")
+    model.compile("adam")
+    for y, received in ((np.eye(CLASSES)[classes], rf"shape \(.*, {CLASSES}\)"), (None, "none")):
+        with pytest.raises(ValueError, match=rf"Targets are the numbers of classes, .* Received: {received}"):
+            model.fit(words, y, batch_size=1, verbose=0)

@@ -105,6 +105,8 @@ def test_logits_are_those_of_the_equations_and_a_step_is_the_call_once(tied):
     for t in range(TIME):
         logits, states = model.step(tokens[:, t], states)
         equal([logits], [wanted[:, t]])
+    with pytest.raises(ValueError, match=r"one token of each text, \(batch,\). Received: shape \(\d, 1\)"):
+        model.step(tokens[:, :1], states)
     equal([model(tokens)], [model(tokens, model.initial_states(BATCH))], atol=0)
     equal([model.predict(tokens, verbose=0)], [model(tokens)])
 

@@ -81,6 +81,8 @@ def test_a_saved_tokenizer_is_the_same_tokenizer(tokenizer, tmp_path):
     for attribute in ("kind", "vocabulary_size", "unknown", "eos", "start", "fingerprint"):
         assert getattr(loaded, attribute) == getattr(tokenizer, attribute), attribute
     assert os.listdir(tmp_path) == ["tokenizer.json"]
+    with pytest.raises(OSError, match="missing/tokenizer.json could not be written: there is no such folder"):
+        tokenizer.save(tmp_path / "missing" / "tokenizer.json")
 
 
 def test_training_twice_gives_one_fingerprint_and_another_text_another():

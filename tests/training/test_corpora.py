@@ -322,6 +322,7 @@ def test_a_source_that_is_no_text_is_told(tmp_path, monkeypatch, source, message
         (dict(split="90/5/5", test="a.txt"), 'as in "95/5"'),
         (dict(encoding="base64"), "text encoding .*Received: 'base64'"),
         (dict(encoding="utf-9"), "text encoding .*Received: 'utf-9'"),
+        (dict(valid="-"), "`valid` is no standard input"),
         (dict(valid="missing.txt"), "no file, folder or pattern 'missing.txt'"),
         (dict(sources=[]), "at least one source"),
         (dict(sources="-"), "`spool` says where"),

@@ -2,11 +2,13 @@
 
 import dataclasses
 import pathlib
+import re
 import sys
 
 import numpy as np
 import pytest
 
+from keras_rnnlm.training.corpora.file_sources import check_splits
 from keras_rnnlm.training.corpora.labelled import open_labelled
 from keras_rnnlm.training.corpora.named_sources import to_evaluate
 from keras_rnnlm.training.corpora.opening import open_corpus
@@ -160,6 +162,14 @@ def test_one_split_is_meant_by_its_name(source, tmp_path):
     assert to_evaluate(source) == f"{source}@valid" and to_evaluate(f"{source}@train") == f"{source}@train"
     text = open_corpus(f"{source}@dev" if source.startswith("hf:") else "tfds:for_every_task:text@dev", split="100")
     assert list(text.splits) == ["train"] and len(list(text.splits["train"])) == 3
+    ours = {"test": None}
+    check_splits(ours, ["test"], "hf:some", learns=False)  # as `evaluate` does
+    for found, learns, message in (
+        (ours, True, "to train on. Received"),
+        ({}, False, "or the like: name one, hf:some@"),
+    ):
+        with pytest.raises(ValueError, match=re.escape(message)):
+            check_splits(found, ["test"], "hf:some", learns)
     if source.startswith("hf:"):  # of language models, too, a split validates
         text = open_corpus(f"{source}@train", valid=f"{source}@validation")
         assert [len(list(text.splits[name])) for name in ("train", "valid")] == [20, 3]

@@ -296,6 +296,7 @@ def test_a_run_whose_encoded_text_has_changed_is_not_resumed(data, run):
         ("encode {0}/../texts --out {0}/../new --tokenizer none", "`tokenizer` is"),
         ("train {0} --out {0}/../new --set tokenizer=bpe", "its splits and its vocabulary are made: drop tokenizer"),
         ("train {0} --out {0}/../new --split 90/10", "drop split, or encode again"),
+        ("lr-find {0} --set tokenizer=bpe", "its splits and its vocabulary are made: drop tokenizer"),
         ("train {0} --out {0}/../new --valid {0}/../texts/valid", "drop valid, or encode again"),
         ("train {0} {0}/../texts --out {0}/../new", "has to be the only one: encode all texts together"),
         ("encode {0} --out {0}/../new", "is what `encode` writes, and no folder of texts: `train` takes it alone"),

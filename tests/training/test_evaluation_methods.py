@@ -243,6 +243,17 @@ def test_the_mean_of_runs_is_the_mean_of_their_probabilities(run):
     assert found["ensemble of 3"]["perplexity"] == pytest.approx(found["model"]["perplexity"])
 
 
+def test_each_of_an_ensemble_reads_as_it_learned_to(run, tmp_path):
+    changes = ["tokenizer=word", "units=4", "layers=1", "batch=4", "window=16", "epochs=1", "min_count=1"]
+    one, other = tmp_path / "contiguous", tmp_path / "sentences"
+    for path in (one, other):
+        training.train(run.parent / "text.txt", path, changes=[*changes, f"mode={path.name}"], quiet=True)
+    pairs = [(one, other), (other, one)]
+    found = [training.evaluate(one, "test", ensemble=[another], quiet=True) for one, another in pairs]
+    assert found[0]["ensemble of 2"]["perplexity"] == pytest.approx(found[1]["ensemble of 2"]["perplexity"])
+    assert found[0]["model"] != found[1]["model"]
+
+
 def test_an_ensemble_of_checkpoints_is_of_other_weights_than_the_best_and_the_first(run, tmp_path, capsys):
     copy = shutil.copytree(run, tmp_path / "run")
     checkpoints = [path for _, path in RunFolder(copy).checkpoints().files()]

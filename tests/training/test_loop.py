@@ -214,13 +214,22 @@ def test_early_stopping_waits_for_so_many_validations(make):
 
 
 def test_a_run_ends_when_its_minutes_are_over_and_validates_then(make, monkeypatch):
-    clock = itertools.count(0, 2.0)  # each look at it takes two seconds
+    clock = itertools.count(0, 1.0)  # each look at it takes a second
     monkeypatch.setattr(loop_module, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
     loop = make(scorer=Scripted(itertools.repeat(1.0)), max_minutes=0.5, epochs=50)
     assert loop.run() == "the 0.5 minutes of `max_minutes` are over"
     assert 0 < loop.progress.step < 50 and 30 <= loop.progress.seconds < 45
     assert loop.display.losses[-1][0] == loop.progress.step
     assert loop.checkpoints.read()[0] == loop.progress.step
+
+
+def test_a_run_of_slow_steps_looks_at_the_clock_at_each(make, monkeypatch):
+    clock = types.SimpleNamespace(now=0.0)
+    monkeypatch.setattr(loop_module, "time", types.SimpleNamespace(monotonic=lambda: clock.now))
+    loop = make(valid=None, max_minutes=0.5, epochs=50)
+    monkeypatch.setattr(loop, "before_step", lambda: setattr(clock, "now", clock.now + 7.0))
+    assert loop.run() == "the 0.5 minutes of `max_minutes` are over"
+    assert 30 <= loop.progress.seconds < 38
 
 
 def test_the_last_validation_ends_with_the_minutes_and_the_rate_with_the_training(make, monkeypatch):

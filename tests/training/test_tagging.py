@@ -172,6 +172,21 @@ def test_what_is_given_to_validate_on_is_not_trained_on(valid, tmp_path):
     assert found["valid"] == [valid] and valid not in found["train"] and "train.tsv" in found["train"]
 
 
+def test_where_no_span_is_there_to_validate_on_the_loss_says_which_model_is_best(tmp_path, capsys):
+    write(tmp_path / "train.tsv", sentences(30, 3))
+    write(tmp_path / "dev.tsv", [(["sees", "the", "."], ["O", "O", "O"])] * 3)
+    recipe, folder = Recipe(task="tag", units=4, layers=1), RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    task, given = task_of(recipe), Given([str(tmp_path / "train.tsv")], str(tmp_path / "dev.tsv"), None)
+    data = task.prepare(given, recipe, folder, Display())
+    assert "valid: no sentence has a span, so the loss says" in capsys.readouterr().err
+    scorer = task.scorer(task.build(recipe, data.vocabulary), data, recipe)
+    assert (scorer.decides, scorer.larger_is_better) == ("loss", False)
+    data.splits["valid"] = data.splits["train"]
+    scorer = task.scorer(task.build(recipe, data.vocabulary), data, recipe)
+    assert (scorer.decides, scorer.larger_is_better) == ("f1", True)
+
+
 def test_spans_that_begin_with_i_are_read_as_those_that_begin_with_b(tmp_path, capsys):
     older = []  # with a B only where two spans of a kind meet
     for words, tags in sentences(30, 0):

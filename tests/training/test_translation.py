@@ -130,6 +130,10 @@ def test_beside_a_test_split_the_rest_is_cut_to_validate_on(tmp_path):
     given = Given([str(tmp_path / "train.tsv")], None, [str(tmp_path / "test.tsv")])
     found = read_splits(given, recipe, lambda paths: read_pairs(paths if isinstance(paths, list) else [paths]))
     assert {name: len(pairs) for name, pairs in found.items()} == {"train": 95, "valid": 5, "test": 1}
+    whole = dataclasses.replace(given, test=None), dataclasses.replace(recipe, split="100")
+    assert {name: len(pairs) for name, pairs in read_splits(*whole, lambda paths: read_pairs(paths)).items()} == {
+        "train": 100
+    }
     few = dataclasses.replace(given, corpus=[str(tmp_path / "test.tsv")], test=None)
     with pytest.raises(ValueError, match="1 different sources are too few to be cut 90/5/5: give more, other perc"):
         read_splits(few, recipe, lambda paths: read_pairs(paths))

@@ -6,7 +6,7 @@ import pathlib
 import tempfile
 
 from keras_rnnlm.training.recipes.growth import at
-from keras_rnnlm.training.recipes.recipe import Recipe
+from keras_rnnlm.training.recipes.recipe import Recipe, names_of
 from keras_rnnlm.training.runs.display import Display
 from keras_rnnlm.training.runs.run import RunFolder, build_model, to_json
 from keras_rnnlm.training.tasks import Given, task_of
@@ -86,9 +86,10 @@ def find(corpus, recipe=None, *, changes=(), low=1e-5, high=1.0, steps=150, disp
                 )
         return _find(recipe, task, task.restore(recipe, folder, display), low, high, steps, display)
     recipe = at((Recipe() if recipe is None else Recipe.of(recipe)).override(changes), 0)
-    task = task_of(recipe)
+    task, given = task_of(recipe), Given(corpus)
+    recipe = dataclasses.replace(recipe, **task.brings(given, recipe, names_of(changes)))
     with tempfile.TemporaryDirectory() as place:
-        data = task.prepare(Given(corpus), recipe, RunFolder(place), display)
+        data = task.prepare(given, recipe, RunFolder(place), display)
         return _find(recipe, task, data, low, high, steps, display)
 
 

@@ -35,6 +35,13 @@ def split_of(splits, wanted, source):
     return found[0]
 
 
+def check_splits(ours, found, source, learns):
+    """Raises where a data set with the splits `found` has none of ours, or none that somebody `learns` from."""
+    if not ours or (learns and "train" not in ours):
+        what = "to train on" if learns else f"called {', '.join(SPLITS)} or the like: name one, {source}@SPLIT"
+        raise ValueError(f"{source} has no split {what}. Received: the splits {sorted(map(str, found))}")
+
+
 class Files:
     """The text files, and tables with a column of text, that paths and patterns lead to."""
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 
-from keras_rnnlm.training.corpora.file_sources import ROLES, SPLITS, Files, named_split, split_of
+from keras_rnnlm.training.corpora.file_sources import ROLES, SPLITS, Files, check_splits, named_split, split_of
 from keras_rnnlm.training.corpora.tables import Table
 
 BATCH = 1000  # rows that are read at once
@@ -17,12 +17,12 @@ class HuggingFace:
     is named is fetched by the library where it is not in its cache, unless HF_HUB_OFFLINE=1.
 
     Attributes:
-        tables: by the names of splits, "train" always.
+        tables: by the names of splits; "train" always, unless nothing `learns` from it.
     """
 
     cut = Files.cut
 
-    def __init__(self, source, column=None):
+    def __init__(self, source, column=None, learns=True):
         name, named = named_split(source)
         path, _, config = name.removeprefix("hf:").partition(":")
         if not path or named == "":
@@ -38,8 +38,7 @@ class HuggingFace:
             role = ROLES.get(str(split).lower())
             if role is not None and len(rows) and role not in self.tables:
                 self.tables[role] = DatasetTable(source if named else f"{source} {split}", rows, column)
-        if "train" not in self.tables:
-            raise ValueError(f"{source} has no split to train on. Received: the splits {sorted(map(str, found))}")
+        check_splits(self.tables, found, source, learns)
 
     @property
     def columns(self):

@@ -16,15 +16,15 @@ def to_evaluate(source):
     """A data set with the split that is evaluated: the one that is named, or else test, valid or train."""
     if named_split(source)[1] is not None:
         return source
-    tables = tables_of(source)
+    tables = tables_of(source, learns=False)
     return f"{source}@{next(name for name in reversed(SPLITS) if name in tables)}"
 
 
-def tables_of(source, column=None):
-    """The `Table` of each split of a data set, by the names of splits."""
+def tables_of(source, column=None, learns=True):
+    """The `Table` of each split of a data set, by the names of splits: one of them "train" where somebody `learns`."""
     if source.startswith("hf:"):
-        return HuggingFace(source, column).tables
-    return tables_of_tfds(source, column)
+        return HuggingFace(source, column, learns).tables
+    return tables_of_tfds(source, column, learns)
 
 
 def column_of(row_columns, wanted, usual, what, option, name):

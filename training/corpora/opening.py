@@ -123,6 +123,9 @@ def open_corpus(
         return groups + [_named(source, download, text_column) for source in sources if is_named(str(source))]
 
     given = {"valid": valid, "test": test}
+    for name, paths in given.items():
+        if paths is not None and "-" in paths_of(paths):
+            raise ValueError(f"`{name}` is no standard input, which only the corpus may be: name a file. Received: -")
     given = {name: groups_of(paths_of(paths)) for name, paths in given.items() if paths is not None}
     for group in itertools.chain(*given.values()):
         taken |= {os.path.realpath(file.path) for _, file in getattr(group, "files", ())}

@@ -31,13 +31,12 @@ class Separated:
         rows = [cells for _, cells in itertools.islice(self._rows(), LOOKED_AT)] or [[]]
         self.width = len(rows[0])
         named = [name.strip() for name in rows[0]]
-        self.has_header = wanted in named or _is_header(named)
+        by_number = wanted in map(str, range(1, self.width + 1))
+        self.has_header = wanted in named or (not by_number and _is_header(named))
         names = named if self.has_header else [str(number) for number in range(1, self.width + 1)]
         self.numbers = {}
         for number, name in enumerate(names):
             self.numbers.setdefault(name, number)
-        if wanted is not None and wanted not in self.numbers and wanted.isdecimal() and 0 < int(wanted) <= self.width:
-            self.numbers[wanted] = int(wanted) - 1
         rows = rows[self.has_header :]
         self.columns = {name: _is_text(row[k] for row in rows if k < len(row)) for name, k in self.numbers.items()}
 

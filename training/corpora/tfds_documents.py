@@ -5,7 +5,7 @@ import os
 import re
 from typing import Any
 
-from keras_rnnlm.training.corpora.file_sources import ROLES, SPLITS, named_split, split_of
+from keras_rnnlm.training.corpora.file_sources import ROLES, SPLITS, check_splits, named_split, split_of
 from keras_rnnlm.training.corpora.text_files import TextDocument
 
 
@@ -77,7 +77,7 @@ def parsed(source):
     return f"{name}:{version}" if version else name, rest
 
 
-def splits_of(builder, source):
+def splits_of(builder, source, learns=True):
     """The splits by our names: what the dataset calls each, from which example and to which."""
     there, splits = builder.info.splits, {}
     name, named = named_split(source)
@@ -88,8 +88,7 @@ def splits_of(builder, source):
         found = [split for split in there if ROLES.get(split) == role and there[split].num_examples]
         if found:
             splits[role] = found[0], 0, there[found[0]].num_examples
-    if "train" not in splits:
-        raise ValueError(f"{source} has no split to train on. Received: the splits {sorted(there)}")
+    check_splits(splits, there, source, learns)
     return splits
 
 

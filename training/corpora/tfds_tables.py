@@ -4,13 +4,12 @@ from keras_rnnlm.training.corpora.tables import Table
 from keras_rnnlm.training.corpora.tfds_documents import builder_of, parsed, splits_of
 
 
-def tables_of_tfds(source, column=None):
+def tables_of_tfds(source, column=None, learns=True):
     """The `Table` of each split of "tfds:NAME[/CONFIG][:VERSION][:FIELD]", by the names of splits."""
     name, field = parsed(source)
     builder, wanted = builder_of(name), field[0] if field else column
-    return {
-        role: TfdsTable(builder, split, count, wanted) for role, (split, _, count) in splits_of(builder, source).items()
-    }
+    splits = splits_of(builder, source, learns)
+    return {role: TfdsTable(builder, split, count, wanted) for role, (split, _, count) in splits.items()}
 
 
 class TfdsTable(Table):

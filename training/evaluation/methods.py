@@ -84,8 +84,10 @@ class Ways:
         if self.ensemble is not None:
             from keras_rnnlm.training.evaluation.mixtures import mean_of
 
-            models = self._others(folder, model)
-            others = [Scorer(other, **options).losses(split, display.evaluating) for other in models]
+            others = [
+                Scorer(other, **options | own).losses(split, display.evaluating)
+                for other, own in self._others(folder, model, tokenizer)
+            ]
             if others:
                 found[f"ensemble of {1 + len(others)}"] = mean_of([losses, *others]), {}
             else:
@@ -120,9 +122,11 @@ class Ways:
             scorer.observe(own_texts(folder, "train")["train"])
             yield "dynamic", scorer, valid[:DYNAMIC_TUNED_ON]
 
-    def _others(self, folder, model):
+    def _others(self, folder, model, tokenizer):
+        """Each with options of its own: a run may read sentences by themselves where this one does not."""
         import numpy as np
 
+        from keras_rnnlm.training.evaluation.scorer import reading
         from keras_rnnlm.training.runs.checkpoint_models import read_models
         from keras_rnnlm.training.runs.run import RunFolder, build_model
 
@@ -130,10 +134,11 @@ class Ways:
             best = model.get_weights()  # which may be the newest checkpoint's, too
             for other in read_models(folder, build_model):
                 if not all(map(np.array_equal, other.get_weights(), best)):
-                    yield other
+                    yield other, {}
             return
         for path in self.ensemble:
-            yield RunFolder(path).read_model()
+            other = RunFolder(path)
+            yield other.read_model(), reading(other.read_recipe(), tokenizer)
 
 
 def _check_belongs(path, folder):

@@ -9,6 +9,12 @@ from keras_rnnlm.training import tasks
 from keras_rnnlm.training.streams import Contiguous, Sentences
 
 
+def reading(recipe, tokenizer):
+    """How the model of a run reads a text, as options of `Scorer`: on and on, or sentence by sentence."""
+    by_sentence = {"end": tokenizer.eos, "window": recipe.window} if recipe.mode == "sentences" else {"end": None}
+    return {"start": tokenizer.start, **by_sentence}
+
+
 class Scorer(tasks.Scorer):
     """Scores texts by a language model.
 

@@ -7,7 +7,7 @@ import tempfile
 from keras_rnnlm.training.corpora.encoded import encode_corpus
 from keras_rnnlm.training.corpora.opening import SPLITS, open_corpus, tell_columns
 from keras_rnnlm.training.evaluation.methods import Ways, own_texts
-from keras_rnnlm.training.evaluation.scorer import Scorer, measures
+from keras_rnnlm.training.evaluation.scorer import Scorer, measures, reading
 from keras_rnnlm.training.tasks.task import check_split
 from keras_rnnlm.whole_files import write_whole
 
@@ -34,8 +34,7 @@ def evaluate_text(folder, recipe, text, display, *, batch, window, encoding, tex
             )
             tell_columns(corpus, text_column, display)
             split, trained_on = encode_corpus(corpus, tokenizer, scratch / "data", display.encoding)["train"], None
-        by_sentence = {"end": tokenizer.eos, "window": recipe.window} if recipe.mode == "sentences" else {}
-        options = {"start": tokenizer.start, "batch": batch or 1, "window": window, **by_sentence}
+        options = {"batch": batch or 1, "window": window} | reading(recipe, tokenizer)
         model = folder.read_model(trained_on)
         losses, tokens = Scorer(model, **options).losses(split, display.evaluating), split[:]
         unknown = None if tokenizer.unknown is None else tokens == tokenizer.unknown

@@ -137,6 +137,12 @@ class Loop(Keeping):
             return f"the {in_minutes(recipe.max_minutes)} of `max_minutes` {are} over"
         return None
 
+    def _is_late(self):
+        """Whether the minutes are over before the next look: a step may take seconds. Processes look together."""
+        if self.recipe.max_minutes is None or self.team.count > 1:
+            return False
+        return self.progress.seconds + time.monotonic() - self.clock >= self.deadline.last_second
+
     def _is_due(self):
         """Whether to validate now: at the end of an epoch, every `eval_every` steps, and at the end of the run."""
         p, every = self.progress, self.recipe.eval_every
@@ -261,7 +267,7 @@ class Loop(Keeping):
             self.compiled = True
         ends = p.window == self._steps() or self._is_due()
         keeps, looks = self._passes(recipe.checkpoint_every), self._passes(recipe.log_every)
-        if not (ends or keeps or looks or self.interrupted or self._passes(self.look_every)):
+        if not (ends or keeps or looks or self.interrupted or self._passes(self.look_every) or self._is_late()):
             return False
         if not self._look():
             self.diverged = True

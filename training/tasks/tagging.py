@@ -86,19 +86,21 @@ class Tagging(Task):
         examples.keep(folder.data, splits)
         folder.spool.unlink(missing_ok=True)
         vocabulary.save(folder.path)
-        return self._kept(folder)
+        return self._kept(folder, display)
 
     def restore(self, recipe, folder, display):
-        data = self._kept(folder)
+        data = self._kept(folder, display)
         for name, split in data.splits.items():
             _tell_unknown(int((split.labels < 0).sum()), name, display)
         return data
 
-    def _kept(self, folder):
+    def _kept(self, folder, display):
         from keras_rnnlm.training.corpora import examples
 
         vocabulary = self.vocabulary(folder)
         splits, fingerprint = examples.kept(folder.data, vocabulary)
+        if _lacks_spans(splits.get("valid"), vocabulary.labels):
+            display.warn("valid: no sentence has a span, so the loss says which model is best, in place of the F1")
         return Data(splits, vocabulary, {"vocabulary": vocabulary.fingerprint, "text": fingerprint})
 
     def read(self, path, data, recipe, encoding, display):
@@ -180,7 +182,19 @@ class Tagging(Task):
     def scorer(self, model, data, recipe):
         from keras_rnnlm.training.evaluation.tags import TagScorer
 
-        return TagScorer(model, data.vocabulary.labels, batch=recipe.eval_batch)
+        scorer = TagScorer(model, data.vocabulary.labels, batch=recipe.eval_batch)
+        if _lacks_spans(data.splits.get("valid"), data.vocabulary.labels):
+            scorer.decides, scorer.larger_is_better = "loss", False
+        return scorer
+
+
+def _lacks_spans(sentences, labels):
+    """Whether tags are of spans, and these sentences have none."""
+    from keras_rnnlm.training.evaluation.spans import is_bio
+
+    if sentences is None or not is_bio(labels):
+        return False
+    return all(k >= 0 and labels[k] == "O" for k in set(sentences.labels.tolist()))
 
 
 def _columns(recipe):

@@ -311,8 +311,10 @@ def _shares(text):
         shares = [int(part) for part in text.split("/")]
     except ValueError:
         shares = []
-    if len(shares) not in (2, 3) or sum(shares) != 100 or min(shares) < 0:
-        raise ValueError(f'`split` is percentages that add up to 100, such as "90/5/5". Received: split={text!r}')
+    if len(shares) > 3 or sum(shares) != 100 or min(shares) < 0:
+        raise ValueError(
+            f'`split` is at most three percentages that add up to 100, such as "90/5/5". Received: split={text!r}'
+        )
     return shares
 
 
