@@ -74,17 +74,22 @@ def measure(interface, engine, quantize=None, padding=None, tokens=None, samples
             worst[name in states] = _largest(worst[name in states], difference(value, got[name]))
 
     signature = interface.signature
-    if samples is not None:
-        given = _by_name(interface, samples)
-        compare(interface.numpy(given), engine.run(given))
-    cases = CASES + LONGER if signature.splits_in_time else CASES
-    for batch, time in () if samples is not None and quantize == "int8" else cases:
-        inputs, wanted = _computed(interface, rng, batch, time, padding, from_zeros=quantize == "int8")
+
+    def compare_ways(inputs, wanted, time):
         compare(wanted, engine.run(inputs))
         if signature.step is not None:
             compare(wanted, _by_steps(signature, engine.step, inputs))
         if signature.splits_in_time and time > 1:
             compare(wanted, _in_two(signature, engine.run, inputs, time // 2))
+
+    if samples is not None:
+        given = _by_name(interface, samples)
+        time = given[signature.inputs[0].name].shape[1] if signature.splits_in_time else 1
+        compare_ways(given, interface.numpy(given), time)
+    cases = CASES + LONGER if signature.splits_in_time else CASES
+    for batch, time in () if samples is not None and quantize == "int8" else cases:
+        inputs, wanted = _computed(interface, rng, batch, time, padding, from_zeros=quantize == "int8")
+        compare_ways(inputs, wanted, time)
     if interface.begin is not None:
         for batch, time in CASES:
             inputs = interface.begin.example(rng, batch, time, padding)
@@ -109,13 +114,17 @@ def _by_name(interface, samples):
         found = dict(zip(free, found))
     states = {state.name for state in interface.states}
     rows = max((len(value) for value in found.values() if np.ndim(value)), default=0)
-    found = {t.name: np.zeros([rows, *t.shape[1:]], t.dtype) for t in interface.inputs if t.name in states} | found
+    found = {
+        t.name: np.zeros([rows, *(size or 1 for size in t.shape[1:])], t.dtype)
+        for t in interface.inputs
+        if t.name in states
+    } | found
     if missing := [name for name in types if name not in found]:
         raise ValueError(f"`samples` have no {', '.join(missing)}. Received: {', '.join(map(str, found)) or 'none'}")
     found = taken(found, types, "`samples` are")
     for tensor in interface.inputs:
         shape = found[tensor.name].shape
-        if not fits(shape, tensor.shape):
+        if not fits(shape, tensor.shape) or 0 in shape:
             raise ValueError(f"`samples`: {tensor.name!r} is of shape {tuple(tensor.shape)}. Received: shape {shape}")
     return found
 

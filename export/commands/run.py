@@ -26,7 +26,7 @@ def run(options):
     if model.asked is not None:
         if not options.prompt:
             raise ValueError(
-                f"What is {options.artifact} to answer to? --prompt TEXT, or keras-rnnlm predict for a file"
+                f"What is {options.artifact} to answer to? --prompt TEXT; a file is for the command `predict`"
             )
         command.check_read(options, model.asked, f"{options.artifact}, an export of the task {model.about['task']}")
     model.show(options, settings, prompts)

@@ -22,7 +22,7 @@ class Classified(typing.NamedTuple):
 class ExportedClassifier(ExportedModel):
     """What `runtime.load` returns of a classifier: `classify(texts)`, beside `run(inputs)`."""
 
-    takes_text = True
+    takes_text = takes_ids = True
     asked = ()
     manifest = {**ExportedModel.manifest, "model": {"words": COUNT, "classes": COUNT, "characters": Optional(COUNT)}}
 

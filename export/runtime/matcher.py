@@ -27,7 +27,7 @@ class ExportedMatcher(ExportedModel):
         tokenizer: its `WeightedVocabulary`; None where the export came without one.
     """
 
-    takes_text = True
+    takes_text = takes_ids = True
     asked = ()
     manifest = {**ExportedModel.manifest, "model": {"words": COUNT, "features": COUNT}}
 

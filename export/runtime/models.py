@@ -49,6 +49,7 @@ class ExportedModel:
 
     Attributes:
         takes_text: whether it needs its task's vocabulary, which then lies beside the file or in it.
+        takes_ids: whether all whole numbers that it takes are ids.
         asked: the options of the command `run` that it reads, besides the prompt; None: `show` says what it does not.
         manifest: the schema of what a manifest says of the model and of what is checked.
 
@@ -58,6 +59,7 @@ class ExportedModel:
     """
 
     takes_text = False
+    takes_ids = False
     asked = None
     manifest = {"check": {"inputs": NUMBERS, "outputs": NUMBERS}}
 
@@ -82,9 +84,10 @@ class ExportedModel:
         return self.engine.run(self._checked(inputs, types) if types else inputs)
 
     def _checked(self, inputs, types):
-        """Of the types that the file takes. A task's ids are from 0 on: some runtimes count others from the end."""
-        found = taken(inputs, types, "`run` takes")
-        if "task" in self.about:
+        """Of the types that the file takes. Ids are from 0 on: some runtimes count others from the end."""
+        is_of_a_task = "task" in self.about  # whose vocabulary may give more than a file takes
+        found = taken({n: inputs[n] for n in types} if is_of_a_task else inputs, types, "`run` takes")
+        if self.takes_ids:
             for name, value in found.items():
                 if value.dtype.kind == "i" and value.size and value.min() < 0:
                     raise ValueError(f"{name!r} are ids, from 0 on. Received: {value.min()}")

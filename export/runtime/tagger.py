@@ -19,7 +19,7 @@ class ExportedTagger(ExportedModel):
         tokenizer: its `Vocabulary`, whose labels are the tags; None where the export came without one.
     """
 
-    takes_text = True
+    takes_text = takes_ids = True
     asked = ()
     manifest = {
         **ExportedModel.manifest,

@@ -192,8 +192,8 @@ class CRFLoss(keras.losses.Loss):
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         weights = _by_step(sample_weight)
-        if weights is not None:  # Keras multiplies a mask into them, on PyTorch in place
-            weights = ops.broadcast_to(weights, ops.shape(y_pred)[:2])
+        if weights is not None and len(weights.shape) == 2:  # a mask is multiplied into them, on PyTorch in place
+            weights = weights * ops.ones(ops.shape(y_pred)[:2], dtype=weights.dtype)
         return super().__call__(y_true, y_pred, weights)
 
     def call(self, y_true, y_pred):

@@ -96,6 +96,7 @@ def test_samples_that_do_not_fit_are_told(of_two, tmp_path):
         ({"first": ones, "second": ones, "third": ones}, "Received beside: third"),
         ([ones, ones.astype(str)], "'second' is of float32. Received: <U32"),
         ([ones, ones[:, :, 1:]], r"'second' is of shape \(None, None, 40\). Received: shape \(2, 9, 39\)"),
+        ([ones[:0], ones[:0]], r"Received: shape \(0, 9, 40\)"),
         ([ones * np.nan, ones], "does not compute what the model does"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -250,7 +250,7 @@ def test_sequences_of_a_masked_model_have_weights():
     model = keras.Sequential([keras.Input((None,)), keras.layers.Embedding(5, TAGS, mask_zero=True), CRF(TAGS)])
     model.compile("sgd", CRFLoss())
     both, first, second = (
-        model.evaluate(words, tags, sample_weight=np.array(w), verbose=0) for w in ([1, 2], [1, 0], [0, 2])
+        model.evaluate(words, tags, sample_weight=np.array(w, "float32"), verbose=0) for w in ([1, 2], [1, 0], [0, 2])
     )
     assert both == pytest.approx(first + second, rel=1e-5) and min(first, second) > 0
 

@@ -105,7 +105,8 @@ def test_a_line_that_is_longer_than_what_is_read_at_once_is_one_row(tmp_path, mo
         (None, ("1", "one two.", "-2"), None, "2"),
         (None, ("5", "A title.", "one two."), "3", "3"),
         (("2019", "words", "more"), ("1", "one two", "three"), "more", "more"),
-        (None, ("ann", "one two"), "2", "2"),  # by its number, where no row is taken for a header
+        (("name", "words"), ("ann", "one two"), "2", "2"),
+        (None, ("ann", "one two"), "2", "2"),  # of which the first row is none of names
     ],
 )
 def test_the_column_is_found_where_it_is_plain(tmp_path, header, row, wanted, column):

@@ -304,7 +304,7 @@ def test_a_run_and_its_files_predict_the_same_of_a_file(folder, exported, capsys
     code, out, (line,) = told(capsys, "predict", exported, path)
     assert code == 2 and out == "" and "put one word a line, and an empty line between sentences" in line
     assert told(capsys, "run", exported, "--prompt", "Ann sees")[1] == "Ann\tB-who\nsees\tO\n\n"
-    assert told(capsys, "run", exported)[2][0].endswith("--prompt TEXT, or keras-rnnlm predict for a file")
+    assert told(capsys, "run", exported)[2][0].endswith("--prompt TEXT; a file is for the command `predict`")
 
 
 @on_tensorflow

@@ -31,11 +31,13 @@ class Separated:
         rows = [cells for _, cells in itertools.islice(self._rows(), LOOKED_AT)] or [[]]
         self.width = len(rows[0])
         named = [name.strip() for name in rows[0]]
-        by_number = wanted in map(str, range(1, self.width + 1))
-        self.has_header = wanted in named or (not by_number and _is_header(named))
+        by_number = wanted in map(str, range(1, self.width + 1)) and wanted not in named
+        self.has_header = wanted in named or (
+            _is_header(named) and not (by_number and _is_like(int(wanted) - 1, named, rows[1:]))
+        )
         names = named if self.has_header else [str(number) for number in range(1, self.width + 1)]
         self.numbers = {}
-        for number, name in enumerate(names):
+        for number, name in [*enumerate(names), *([(int(wanted) - 1, wanted)] if by_number else [])]:
             self.numbers.setdefault(name, number)
         rows = rows[self.has_header :]
         self.columns = {name: _is_text(row[k] for row in rows if k < len(row)) for name, k in self.numbers.items()}
@@ -278,6 +280,13 @@ def _is_header(cells):
     cells = cells[1:] if cells and not cells[0] else cells  # before a column of row numbers some write no name
     short = all(0 < len(cell) <= 64 and "\n" not in cell and cell[-1] not in ".!?" for cell in cells)
     return bool(cells) and short and len(set(cells)) == len(cells) and not any(map(_is_number, cells))
+
+
+def _is_like(column, first, rows):
+    """Whether a cell of the first row is one like those below it: of several words, or of one as all of them."""
+    return bool(re.search(r"\s", first[column])) or not any(
+        re.search(r"\s", row[column].strip()) for row in rows if column < len(row)
+    )
 
 
 def _is_text(cells):

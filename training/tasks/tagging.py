@@ -86,21 +86,22 @@ class Tagging(Task):
         examples.keep(folder.data, splits)
         folder.spool.unlink(missing_ok=True)
         vocabulary.save(folder.path)
-        return self._kept(folder, display)
+        data = self._kept(folder)
+        if _lacks_spans(data.splits.get("valid"), vocabulary.labels):
+            display.warn("valid: no sentence has a span, so the loss says which model is best, in place of the F1")
+        return data
 
     def restore(self, recipe, folder, display):
-        data = self._kept(folder, display)
+        data = self._kept(folder)
         for name, split in data.splits.items():
             _tell_unknown(int((split.labels < 0).sum()), name, display)
         return data
 
-    def _kept(self, folder, display):
+    def _kept(self, folder):
         from keras_rnnlm.training.corpora import examples
 
         vocabulary = self.vocabulary(folder)
         splits, fingerprint = examples.kept(folder.data, vocabulary)
-        if _lacks_spans(splits.get("valid"), vocabulary.labels):
-            display.warn("valid: no sentence has a span, so the loss says which model is best, in place of the F1")
         return Data(splits, vocabulary, {"vocabulary": vocabulary.fingerprint, "text": fingerprint})
 
     def read(self, path, data, recipe, encoding, display):
