@@ -42,6 +42,8 @@ def test_a_short_text_is_read_often_and_with_dropout_and_a_long_one_without():
     short, long = (values(dataclasses.replace(PLAIN, characters=n), 10, RATE) for n in (100_000, 100_000_000))
     assert short["dropout"] > 0.2 and long["dropout"] == 0
     assert short["vocabulary_size"] < long["vocabulary_size"]
+    by_units = [values(PLAIN, 60, RATE, units=units, layers=2)["dropout"] for units in (400, 1000)]
+    assert by_units[1] >= by_units[0] > 0.2  # a larger one reads the text less often, and learns as much of it by heart
 
 
 def test_a_text_whose_rare_words_are_unk_is_one_of_words():

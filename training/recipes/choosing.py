@@ -21,7 +21,9 @@ NETWORKS = ((128, 1), (192, 1), (256, 1), (384, 1), (384, 2), (512, 2), (650, 2)
 PIECES = ((300_000, 512), (3_000_000, 1024), (30_000_000, 4096), (math.inf, 8192))
 BYTES = 256
 MANY_WORDS = 10_000  # from here on most of a step would be the output layer's
-# Up to so many passes a network is kept by so much dropout from learning the text by heart.
+# Up to so many passes a network of one width for each megabyte is kept by so much dropout from learning the text by
+# heart; a larger one as if it read the text as many times more.
+WIDTH, MEGABYTE = 256, 1_100_000
 DROPOUTS = ((2, 0.0), (6, 0.1), (15, 0.2), (25, 0.3), (math.inf, 0.4))
 MOST_PASSES = 40
 LIKE_ADAM = ("adam", "adamw", "adamax", "nadam", "rmsprop")  # the optimizers that the rates suit
@@ -93,7 +95,8 @@ def choose(text, minutes, rate, tokenizer=None, vocabulary_size=None, units=None
         if best is None or passes >= _wanted_passes(text, kind, layers):
             best = units, layers, size, min(passes, MOST_PASSES)
     units, layers, size, passes = best
-    dropout = next(share for most, share in DROPOUTS if passes <= most)
+    by_heart = passes * max(1.0, units * layers / WIDTH * min(1.0, MEGABYTE / text.characters))
+    dropout = next(share for most, share in DROPOUTS if by_heart <= most)
     chosen = {}
     if tokenizer is None:
         marked = "the text has a vocabulary of words, and <unk> for all others"
