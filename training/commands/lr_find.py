@@ -5,6 +5,7 @@ import dataclasses
 import pathlib
 import tempfile
 
+from keras_rnnlm.quiet import import_keras
 from keras_rnnlm.training.recipes.growth import at
 from keras_rnnlm.training.recipes.recipe import Recipe, names_of
 from keras_rnnlm.training.runs.display import Display
@@ -94,6 +95,7 @@ def find(corpus, recipe=None, *, changes=(), low=1e-5, high=1.0, steps=150, disp
 
 
 def _find(recipe, task, data, low, high, steps, display):
+    import_keras()  # not by what follows, as TensorFlow would greet then
     from keras_rnnlm.training.loop.failures import plain_errors
     from keras_rnnlm.training.loop.range_test import range_test
 

@@ -42,14 +42,10 @@ class RangeTest:
     def suggestion(self):
         """A rate to train with, or None where the loss did not fall.
 
-        The loss lags behind its rate, and a whole run is more delicate than a few steps: a third of the rate of the
-        lowest loss, or the rate at which the loss falls fastest, where that is higher.
+        The loss lags behind its rate, and a whole run is more delicate than a few steps: a tenth of the rate of the
+        lowest loss.
         """
-        end = int(np.argmin(self.smoothed))
-        if end == 0:
-            return None
-        falls = -np.gradient(self.smoothed[: end + 1])
-        return max(self.rates[int(np.argmax(falls))], self.rates[end] / 3)
+        return self.lowest / 10 if np.argmin(self.smoothed) else None
 
 
 def range_test(model, dataset, low, high, steps, shown=lambda step, rate, loss: None):
