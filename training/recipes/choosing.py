@@ -95,7 +95,7 @@ def choose(text, minutes, rate, tokenizer=None, vocabulary_size=None, units=None
         if best is None or passes >= _wanted_passes(text, kind, layers):
             best = units, layers, size, min(passes, MOST_PASSES)
     units, layers, size, passes = best
-    by_heart = passes * max(1.0, units * layers / WIDTH * min(1.0, MEGABYTE / text.characters))
+    by_heart = passes * max(1.0, units * layers / WIDTH * min(1.0, MEGABYTE / max(text.characters, 1)))
     dropout = next(share for most, share in DROPOUTS if by_heart <= most)
     chosen = {}
     if tokenizer is None:
