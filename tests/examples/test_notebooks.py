@@ -28,6 +28,7 @@ def test_a_notebook_runs_and_prints_and_draws_where_it_says_so(path, tmp_path, m
     names = {"__name__": "__main__"}
     with plt.rc_context():
         plt.switch_backend("agg")
+        plt.close("all")  # those of other tests
         for number, cell in enumerate(code_cells(path)):
             source = cell["source"]
             if number == 0:
