@@ -160,5 +160,7 @@ def test_a_language_model_is_exported_by_a_signature_of_ones_own(fitted, tmp_pat
 
 
 def test_an_option_that_no_exporter_has_is_told(fitted, tmp_path):
-    with pytest.raises(ValueError, match="with the options quantize, tokens, samples, tolerance. Received: optimizations"):
+    with pytest.raises(
+        ValueError, match="with the options quantize, tokens, samples, tolerance. Received: optimizations"
+    ):
         fitted.export(tmp_path / "m.tflite", "litert", optimizations=[])

@@ -240,7 +240,8 @@ def test_a_loss_of_ones_own_and_targets_that_are_no_numbers_of_classes_are_refus
     model, (words, classes) = build(), texts()
     with pytest.raises(ValueError, match="A Classifier brings its loss: drop `loss`. Received: loss='mse'"):
         model.compile("adam", loss="mse")
-    model.compile("adam")
     for y, received in ((np.eye(CLASSES)[classes], rf"shape \(.*, {CLASSES}\)"), (None, "none")):
+        model = build()  # on JAX a step that failed leaves one without its weights
+        model.compile("adam")
         with pytest.raises(ValueError, match=rf"Targets are the numbers of classes, .* Received: {received}"):
             model.fit(words, y, batch_size=1, verbose=0)
