@@ -64,7 +64,7 @@ class ExportedTranslator(ExportedModel):
         tokens = checks.check_ids(tokens, ("batch",), self.target_vocabulary)
         names = [*self._constants, *(name for name, _ in self._states)]
         given = dict(zip(names, map(np.ascontiguousarray, [*constants, *states]), strict=True))
-        found = self.run({"tokens": tokens, **given})
+        found = self.engine.run({"tokens": tokens, **given})  # its ids are checked, and this is every step
         return found["logits"], found["attention"], [found[name] for _, name in self._states]
 
     def translate(

@@ -56,8 +56,7 @@ class Tagging(Task):
         if are_of_spans({tag for _, tags, _ in placed["train"] for tag in tags}):
             placed = {name: _begun(found, name, display) for name, found in placed.items()}
         splits = {name: [(words, tags) for words, tags, _ in found] for name, found in placed.items()}
-        column = recipe.task_settings["word_column"]
-        column = None if isinstance(column, str) else column  # a name is of a data set, and no file's
+        column = _numbered(recipe.task_settings, "word_column")
         if first is not None:
             vocabulary = first.read_vocabulary(self.vocabulary_class).of_column(column)
             new = {tag for _, tags in splits["train"] for tag in tags} - set(vocabulary.labels)
@@ -110,7 +109,7 @@ class Tagging(Task):
 
         # The columns of a data set have names, and those of files numbers: what was said of the one is of no other.
         own = recipe.task_settings
-        numbered = {name: None for name in ("word_column", "tag_column") if isinstance(own[name], str)}
+        numbered = {name: _numbered(own, name) for name in ("word_column", "tag_column")}
         of_files = dataclasses.replace(recipe, task_settings=own | numbered)
         ways = (lambda *of: _placed(*of, of_files)), (lambda table: _of_table(table, recipe))
         found = examples.read_source(path, encoding, *ways)
@@ -196,6 +195,11 @@ def _lacks_spans(sentences, labels):
     if sentences is None or not is_bio(labels):
         return False
     return all(k >= 0 and labels[k] == "O" for k in set(sentences.labels.tolist()))
+
+
+def _numbered(own, name):
+    """The column of a file that a setting names by its number, or None: a name is of a data set, and no file's."""
+    return None if isinstance(own[name], str) else own[name]
 
 
 def _columns(recipe):
